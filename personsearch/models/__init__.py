@@ -1,0 +1,37 @@
+"""The models, one file per paper architecture, and the way from a folder to a model."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from personsearch.errors import ConfigError, ModelNotFoundError
+from personsearch.weights import read_config
+
+if TYPE_CHECKING:
+    from personsearch.models.base import PersonModel
+
+# architecture in config.json -> the module that has `open_folder(folder, device) -> PersonModel`
+ARCHITECTURES = {
+    "two-step": "personsearch.models.two_step",
+    "oim": "personsearch.models.rcnn",
+    "nae": "personsearch.models.rcnn",
+    "seqnet": "personsearch.models.seqnet",
+    "alignps": "personsearch.models.alignps",
+    "roi-alignps": "personsearch.models.roi_alignps",
+}
+
+
+def open_folder(folder: Path, device: str) -> "PersonModel":
+    """The model of a folder made by `personsearch convert`, by hand, or by training, ready on `device`.
+
+    Raises:
+        ModelNotFoundError: no such folder.
+        ConfigError, WeightsError: its files do not make a model.
+    """
+    if not folder.is_dir():
+        raise ModelNotFoundError(f"{folder} is no folder")
+    architecture = read_config(folder)["architecture"]
+    if architecture not in ARCHITECTURES:
+        raise ConfigError(f"{folder}: architecture {architecture!r} is unknown; known: {', '.join(ARCHITECTURES)}")
+    model: PersonModel = import_module(ARCHITECTURES[architecture]).open_folder(folder, device)
+    return model

@@ -1,0 +1,164 @@
+"""One network for whole scenes (SeqNet, AlignPS, ...) as a `PersonModel`: device, precision, batching by padded shape."""
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from personsearch.boxes import Array
+from personsearch.results import Detections
+
+T = TypeVar("T")
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True)
+class SceneInput:
+    """One image as a network takes it."""
+
+    pixels: Tensor  # (3, H, W) float32, normalised, zero-padded right and bottom
+    resized: tuple[int, int]  # (height, width) after resizing, before padding
+    original: tuple[int, int]  # (height, width) of the image
+
+
+@dataclass(frozen=True)
+class SceneBatch:
+    """Images of one padded shape."""
+
+    pixels: Tensor  # (B, 3, H, W)
+    resized: list[tuple[int, int]]
+    original: list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class SceneDetections:
+    """What a network finds in one image, as tensors; N may be 0."""
+
+    boxes: Tensor  # (N, 4) xyxy, original pixels
+    scores: Tensor  # (N,) best first
+    embeddings: Tensor  # (N, D) unit rows
+
+
+class SceneNetwork(nn.Module, ABC):
+    """A network that takes whole scenes. Its subclasses are one paper each."""
+
+    embedding_dim: int
+
+    @abstractmethod
+    def prepare(self, image: Array) -> SceneInput:
+        """Resize, normalise and pad one RGB uint8 image (H, W, 3). Thread-safe."""
+
+    @abstractmethod
+    def detect(self, batch: SceneBatch) -> list[SceneDetections]:
+        """People of each image of the batch."""
+
+    @abstractmethod
+    def embed(self, batch: SceneBatch, boxes: list[Tensor]) -> list[Tensor]:
+        """(N, D) unit rows for each image's (N, 4) boxes in original pixels; N may be 0."""
+
+
+class SceneModel:
+    """A `SceneNetwork` behind the `PersonModel` interface.
+
+    What an image gives does not depend on what it is batched with: images are grouped by padded shape,
+    because mean subtraction and group norm see the padding.
+
+    Args:
+        network: with its weights loaded; moved to `device` and set to eval mode here.
+        precision: of the forward pass; boxes, scores and embeddings come out as float32.
+    """
+
+    def __init__(
+        self,
+        network: SceneNetwork,
+        *,
+        name: str,
+        fingerprint: str,
+        min_score: float,
+        device: str = "cpu",
+        precision: Precision = "float32",
+    ) -> None:
+        self.network = network.to(device).eval()
+        self.name = name
+        self.fingerprint = fingerprint if precision == "float32" else f"{fingerprint}-{precision}"
+        self.embedding_dim = network.embedding_dim
+        self.min_score = min_score
+        self.device = torch.device(device)
+        self.precision: Precision = precision
+
+    def prepare(self, image: Array) -> SceneInput:
+        """The network's input for one RGB uint8 image (H, W, 3)."""
+        return self.network.prepare(image)
+
+    def detect(self, prepared: Sequence[SceneInput]) -> list[Detections]:
+        """The people of each image, best first; boxes in original pixels."""
+
+        def run(batch: SceneBatch, _: list[int]) -> list[Detections]:
+            return [
+                Detections(_numpy(found.boxes), _numpy(found.scores), _numpy(found.embeddings)) for found in self.network.detect(batch)
+            ]
+
+        return self._by_shape(prepared, run)
+
+    def embed(self, prepared: Sequence[SceneInput], boxes: Sequence[Array]) -> list[Array]:
+        """(N, D) unit rows for each image's (N, 4) boxes in original pixels."""
+
+        def run(batch: SceneBatch, index: list[int]) -> list[Array]:
+            tensors = [torch.from_numpy(np.ascontiguousarray(boxes[i], np.float32)).to(self.device) for i in index]
+            return [_numpy(rows) for rows in self.network.embed(batch, tensors)]
+
+        return self._by_shape(prepared, run)
+
+    def embed_crops(self, crops: Sequence[Array]) -> Array:
+        """(N, D) unit rows of N bare crops, each embedded in a made-up scene around it (see `scene_of_crop`)."""
+        scenes = [scene_of_crop(crop) for crop in crops]
+        rows = self.embed([self.prepare(scene) for scene, _ in scenes], [box[None] for _, box in scenes])
+        return np.concatenate([np.zeros((0, self.embedding_dim), np.float32), *rows])
+
+    def _by_shape(self, prepared: Sequence[SceneInput], run: Callable[[SceneBatch, list[int]], list[T]]) -> list[T]:
+        groups: dict[torch.Size, list[int]] = defaultdict(list)
+        for i, item in enumerate(prepared):
+            groups[item.pixels.shape].append(i)
+        results: dict[int, T] = {}
+        for index in groups.values():
+            items = [prepared[i] for i in index]
+            pixels = torch.stack([item.pixels for item in items]).to(self.device, non_blocking=True)
+            batch = SceneBatch(pixels, [item.resized for item in items], [item.original for item in items])
+            with torch.inference_mode(), self._autocast():
+                results.update(zip(index, run(batch, index), strict=True))
+        return [results[i] for i in range(len(prepared))]
+
+    def _autocast(self) -> AbstractContextManager[None]:
+        dtype = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[self.precision]
+        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
+
+
+def scene_of_crop(crop: Array) -> tuple[Array, Array]:
+    """A made-up scene around a bare crop, for networks that only know scenes.
+
+    The crop stands in the middle of a canvas of the crop's mean colour, three times its height and in the
+    5:3 shape of the papers' 1500x900 inputs, so that the person has a usual size (a third of the height).
+
+    Args:
+        crop: (h, w, 3) uint8.
+
+    Returns:
+        The scene, uint8 (3h, W, 3) with W = max(5h, w), and the crop's box in it, (4,) float32 xyxy.
+    """
+    height, width = crop.shape[:2]
+    scene = np.empty((3 * height, max(5 * height, width), 3), np.uint8)
+    scene[:] = crop.reshape(-1, 3).mean(axis=0).round().astype(np.uint8)
+    top, left = height, (scene.shape[1] - width) // 2
+    scene[top : top + height, left : left + width] = crop
+    return scene, np.array([left, top, left + width, top + height], np.float32)
+
+
+def _numpy(tensor: Tensor) -> Array:
+    array: Array = tensor.float().cpu().numpy()
+    return array

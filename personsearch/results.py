@@ -1,0 +1,117 @@
+"""What comes out: the people of one scene, and the ranked hits of one search."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from personsearch.boxes import Array
+from personsearch.errors import ShapeError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class Detections:
+    """People found in one scene, best score first; N may be 0."""
+
+    boxes: Array  # (N, 4) float32, xyxy pixels of the original image
+    scores: Array  # (N,) float32, 0..1
+    embeddings: Array  # (N, D) float32, unit L2 norm
+    image: Any = field(default=None, repr=False, compare=False)  # what the caller passed, for draw()
+
+    def __post_init__(self) -> None:
+        n = len(self.scores)
+        if self.boxes.shape != (n, 4) or self.embeddings.ndim != 2 or len(self.embeddings) != n:
+            raise ShapeError(
+                f"{n} scores need boxes ({n}, 4) and embeddings ({n}, D), got {self.boxes.shape} and "
+                f"{self.embeddings.shape}; build all from one keep-mask"
+            )
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def take(self, index: Array) -> "Detections":
+        """The detections at `index`: a boolean keep-mask (N,), or integer rows in the order wanted."""
+        return Detections(self.boxes[index], self.scores[index], self.embeddings[index], self.image)
+
+    def draw(self, image: Any = None) -> "Image":
+        """The scene with every box and its score, as a PIL picture.
+
+        Args:
+            image: the scene; by default the one that was detected in.
+        """
+        from personsearch import render
+
+        return render.draw(self, self.image if image is None else image)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists: `boxes` xyxy pixels and `scores`; embeddings stay out, they are features of a person's body."""
+        return {"boxes": np.round(self.boxes.astype(float), 2).tolist(), "scores": np.round(self.scores.astype(float), 4).tolist()}
+
+
+@dataclass(frozen=True)
+class Query:
+    """The person to look for: a crop, or a box in a whole scene.
+
+    With a box the scene's other people are known too, which CBGM needs.
+    """
+
+    image: Any  # path, bytes, PIL picture or RGB uint8 (H, W, 3)
+    box: tuple[float, float, float, float] | None = None  # xyxy pixels of `image`; None = the image is a crop of the person
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One person of the gallery, as ranked for a query."""
+
+    rank: int  # 1 = best
+    image: str  # path of the picture or video
+    frame: int  # frame number in a video, 0 in a picture
+    time: float | None  # seconds into a video, None in a picture
+    box: tuple[float, float, float, float]  # xyxy pixels of the original image
+    score: float  # how sure the detector is, 0..1
+    similarity: float  # cosine, -1..1
+    ranked_by: float  # what the order follows: the similarity, similarity x score, or CBGM's
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The hits of one query, best first; may be empty."""
+
+    hits: tuple[Hit, ...]
+    query: Query = field(repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    def __getitem__(self, index: int) -> Hit:
+        return self.hits[index]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: `query` (image if it is a path, box) and `hits`, a dict each."""
+        image = str(self.query.image) if isinstance(self.query.image, str | Path) else None
+        return {"query": {"image": image, "box": self.query.box}, "hits": [asdict(hit) for hit in self.hits]}
+
+    def to_json(self) -> str:
+        """`to_dict()` as one JSON object."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    def montage(self) -> "Image":
+        """The query beside its hits, each with box, rank and similarity, as a PIL picture."""
+        from personsearch import render
+
+        return render.montage(self)
+
+    def save_html(self, path: str | Path) -> None:
+        """Write the hits as one self-contained page; it opens in any browser and loads nothing."""
+        from personsearch import render
+
+        render.save_html(self, Path(path))

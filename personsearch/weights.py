@@ -1,0 +1,69 @@
+"""A model's folder: `config.json` beside its weights. Opened strictly, never as a pickle."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from personsearch.boxes import Array
+from personsearch.errors import ConfigError, WeightsError
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The model's config as a dict; it names its `architecture`.
+
+    Raises:
+        ConfigError: no config.json, not JSON, or without an architecture.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{folder} has no {CONFIG_FILE}, so it is no model folder; make one with `personsearch convert`") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not JSON ({error}); write it again with `personsearch convert`") from error
+    if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
+        raise ConfigError(f'{path} does not name its "architecture"')
+    return config
+
+
+def read_tensors(path: Path) -> dict[str, Array]:
+    """All tensors of a safetensors file, by name.
+
+    Raises:
+        WeightsError: missing, or not a safetensors file (a pickle, say).
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path} is missing; convert or download the model again")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is not a safetensors file ({error}); authors' checkpoints go through `personsearch convert`") from error
+
+
+def save_model(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
+    """Write config.json and model.safetensors into `folder`, which is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(dict(tensors), folder / WEIGHTS_FILE)
+    (folder / CONFIG_FILE).write_text(json.dumps(dict(config), indent=2) + "\n", encoding="utf-8")
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(config: Mapping[str, Any], files: list[Path]) -> str:
+    """Digest of a config and the weight files it uses: 64 hex digits, the same on every machine."""
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for path in sorted(files, key=lambda path: path.name):
+        digest.update(sha256(path).encode())
+    return digest.hexdigest()
