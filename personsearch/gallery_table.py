@@ -1,0 +1,266 @@
+"""What stands in a gallery's table: its columns, and the way from detections to rows and back.
+
+One row per frame (`row` = -1) says what was indexed, also where nobody is; one row per person (`row` = 0, 1, ...
+by score) carries the features. A frame and its people share `indexed_ns`, so that of two writes of the
+same frame the newest counts, as a whole.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from personsearch.boxes import Array
+from personsearch.errors import GalleryError, ShapeError
+from personsearch.results import Detections
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMAT = 1  # of the columns below; another number is another layout
+METADATA = b"personsearch.gallery"  # the schema's metadata under which a table says that it is a gallery, and whose
+
+
+@dataclass(frozen=True)
+class ModelKey:
+    """The model whose features a gallery holds."""
+
+    name: str  # for people to read
+    fingerprint: str  # digest of all that decides a feature
+    embedding_dim: int  # D
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.fingerprint[:12]}, {self.embedding_dim} numbers a person)"
+
+
+@dataclass(frozen=True)
+class FramePeople:
+    """One indexed frame (a picture, or a frame of a video) and the people in it."""
+
+    image: str  # path of the picture or video
+    frame: int  # frame number in a video, 0 in a picture
+    time: float | None  # seconds into a video, None in a picture
+    height: int  # pixels
+    width: int  # pixels
+    fingerprint: str  # digest of the file's content
+    size: int | None  # bytes; None if it is no file
+    modified_ns: int | None  # of the file, when its content was read; None if it is no file
+    root: str | None  # the source that the file came from
+    last: bool  # the file has no further frame to index; True in a picture
+    detections: Detections
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """What a gallery knows of one picture or video file."""
+
+    image: str
+    fingerprint: str
+    size: int | None
+    modified_ns: int | None
+    root: str | None
+    frames: frozenset[int]  # those indexed
+    complete: bool  # False: indexing a video was interrupted
+    indexed_ns: int  # when its first frame was committed, nanoseconds since 1970
+
+
+@dataclass(frozen=True)
+class People:
+    """Everybody in a gallery, sorted by (image, frame, row); N may be 0. Read-only: the arrays are shared."""
+
+    images: Array  # (N,) str objects
+    frames: Array  # (N,) int32, 0 in pictures
+    rows: Array  # (N,) int32, 0 = the frame's best score
+    times: Array  # (N,) float64 seconds, nan in pictures
+    boxes: Array  # (N, 4) float32, xyxy pixels of the original image
+    scores: Array  # (N,) float32, 0..1
+    embeddings: Array  # (N, D) float32, unit L2 norm
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def schema(key: ModelKey, created_ns: int) -> "pa.Schema":
+    """The columns of a gallery of `key`'s features, with the key in the metadata."""
+    import pyarrow as pa
+
+    fields = {
+        "image": pa.string(),
+        "frame": pa.int32(),
+        "row": pa.int32(),  # -1: the frame itself
+        "indexed_ns": pa.int64(),
+        "height": pa.int32(),
+        "width": pa.int32(),
+        "time": pa.float64(),  # null in pictures
+        # Facts of the file, null in people's rows.
+        "fingerprint": pa.string(),
+        "size": pa.int64(),
+        "modified_ns": pa.int64(),
+        "root": pa.string(),
+        "done": pa.bool_(),
+        # The person, null in frames' rows.
+        "box": pa.list_(pa.float32(), 4),
+        "score": pa.float32(),
+        "embedding": pa.list_(pa.float32(), key.embedding_dim),
+    }
+    return pa.schema(fields, metadata={METADATA: json.dumps({"format": FORMAT, "created_ns": created_ns, **asdict(key)})})
+
+
+def read_key(table_schema: "pa.Schema", uri: str) -> tuple[ModelKey, int]:
+    """The model of a table, and when the table was created (nanoseconds).
+
+    Raises:
+        GalleryError: the table is no gallery, or one of another format.
+    """
+    text = (table_schema.metadata or {}).get(METADATA)
+    if text is None:
+        raise GalleryError(f"{uri} is a Lance table but no personsearch gallery; give the gallery a folder of its own")
+    found = json.loads(text)
+    if found["format"] != FORMAT:
+        raise GalleryError(f"gallery {uri} has format {found['format']}, this version reads {FORMAT}; delete it and index again")
+    return ModelKey(found["name"], found["fingerprint"], found["embedding_dim"]), found["created_ns"]
+
+
+def to_rows(batch: Sequence[FramePeople], table_schema: "pa.Schema", indexed_ns: int) -> "pa.Table":
+    """The table rows of some frames: each frame's own row, then its people.
+
+    Raises:
+        ShapeError: embeddings are not (N, D) with the gallery's D.
+        GalleryError: a frame is there twice.
+    """
+    import pyarrow as pa
+
+    dim = table_schema.field("embedding").type.list_size
+    _check(batch, dim)
+    counts = [len(item.detections) for item in batch]
+    owner = np.repeat(np.arange(len(batch)), np.add(counts, 1))  # row -> its place in the batch
+    rows = np.concatenate([np.arange(-1, count, dtype=np.int32) for count in counts])
+    is_frame = pa.array(rows < 0)
+
+    def per_frame(name: str, attribute: str, *, on_people: bool) -> Any:
+        values = pa.array([getattr(item, attribute) for item in batch], table_schema.field(name).type)
+        return values.take(pa.array(owner) if on_people else pa.array(owner, mask=rows >= 0))
+
+    def per_person(values: list[Array], width: int) -> Any:
+        full = np.zeros((len(rows), width), np.float32)
+        full[rows >= 0] = np.concatenate(values)
+        return pa.FixedSizeListArray.from_arrays(pa.array(full.ravel()), width, mask=is_frame)
+
+    scores = np.zeros(len(rows), np.float32)
+    scores[rows >= 0] = np.concatenate([item.detections.scores for item in batch])
+    columns = {name: per_frame(name, name, on_people=True) for name in ("image", "frame", "height", "width", "time")}
+    columns |= {name: per_frame(name, name, on_people=False) for name in ("fingerprint", "size", "modified_ns", "root")}
+    columns |= {
+        "done": per_frame("done", "last", on_people=False),
+        "row": pa.array(rows),
+        "indexed_ns": pa.array(np.full(len(rows), indexed_ns, np.int64)),
+        "box": per_person([item.detections.boxes for item in batch], 4),
+        "score": pa.array(scores, mask=rows < 0),
+        "embedding": per_person([item.detections.embeddings for item in batch], dim),
+    }
+    return pa.table(columns, schema=table_schema)
+
+
+def _check(batch: Sequence[FramePeople], dim: int) -> None:
+    seen: set[tuple[str, int]] = set()
+    for item in batch:
+        got = item.detections.embeddings.shape
+        if got[1] != dim:
+            raise ShapeError(f"{item.image}: embeddings have shape {got}, the gallery holds {dim} numbers a person")
+        if (item.image, item.frame) in seen:
+            raise GalleryError(f"{item.image} frame {item.frame} is twice in one batch; pass each frame once")
+        seen.add((item.image, item.frame))
+
+
+class Snapshot:
+    """One version of a gallery's table, each part read when first asked for.
+
+    Args:
+        table: the open Lance dataset; it stays at its version.
+        created_ns: tells it from a table that was made later at the same place.
+    """
+
+    def __init__(self, table: Any, created_ns: int) -> None:
+        self.table = table
+        self.created_ns = created_ns
+        self.version: int = table.version
+
+    @cached_property
+    def names(self) -> Array:
+        """(G,) str objects, sorted: every indexed image."""
+        return self._order[0]
+
+    @cached_property
+    def person_keys(self) -> tuple[Array, Array, Array]:
+        """Of each person, (N,) each: place of the image in `names`, frame, row; sorted by all three."""
+        return self._order[1]
+
+    @cached_property
+    def _order(self) -> tuple[Array, tuple[Array, Array, Array], Array]:
+        """Names, person keys, and for each row of the table the person's place in them, -1 for other rows."""
+        keys = self.table.to_table(columns=["image", "frame", "row", "indexed_ns"])
+        frames, rows, indexed = (keys[name].to_numpy() for name in ("frame", "row", "indexed_ns"))
+        images = keys["image"].combine_chunks().dictionary_encode()
+        unsorted = np.array(images.dictionary.to_pylist(), dtype=object)
+        by_name = np.argsort(unsorted)
+        codes = np.argsort(by_name)[images.indices.to_numpy()]
+
+        order = np.lexsort((rows, -indexed, frames, codes))
+        order = order[_newest(codes[order], frames[order], indexed[order])]
+        order = order[rows[order] >= 0]
+        place = np.full(len(rows), -1, np.int64)
+        place[order] = np.arange(len(order))
+        return unsorted[by_name], (codes[order], frames[order], rows[order]), place
+
+    @cached_property
+    def people(self) -> People:
+        """Everybody, in one pass over the table and one copy of the embeddings."""
+        names, (codes, frames, rows), place = self._order
+        count, dim = len(codes), self.table.schema.field("embedding").type.list_size
+        times, scores = np.empty(count), np.empty(count, np.float32)
+        boxes, embeddings = np.empty((count, 4), np.float32), np.empty((count, dim), np.float32)
+        start = 0
+        for batch in self.table.to_batches(columns=["row", "time", "score", "box", "embedding"]):
+            person = batch["row"].to_numpy() >= 0
+            at = place[start : start + len(person)][person]
+            newest = at >= 0
+            at, start = at[newest], start + len(person)
+            times[at] = batch["time"].to_numpy(zero_copy_only=False)[person][newest]
+            scores[at] = batch["score"].to_numpy(zero_copy_only=False)[person][newest]
+            # flatten() leaves out the frames' nulls, and minds a slice's offset, which `values` does not.
+            boxes[at] = batch["box"].flatten().to_numpy().reshape(-1, 4)[newest]
+            embeddings[at] = batch["embedding"].flatten().to_numpy().reshape(-1, dim)[newest]
+        people = People(names[codes], frames, rows, times, boxes, scores, embeddings)
+        for column in vars(people).values():
+            column.flags.writeable = False  # they are handed out again and again
+        return people
+
+    @cached_property
+    def images(self) -> Mapping[str, ImageRecord]:
+        """What is known of each image, by name, sorted."""
+        columns = ["image", "frame", "indexed_ns", "fingerprint", "size", "modified_ns", "root", "done"]
+        frames = self.table.to_table(columns=columns, filter="row = -1").sort_by("indexed_ns")
+        by_image: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+        for image, *facts in zip(*(frames[name].to_pylist() for name in columns), strict=True):
+            by_image[image].append(tuple(facts))
+        return {image: _record(image, by_image[image]) for image in sorted(by_image)}
+
+
+def _newest(codes: Array, frames: Array, indexed: Array) -> Array:
+    """(rows,) bool: which rows belong to the newest write of their frame; frames stand together, the newest first."""
+    starts = np.ones(len(codes), bool)
+    starts[1:] = (np.diff(codes) != 0) | (np.diff(frames) != 0)
+    newest: Array = indexed[starts][np.cumsum(starts) - 1]
+    return np.asarray(indexed == newest)
+
+
+def _record(image: str, facts: list[tuple[Any, ...]]) -> ImageRecord:
+    """The record of one image from its frames' (frame, indexed_ns, fingerprint, size, modified_ns, root, done), oldest first."""
+    _, _, fingerprint, size, modified_ns, root, _ = facts[-1]
+    same = [fact for fact in facts if fact[2] == fingerprint]  # frames of an older content of the file do not count
+    frames, complete = frozenset(fact[0] for fact in same), any(fact[6] for fact in same)
+    return ImageRecord(image, fingerprint, size, modified_ns, root, frames, complete, indexed_ns=same[0][1])
