@@ -1,0 +1,46 @@
+"""What a config.json says about the parts that all networks share."""
+
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from personsearch.errors import ConfigError
+
+BackboneName = Literal["resnet50", "resnet18", "shufflenet"]
+Norm = Literal["frozen", "batch", "group"]
+Style = Literal["pytorch", "caffe"]
+
+
+class BackboneConfig(BaseModel):
+    """Which backbone; a small `width` or ResNet-18 makes a small model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: BackboneName = "resnet50"
+    width: float = Field(1.0, gt=0, le=4)  # factor on all channel numbers
+    style: Style = "pytorch"  # where a ResNet-50 block has its stride: "pytorch" in the 3x3, "caffe" in the first 1x1
+    norm: Norm = "batch"  # "frozen": batch norm that training leaves alone; "group": what a picture gives needs no others
+    deformable: bool = False  # modulated deformable 3x3 in the last three stages (a ResNet-50 only)
+
+    @model_validator(mode="after")
+    def _bottlenecks_only(self) -> "BackboneConfig":
+        if self.name != "resnet50" and (self.deformable or self.style != "pytorch"):
+            raise ValueError(f'deformable and style "caffe" are for resnet50, not {self.name}')
+        return self
+
+
+Config = TypeVar("Config", bound=BaseModel)
+
+
+def parse_config(schema: type[Config], values: dict[str, Any], source: Path) -> Config:
+    """`values` of a config.json as `schema`.
+
+    Raises:
+        ConfigError: fields that are unknown, missing or out of range; the message names them and `source`.
+    """
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'config'}: {item['msg']}" for item in error.errors())
+        raise ConfigError(f"{source}: {found}") from error
