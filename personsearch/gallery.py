@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from personsearch.results import IndexReport
+
 __all__ = ["FramePeople", "Gallery", "ImageRecord", "ModelKey", "People"]
 
 # Every commit writes the list of all files anew, so that the lists grow with the square of the commits:
@@ -38,7 +40,7 @@ class Gallery:
         report: what the latest `PersonSearcher.index` did, if this object comes from there.
     """
 
-    report: Any = None
+    report: "IndexReport | None" = None
 
     def __init__(self, uri: str | os.PathLike[str]) -> None:
         self.uri = location(uri)
