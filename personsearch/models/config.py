@@ -21,7 +21,7 @@ class BackboneConfig(BaseModel):
     width: float = Field(1.0, gt=0, le=4)  # factor on all channel numbers
     style: Style = "pytorch"  # where a ResNet-50 block has its stride: "pytorch" in the 3x3, "caffe" in the first 1x1
     norm: Norm = "batch"  # "frozen": batch norm that training leaves alone; "group": what a picture gives needs no others
-    deformable: bool = False  # modulated deformable 3x3 in the last three stages (a ResNet-50 only)
+    deformable: tuple[Literal[3, 4, 5], ...] = ()  # levels whose stages have modulated deformable 3x3 (a ResNet-50 only)
 
     @model_validator(mode="after")
     def _bottlenecks_only(self) -> "BackboneConfig":

@@ -132,7 +132,7 @@ def resnet_stage(config: BackboneConfig, level: int) -> nn.Sequential:
     blocks += [block(outputs, planes, norm_layer=norm) for _ in range(1, numbers[level - 2])]
     if config.style == "caffe":
         blocks[0].conv1.stride, blocks[0].conv2.stride = blocks[0].conv2.stride, blocks[0].conv1.stride
-    if config.deformable and level > 2:
+    if level in config.deformable:
         replace_conv2(blocks, lambda inputs, outputs, stride: DeformConv(inputs, outputs, stride=stride, modulated=True))
     return nn.Sequential(*blocks)
 
