@@ -115,3 +115,14 @@ class SearchResult:
         from personsearch import render
 
         render.save_html(self, Path(path))
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """What one run of indexing did, as image paths in source order."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    unreadable: dict[str, str]  # image -> what is wrong with it

@@ -100,9 +100,7 @@ class SceneModel:
         """The people of each image, best first; boxes in original pixels."""
 
         def run(batch: SceneBatch, _: list[int]) -> list[Detections]:
-            return [
-                Detections(_numpy(found.boxes), _numpy(found.scores), _numpy(found.embeddings)) for found in self.network.detect(batch)
-            ]
+            return [Detections(_numpy(found.boxes), _numpy(found.scores), _numpy(found.embeddings)) for found in self.network.detect(batch)]
 
         return self._by_shape(prepared, run)
 

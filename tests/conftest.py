@@ -1,0 +1,20 @@
+"""What several test files use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Galleries and models of a test stay in the test's own folder."""
+    monkeypatch.setenv("PERSONSEARCH_HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The development data, for tests marked `extra`; missing data is a failure, not a skip."""
+    folder = os.environ.get("PERSONSEARCH_SHARED")
+    assert folder, "tests marked extra need PERSONSEARCH_SHARED, the folder of the development data"
+    return Path(folder)
