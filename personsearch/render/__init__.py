@@ -1,0 +1,6 @@
+"""Results to look at: scenes with boxes, montages of hits, and a page for the browser."""
+
+from personsearch.render.page import save_html
+from personsearch.render.pictures import draw, montage
+
+__all__ = ["draw", "montage", "save_html"]

@@ -1,0 +1,188 @@
+"""Results as pictures: a scene with everyone found in it, and a query beside its hits."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from personsearch import images
+from personsearch.boxes import Array
+from personsearch.errors import ImageError
+from personsearch.render import views
+from personsearch.render.lettering import clock, file_name, shorten, text_and_font
+from personsearch.results import Detections, Hit, Query, SearchResult
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
+
+Plate: TypeAlias = tuple[int, int, int, int]  # xyxy pixels of the ground of a label
+
+# Okabe and Ito's colours, told apart by colour-blind eyes too; all bright enough for dark letters.
+PALETTE: tuple[views.Colour, ...] = ((86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167))
+
+PAPER: views.Colour = (246, 247, 249)
+INK: views.Colour = (26, 29, 35)
+FAINT: views.Colour = (98, 104, 116)
+RULE: views.Colour = (214, 217, 223)
+
+TILE: views.Size = (240, 320)
+GAP = 20
+TITLE = 18  # pixels high, like all below
+LINE = 15
+LEADING = 6  # between lines of a caption
+COLUMNS = 5  # one row of hits is this long before a second begins
+
+
+def draw(detections: Detections, image: Any) -> "Image":
+    """The scene with a box around everyone and the detector's score on it; lines and letters grow with the picture.
+
+    Args:
+        detections: of this scene.
+        image: the scene: path, bytes, PIL picture or RGB uint8 (H, W, 3).
+
+    Returns:
+        An RGB picture of the scene's size.
+
+    Raises:
+        ImageError: no picture, or one that cannot be read.
+    """
+    from PIL import Image, ImageDraw
+
+    if image is None:
+        raise ImageError("these detections do not hold their picture; pass it: detections.draw(image)")
+    picture = Image.fromarray(images.load(image))
+    canvas = ImageDraw.Draw(picture)
+    width, letters = max(2, round(min(picture.size) / 280)), max(10, round(min(picture.size) / 42))
+    for i in reversed(range(len(detections))):  # the best comes last, on top of the others
+        views.outline(canvas, detections.boxes[i], picture.size, PALETTE[i % len(PALETTE)], width)
+    taken: list[Plate] = []
+    for i, (box, score) in enumerate(zip(detections.boxes, detections.scores, strict=True)):
+        taken += _label(canvas, f"{score:.2f}", letters, box, picture.size, PALETTE[i % len(PALETTE)], width, taken)
+    return picture
+
+
+def montage(result: SearchResult) -> "Image":
+    """The query beside its hits, best first: each person in their scene, with rank, similarity, file name and time.
+
+    A hit whose picture cannot be read again (deleted, or given as an array) is a grey tile that says so; without
+    hits the picture says that nobody was found. Where the order follows another number than the similarity (CBGM,
+    confidence weighting), that number is shown too.
+    """
+    from PIL import Image, ImageDraw
+
+    asked, captions = _query_caption(result), [_caption(hit, result) for hit in result]
+    columns = max(1, min(len(result), max(COLUMNS, math.ceil(math.sqrt(1.6 * len(result))))))
+    rows = max(1, math.ceil(len(result) / columns))
+    across, down = TILE[0] + GAP, TILE[1] + GAP + max(_height(lines) for lines in [asked, *captions])
+    first = across + 2 * GAP  # where the hits begin, beyond the query and a rule
+    sheet = Image.new("RGB", (first + columns * across, GAP + rows * down), PAPER)
+    canvas = ImageDraw.Draw(sheet)
+
+    sheet.paste(views.of_query(result.query, TILE), (GAP, GAP))
+    _write(canvas, asked, GAP, GAP + TILE[1])
+    canvas.line((first - GAP, GAP, first - GAP, sheet.height - GAP), fill=RULE, width=1)
+    if not result.hits:
+        _nobody(canvas, first, GAP)
+    tiles = views.of_hits(
+        result.hits,
+        lambda scene, box: views.person(scene, box, TILE, views.HIT_COLOUR),
+        lambda reason: views.blank(reason, TILE),
+    )
+    for i, (hit, tile, lines) in enumerate(zip(result, tiles, captions, strict=True)):
+        x, y = first + i % columns * across, GAP + i // columns * down
+        sheet.paste(tile, (x, y))
+        _write(canvas, lines, x, y + TILE[1], indent=_badge(canvas, str(hit.rank), x, y + TILE[1] + LEADING))
+    return sheet
+
+
+def ranked_otherwise(result: SearchResult) -> bool:
+    """Whether the order follows another number than the similarity."""
+    return any(abs(hit.ranked_by - hit.similarity) > 1e-6 for hit in result)
+
+
+def count(result: SearchResult) -> str:
+    """How many hits there are, in words."""
+    return {0: "nobody found", 1: "1 hit"}.get(len(result), f"{len(result)} hits")
+
+
+def query_name(query: Query) -> str:
+    """The query's path as text, or "" where it is no file."""
+    return str(query.image) if isinstance(query.image, str | Path) else ""
+
+
+def _caption(hit: Hit, result: SearchResult) -> list[str]:
+    lines = [f"similarity {hit.similarity:.3f}"]
+    if ranked_otherwise(result):
+        lines.append(f"ranked by {hit.ranked_by:.3f}")
+    lines.append(file_name(hit.image))
+    return lines if hit.time is None else [*lines, f"at {clock(hit.time)}"]
+
+
+def _query_caption(result: SearchResult) -> list[str]:
+    name = query_name(result.query)
+    return ["query", *([file_name(name)] if name else []), count(result)]
+
+
+def _height(lines: list[str]) -> int:
+    """Pixels that a caption takes below its tile."""
+    return TITLE + LEADING + (len(lines) - 1) * (LINE + LEADING) + LEADING
+
+
+def _write(canvas: "ImageDraw", lines: list[str], x: int, y: int, indent: int = 0) -> None:
+    """A caption below a tile: a title, `indent` pixels in, and smaller lines; none reaches beyond the tile."""
+    y += LEADING
+    for i, line in enumerate(lines):
+        size, shade, start = (LINE, FAINT, 0) if i else (TITLE, INK, indent)
+        text, font = text_and_font(shorten(line, size, TILE[0] - start), size)
+        canvas.text((x + start, y), text, fill=shade, font=font, anchor="la")
+        y += size + LEADING
+
+
+def _badge(canvas: "ImageDraw", text: str, x: int, y: int) -> int:
+    """The rank on a plate before the title, not on the picture, where it could hide a face; returns the room it takes."""
+    text, font = text_and_font(text, TITLE)
+    width = max(math.ceil(font.getlength(text)) + 12, 28)
+    canvas.rounded_rectangle((x, y - 1, x + width, y + TITLE + 3), radius=5, fill=views.HIT_COLOUR)
+    canvas.text((x + width / 2, y + TITLE / 2 + 1), text, fill=views.DARK, font=font, anchor="mm")
+    return width + 10
+
+
+def _nobody(canvas: "ImageDraw", x: int, y: int) -> None:
+    """What stands in the hits' place when there are none."""
+    canvas.rounded_rectangle((x, y, x + TILE[0] - 1, y + TILE[1] - 1), radius=6, outline=RULE, width=2)
+    text, font = text_and_font("nobody found", TITLE)
+    canvas.text((x + TILE[0] / 2, y + TILE[1] / 2), text, fill=FAINT, font=font, anchor="mm")
+
+
+def _label(
+    canvas: "ImageDraw", text: str, letters: int, box: Array, size: views.Size, colour: views.Colour, line: int, taken: list[Plate]
+) -> list[Plate]:
+    """Write on a plate at the box, inside the picture, off the plates there already if one of four places is free.
+
+    Returns:
+        The plate; none in a picture that is smaller than it.
+    """
+    text, font = text_and_font(text, letters)
+    left, top, right, bottom = font.getbbox(text)
+    pad = max(2, letters // 5)
+    width, height = math.ceil(right - left) + 2 * pad, math.ceil(bottom - top) + 2 * pad
+    if width > size[0] or height > size[1]:
+        return []
+    x1, y1, x2, y2 = (round(value) for value in box.tolist())
+    above, below, inside = y1 - line - height, y2 + line, y1 + line
+    places = [(x1 - line, above), (x2 + line - width, above), (x1 - line, below), (x1 + line, inside)]
+    plates = [_moved_inside((x, y, x + width, y + height), size) for x, y in places]
+    plate = next((plate for plate in plates if not any(_overlap(plate, other) for other in taken)), plates[0])
+    canvas.rectangle((plate[0], plate[1], plate[2] - 1, plate[3] - 1), fill=colour)
+    canvas.text((plate[0] + pad - left, plate[1] + pad - top), text, fill=views.DARK, font=font)
+    return [plate]
+
+
+def _moved_inside(plate: Plate, size: views.Size) -> Plate:
+    x1, y1, x2, y2 = plate
+    right, down = max(0, -x1) - max(0, x2 - size[0]), max(0, -y1) - max(0, y2 - size[1])
+    return (x1 + right, y1 + down, x2 + right, y2 + down)
+
+
+def _overlap(a: Plate, b: Plate) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

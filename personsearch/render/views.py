@@ -1,0 +1,159 @@
+"""Views of one person: the scene cut around them, the whole scene made small, and a grey tile where neither can be had."""
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from personsearch import images, sources
+from personsearch.boxes import Array, check_boxes
+from personsearch.errors import BoxError, ImageError
+from personsearch.render.lettering import text_and_font
+from personsearch.results import Hit, Query
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
+
+T = TypeVar("T")
+Colour = tuple[int, int, int]
+Size = tuple[int, int]  # width, height
+
+QUERY_COLOUR: Colour = (255, 176, 0)
+HIT_COLOUR: Colour = (46, 204, 255)
+DARK: Colour = (22, 24, 29)  # around a picture that does not fill its tile, and the rim of every box
+GREY: Colour = (122, 127, 138)  # the tile of a picture that is gone
+
+PERSON_SHARE = 0.74  # of a tile's height or width is the person, the rest is context
+MAX_ZOOM = 4.0  # beyond this a small person is only blur; more of the scene tells more
+
+GONE = "picture not available"
+CHANGED = "picture has changed"
+
+
+def of_hits(hits: Sequence[Hit], show: Callable[[Array, Array], T], missing: Callable[[str], T]) -> list[T]:
+    """One view of each hit, in order; a scene with several hits is read once, and one scene is held at a time.
+
+    Args:
+        hits: of one search.
+        show: makes the view from the scene, RGB uint8 (H, W, 3), and the person's box (4,), inside it.
+        missing: makes the view of a hit whose picture cannot be had, from the reason.
+    """
+    views: dict[int, T] = {}
+    order = sorted(range(len(hits)), key=lambda i: (hits[i].image, hits[i].frame))
+    for (image, frame), group in groupby(order, key=lambda i: (hits[i].image, hits[i].frame)):
+        try:
+            scene = sources.read_frame(image, frame)
+        except ImageError:
+            views.update((i, missing(GONE)) for i in group)
+            continue
+        for i in group:
+            try:
+                views[i] = show(scene, check_boxes(hits[i].box, *scene.shape[:2])[0])
+            except BoxError:  # the file is another picture now
+                views[i] = missing(CHANGED)
+    return [views[i] for i in range(len(hits))]
+
+
+def of_query(query: Query, size: Size) -> "Image":
+    """The query as a tile: the crop, or the person in their scene; grey when the picture is gone."""
+    try:
+        picture = images.load(query.image)
+        if query.box is None:
+            return whole(picture, size)
+        return person(picture, check_boxes(query.box, *picture.shape[:2])[0], size, QUERY_COLOUR)
+    except ImageError:
+        return blank(GONE, size)
+    except BoxError:
+        return blank(CHANGED, size)
+
+
+def person(scene: Array, box: Array, size: Size, colour: Colour) -> "Image":
+    """The person with some of the scene around, their box drawn.
+
+    Args:
+        scene: RGB uint8 (H, W, 3).
+        box: (4,) xyxy pixels of the scene, inside it.
+        size: of the tile.
+        colour: of the box.
+    """
+    from PIL import Image, ImageDraw
+
+    window, scale = _window(box, scene.shape[1], scene.shape[0], size)
+    inner = (max(1, round((window[2] - window[0]) * scale)), max(1, round((window[3] - window[1]) * scale)))
+    left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    tile = Image.new("RGB", size, DARK)
+    # `box=` takes fractions of pixels, so that the drawn box sits where the person is at any scale
+    tile.paste(Image.fromarray(scene).resize(inner, Image.Resampling.LANCZOS, box=tuple(window)), (left, top))
+    drawn = (box - np.tile(window[:2], 2)) * scale + [left, top, left, top]
+    outline(ImageDraw.Draw(tile), drawn, size, colour, max(2, size[1] // 120))
+    return tile
+
+
+def whole(picture: Array, size: Size) -> "Image":
+    """A picture made to fit a tile, in the middle of it."""
+    from PIL import Image
+
+    height, width = picture.shape[:2]
+    scale = min(size[0] / width, size[1] / height)
+    inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+    tile = Image.new("RGB", size, DARK)
+    resized = Image.fromarray(picture).resize(inner, Image.Resampling.LANCZOS)
+    tile.paste(resized, ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
+    return tile
+
+
+def scene_with_box(scene: Array, box: Array, longest: int, colour: Colour) -> "Image":
+    """The whole scene, its longer side at most `longest` pixels, with the person's box."""
+    from PIL import Image, ImageDraw
+
+    height, width = scene.shape[:2]
+    scale = min(1.0, longest / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = Image.fromarray(scene).resize(size, Image.Resampling.LANCZOS)
+    outline(ImageDraw.Draw(small), box * np.tile(np.array(size) / [width, height], 2), size, colour, max(2, longest // 160))
+    return small
+
+
+def blank(message: str, size: Size) -> "Image":
+    """A grey tile that says what is wrong."""
+    from PIL import Image, ImageDraw
+
+    tile = Image.new("RGB", size, GREY)
+    text, font = text_and_font(message, max(10, size[0] // 16))
+    ImageDraw.Draw(tile).text((size[0] / 2, size[1] / 2), text, fill="white", font=font, anchor="mm", align="center")
+    return tile
+
+
+def outline(canvas: "ImageDraw", box: Array, size: Size, colour: Colour, width: int) -> None:
+    """Draw a box around the pixels it holds, with a dark rim that shows it on bright ground; never outside the picture.
+
+    Args:
+        canvas: of a picture of `size`.
+        box: (4,) xyxy pixels of that picture.
+        size: width and height of the picture.
+        colour: of the line.
+        width: of the line, pixels.
+    """
+    x1, y1, x2, y2 = (round(value) for value in box.tolist())
+    for grow, line, shade in ((width + 1, width + 2, DARK), (width, width, colour)):
+        # a coloured line at the picture's edge keeps one pixel for its rim
+        edge = width + 1 - grow
+        left, top = max(x1 - grow, edge), max(y1 - grow, edge)
+        right, bottom = min(x2 - 1 + grow, size[0] - 1 - edge), min(y2 - 1 + grow, size[1] - 1 - edge)
+        if right >= left and bottom >= top:
+            canvas.rectangle((left, top, right, bottom), outline=shade, width=line)
+
+
+def _window(box: Array, width: int, height: int, size: Size) -> tuple[Array, float]:
+    """The part of the scene that a tile shows, (4,) xyxy with fractions, and the scale from scene to tile."""
+    tile = np.array(size, float)
+    scene = np.array([width, height], float)
+    corner, opposite = box[:2].astype(float), box[2:].astype(float)
+    fits = float((tile / (opposite - corner)).min())  # the largest scale that still shows the whole box
+    covers = float((tile / scene).max())  # the smallest without an empty margin beside the scene
+    scale = max(min(PERSON_SHARE * fits, MAX_ZOOM), min(covers, fits))
+    shown = np.minimum(tile / scale, scene)
+    start = np.clip((corner + opposite - shown) / 2, 0, scene - shown)
+    return np.concatenate([start, start + shown]), scale
