@@ -18,7 +18,7 @@ class BackboneConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: BackboneName = "resnet50"
-    width: float = Field(1.0, gt=0, le=4)  # factor on all channel numbers
+    width: float = Field(default=1.0, gt=0, le=4)  # factor on all channel numbers
     style: Style = "pytorch"  # where a ResNet-50 block has its stride: "pytorch" in the 3x3, "caffe" in the first 1x1
     norm: Norm = "batch"  # "frozen": batch norm that training leaves alone; "group": what a picture gives needs no others
     deformable: tuple[Literal[3, 4, 5], ...] = ()  # levels whose stages have modulated deformable 3x3 (a ResNet-50 only)
@@ -28,6 +28,20 @@ class BackboneConfig(BaseModel):
         if self.name != "resnet50" and (self.deformable or self.style != "pytorch"):
             raise ValueError(f'deformable and style "caffe" are for resnet50, not {self.name}')
         return self
+
+
+class SceneConfig(BaseModel):
+    """What the config of every network for whole scenes has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    architecture: str
+    name: str  # for people to read
+    trained_on: str | None = None  # the data set, for people to read
+    backbone: BackboneConfig = BackboneConfig()
+    short_side: int = Field(default=900, ge=32)  # pixels; the resized image fits into short_side x long_side
+    long_side: int = Field(default=1500, ge=32)
+    min_score: float = Field(default=0.5, ge=0, le=1)  # a detection below it does not enter a gallery
 
 
 Config = TypeVar("Config", bound=BaseModel)

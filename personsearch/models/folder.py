@@ -1,0 +1,99 @@
+"""From tensors to a network: strict loading, and a model folder opened as a `SceneModel`."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from personsearch.boxes import Array
+from personsearch.errors import WeightsError
+from personsearch.models.config import SceneConfig, parse_config
+from personsearch.models.deform_cpu import use_cpu_form
+from personsearch.models.fuse import optimize_for_inference
+from personsearch.models.scene import SceneModel, SceneNetwork
+from personsearch.weights import WEIGHTS_FILE, fingerprint, read_config, read_tensors
+
+NAMES_SHOWN = 8
+UNUSED = "num_batches_tracked"  # batch norm counts its training batches; nothing reads it
+
+
+Config = TypeVar("Config", bound=SceneConfig)
+
+
+def open_scene_folder(folder: Path, device: str, schema: type[Config], build: Callable[[Config], SceneNetwork]) -> SceneModel:
+    """The model of a folder, its weights loaded strictly, its layers merged for speed.
+
+    Args:
+        folder: with config.json and model.safetensors.
+        device: "cpu", "cuda" or "cuda:1".
+        schema: of config.json.
+        build: makes the network, with random weights, of a config.
+
+    Raises:
+        ConfigError: config.json is missing, or not as `schema` has it.
+        WeightsError: the weights are missing, damaged, or another network's.
+    """
+    values = read_config(folder)
+    config = parse_config(schema, values, folder)
+    network = build(config)
+    weights = folder / WEIGHTS_FILE
+    load_strict(network, read_tensors(weights), source=str(weights))
+    return scene_model(network.eval(), config, fingerprint(values, [weights]), device)
+
+
+def scene_model(network: SceneNetwork, config: SceneConfig, digest: str, device: str) -> SceneModel:
+    """A network in eval mode, its layers merged in place, as a model with the config's name and threshold."""
+    optimize_for_inference(network)
+    if torch.device(device).type == "cpu":
+        use_cpu_form(network)
+    return SceneModel(network, name=config.name, fingerprint=digest, min_score=config.min_score, device=device)
+
+
+def load_strict(network: nn.Module, tensors: Mapping[str, Tensor | Array], *, source: str) -> None:
+    """Copy `tensors` into the network's parameters and buffers of the same names.
+
+    Args:
+        network: not on the meta device.
+        tensors: by name, NumPy or torch; batch norm's counters are neither needed nor wanted.
+        source: file that the tensors are from, for the message.
+
+    Raises:
+        WeightsError: a name is missing or unexpected, or a shape differs.
+    """
+    wanted = check_names(network, tensors, source=source)
+    with torch.no_grad():
+        for name, tensor in wanted.items():
+            tensor.copy_(torch.as_tensor(tensors[name]))
+
+
+def check_names(network: nn.Module, tensors: Mapping[str, Tensor | Array], *, source: str) -> dict[str, Tensor]:
+    """The network's own tensors by name, if `tensors` has exactly these names and shapes.
+
+    Raises:
+        WeightsError: it does not; the message names the first that differ.
+    """
+    wanted = {name: tensor for name, tensor in network.state_dict().items() if not name.endswith(UNUSED)}
+    problems = [
+        _some("missing", wanted.keys() - tensors.keys()),
+        _some("unexpected", tensors.keys() - wanted.keys()),
+        _some(
+            "of another shape",
+            {
+                f"{name} {tuple(tensors[name].shape)}, not {tuple(wanted[name].shape)}"
+                for name in wanted.keys() & tensors.keys()
+                if tuple(tensors[name].shape) != tuple(wanted[name].shape)
+            },
+        ),
+    ]
+    found = "; ".join(problem for problem in problems if problem)
+    if found:
+        raise WeightsError(f"{source} does not fit a {type(network).__name__}: {found}. Take the file and config of one model")
+    return wanted
+
+
+def _some(what: str, names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    more = f" and {len(ordered) - NAMES_SHOWN} more" if len(ordered) > NAMES_SHOWN else ""
+    return f"{len(ordered)} {what} ({', '.join(ordered[:NAMES_SHOWN])}{more})" if ordered else ""

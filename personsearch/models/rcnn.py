@@ -1,0 +1,208 @@
+"""Person search on Faster R-CNN: what its networks share, and OIM, NAE and NAE+."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor
+from torchvision.models.detection._utils import BoxCoder
+from torchvision.ops import nms
+
+from personsearch.boxes import Array
+from personsearch.models.config import SceneConfig
+from personsearch.models.folder import open_scene_folder
+from personsearch.models.heads import REGION_LEVEL, BaselineHead, HeadKind, HeadOutput, build_baseline_head, pool_regions
+from personsearch.models.resnet import build_backbone
+from personsearch.models.rpn import ProposalConfig, RegionProposals, cut, frames_of
+from personsearch.models.scene import SceneBatch, SceneDetections, SceneInput, SceneModel, SceneNetwork
+
+RGB_MEAN, RGB_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of 0..1, ImageNet's
+PAD_TO = 32
+SMALLEST = 1e-2  # side of a person's box in pixels of the resized image; smaller ones are dropped
+BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the deltas x, y, width, height
+
+
+class RegionConfig(SceneConfig):
+    """What the config of every network of this family has; the defaults are the released networks'."""
+
+    embedding_dim: int = Field(default=256, ge=2)
+    proposals: ProposalConfig = ProposalConfig()
+    keep_score: float = Field(default=0.5, ge=0, lt=1)  # the network keeps people above it
+    max_people: int = Field(default=300, ge=1)
+
+
+class RCNNConfig(RegionConfig):
+    """What the config.json of an OIM or NAE model says."""
+
+    architecture: Literal["oim", "nae"] = "nae"
+    name: str = "nae"
+    pixelwise: bool = False  # NAE+
+    nms_iou: float = Field(default=0.4, gt=0, le=1)
+    serial: bool = False  # SeqNet's Table 1: a second pass over the people of the first, as its proposals
+
+    @model_validator(mode="after")
+    def _pixelwise_is_nae(self) -> "RCNNConfig":
+        if self.pixelwise and self.architecture != "nae":
+            raise ValueError(f"pixelwise is NAE+; architecture {self.architecture!r} has no such form")
+        return self
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """People of one image while they are chosen."""
+
+    boxes: Tensor  # (N, 4) xyxy pixels of the resized image
+    scores: Tensor  # (N,)
+    embeddings: Tensor  # (N, D) unit rows
+
+    def take(self, index: Tensor) -> "Candidates":
+        """The people at `index`."""
+        return Candidates(self.boxes[index], self.scores[index], self.embeddings[index])
+
+    def after(self, first: "Candidates") -> "Candidates":
+        """`first` people, then these."""
+        return Candidates(
+            torch.cat([first.boxes, self.boxes]), torch.cat([first.scores, self.scores]), torch.cat([first.embeddings, self.embeddings])
+        )
+
+
+class RegionNetwork(SceneNetwork):
+    """Backbone to level 4 and region proposals; subclasses look at the regions with their heads."""
+
+    def __init__(self, config: RegionConfig) -> None:
+        super().__init__()
+        self.short_side, self.long_side = config.short_side, config.long_side
+        self.backbone = build_backbone(config.backbone, REGION_LEVEL)
+        self.rpn = RegionProposals(self.backbone.channels[REGION_LEVEL], config.proposals)
+        self.coder = BoxCoder(BOX_WEIGHTS)
+        self.embedding_dim = config.embedding_dim
+
+    @property
+    @abstractmethod
+    def reid_head(self) -> BaselineHead:
+        """The head that embeds."""
+
+    @abstractmethod
+    def find(self, c4: Tensor, proposals: list[Tensor], frames: Tensor, given: list[Candidates] | None = None) -> list[Candidates]:
+        """The people of each image, best first.
+
+        Args:
+            c4: (B, C, H, W), the backbone's map of stride 16.
+            proposals: (N, 4) boxes of each image.
+            frames: (B, 4), see `frames_of`.
+            given: people who are there for sure; they take part in the last NMS.
+        """
+
+    def prepare(self, image: Array) -> SceneInput:
+        """Normalise, then resize to fit short and long side (bilinear on float), and pad with zeros to a multiple of 32."""
+        original = (image.shape[0], image.shape[1])
+        factor = min(self.short_side / min(original), self.long_side / max(original))
+        height, width = (max(1, int(side * factor)) for side in original)
+        pixels = torch.tensor(np.ascontiguousarray(image)).permute(2, 0, 1).float().div_(255)
+        pixels = pixels.sub_(torch.tensor(RGB_MEAN)[:, None, None]).div_(torch.tensor(RGB_STD)[:, None, None])
+        pixels = F.interpolate(pixels[None], size=(height, width), mode="bilinear")[0]
+        return SceneInput(F.pad(pixels, (0, -width % PAD_TO, 0, -height % PAD_TO)), (height, width), original)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """The backbone's map of level 4, (B, C, H / 16, W / 16), of (B, 3, H, W) pixels."""
+        c4: Tensor = self.backbone(pixels)[REGION_LEVEL]
+        return c4
+
+    def detect(self, batch: SceneBatch) -> list[SceneDetections]:
+        """People of each image, best first."""
+        c4, frames = self(batch.pixels), frames_of(batch.resized, batch.pixels)
+        return self._in_original(batch, frames, self.find(c4, self.rpn(c4, frames), frames))
+
+    def detect_around(self, batch: SceneBatch, boxes: list[Tensor]) -> list[SceneDetections]:
+        """People of each image, the ones at (N, 4) `boxes` (original pixels) first with score 1: a query's context.
+
+        Whoever overlaps a given box by more than the last NMS allows is left out.
+
+        Source: serend1p1ty/SeqNet@edec285 (query_img_as_gallery).
+        """
+        c4, frames = self(batch.pixels), frames_of(batch.resized, batch.pixels)
+        rows = self._embed(c4, self._in_resized(batch, frames, boxes))
+        given = [
+            Candidates(one, one.new_ones(len(one)), row) for one, row in zip(self._in_resized(batch, frames, boxes), rows, strict=True)
+        ]
+        return self._in_original(batch, frames, self.find(c4, self.rpn(c4, frames), frames, given))
+
+    def embed(self, batch: SceneBatch, boxes: list[Tensor]) -> list[Tensor]:
+        """(N, D) unit rows for each image's (N, 4) boxes in original pixels."""
+        return self._embed(self(batch.pixels), self._in_resized(batch, frames_of(batch.resized, batch.pixels), boxes))
+
+    def refine(self, boxes: Tensor, deltas: Tensor, counts: list[int], frames: Tensor) -> list[Tensor]:
+        """Boxes of each image moved by the deltas, cut to the image; `boxes` and `deltas` hold all images' (N, 4)."""
+        moved = torch.split(self.coder.decode_single(deltas, boxes), counts)
+        return [cut(one, frame) for one, frame in zip(moved, frames, strict=True)]
+
+    def _embed(self, c4: Tensor, boxes: list[Tensor]) -> list[Tensor]:
+        return list(torch.split(self.reid_head(pool_regions(c4, boxes)).embeddings, [len(one) for one in boxes]))
+
+    def _in_resized(self, batch: SceneBatch, frames: Tensor, boxes: list[Tensor]) -> list[Tensor]:
+        return [one * scale for one, scale in zip(boxes, frames / frames_of(batch.original, frames), strict=True)]
+
+    def _in_original(self, batch: SceneBatch, frames: Tensor, people: list[Candidates]) -> list[SceneDetections]:
+        scales = frames_of(batch.original, frames) / frames
+        return [SceneDetections(one.boxes * scale, one.scores, one.embeddings) for one, scale in zip(people, scales, strict=True)]
+
+
+class RCNN(RegionNetwork):
+    """OIM, NAE or NAE+: one head detects and embeds, both at the proposals."""
+
+    def __init__(self, config: RCNNConfig) -> None:
+        super().__init__(config)
+        self.config = config
+        kind: HeadKind = "nae+" if config.pixelwise else config.architecture
+        self.head = build_baseline_head(config.backbone, kind, config.embedding_dim)
+
+    @property
+    def reid_head(self) -> BaselineHead:
+        """Its only head."""
+        return self.head
+
+    def find(self, c4: Tensor, proposals: list[Tensor], frames: Tensor, given: list[Candidates] | None = None) -> list[Candidates]:
+        """The people of each image, best first (see `RegionNetwork.find`)."""
+        if self.config.serial:
+            first = self._pass(c4, proposals, frames, None)
+            proposals = [people.boxes for people in first]
+        return self._pass(c4, proposals, frames, given)
+
+    def _pass(self, c4: Tensor, proposals: list[Tensor], frames: Tensor, given: list[Candidates] | None) -> list[Candidates]:
+        counts = [len(one) for one in proposals]
+        seen: HeadOutput = self.head(pool_regions(c4, proposals))
+        boxes = self.refine(torch.cat(proposals), seen.deltas, counts, frames)
+        scores, rows = torch.split(self.head.scores(seen.logits, counts), counts), torch.split(seen.embeddings, counts)
+        people = [Candidates(*one) for one in zip(boxes, scores, rows, strict=True)]
+        config = self.config
+        return choose(people, given, min_score=config.keep_score, nms_iou=config.nms_iou, limit=config.max_people)
+
+
+def choose(people: list[Candidates], given: list[Candidates] | None, *, min_score: float, nms_iou: float, limit: int) -> list[Candidates]:
+    """Of each image the people who score above `min_score`, best first, after NMS; `given` people take part in that."""
+    chosen = []
+    for image, one in enumerate(people):
+        one = one.take(plausible(one.boxes, one.scores, min_score))
+        if given is not None:
+            one = one.after(given[image])
+        chosen.append(one.take(nms(one.boxes, one.scores, nms_iou)[:limit]))
+    return chosen
+
+
+def plausible(boxes: Tensor, scores: Tensor, min_score: float) -> Tensor:
+    """Index of the boxes that score above `min_score` and are not empty."""
+    return torch.where((scores > min_score) & ((boxes[:, 2:] - boxes[:, :2]) >= SMALLEST).all(dim=1))[0]
+
+
+def open_folder(folder: Path, device: str) -> SceneModel:
+    """The OIM or NAE model of a folder.
+
+    Raises:
+        ConfigError, WeightsError: its files do not make a model.
+    """
+    return open_scene_folder(folder, device, RCNNConfig, RCNN)

@@ -1,0 +1,89 @@
+"""SeqNet: first find people, then look at them again to tell who they are.
+
+Source: Li and Miao, Sequential End-to-end Network for Efficient Person Search (arXiv 2103.10148);
+serend1p1ty/SeqNet@edec285, which decides wherever the paper leaves a choice.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torchvision.ops import nms
+
+from personsearch.models.folder import open_scene_folder
+from personsearch.models.heads import BaselineHead, FirstHead, FirstOutput, HeadKind, HeadOutput, build_baseline_head, pool_regions
+from personsearch.models.rcnn import Candidates, RegionConfig, RegionNetwork, choose, plausible
+from personsearch.models.scene import SceneModel
+
+
+class SeqNetConfig(RegionConfig):
+    """What the config.json of a SeqNet says; the defaults are the released network."""
+
+    architecture: Literal["seqnet"] = "seqnet"
+    name: str = "seqnet"
+    baseline: HeadKind = "nae"  # the second head: SeqNet on NAE, or on OIM (Table 6)
+    first_nms: bool = True  # NMS between the heads (Table 3)
+    first_nms_iou: float = Field(default=0.4, gt=0, le=1)
+    first_score: bool = True  # FCS: the first head's score is the person's, else the second's (Table 3)
+    nms_iou: float = Field(default=0.5, gt=0, le=1)
+
+
+@dataclass(frozen=True)
+class FirstPeople:
+    """What the first head finds in one image, best first."""
+
+    boxes: Tensor  # (N, 4) xyxy pixels of the resized image
+    scores: Tensor  # (N,)
+
+
+class SeqNet(RegionNetwork):
+    """Two heads in turn: an ordinary Faster R-CNN head at the proposals, a baseline head at the people that it finds."""
+
+    def __init__(self, config: SeqNetConfig) -> None:
+        super().__init__(config)
+        self.config = config
+        self.first = FirstHead(config.backbone)
+        self.second = build_baseline_head(config.backbone, config.baseline, config.embedding_dim)
+
+    @property
+    def reid_head(self) -> BaselineHead:
+        """The second head."""
+        return self.second
+
+    def find(self, c4: Tensor, proposals: list[Tensor], frames: Tensor, given: list[Candidates] | None = None) -> list[Candidates]:
+        """The people of each image, best first (see `RegionNetwork.find`)."""
+        first = self.find_first(c4, proposals, frames)
+        counts = [len(one.boxes) for one in first]
+        seen: HeadOutput = self.second(pool_regions(c4, [one.boxes for one in first]))
+        boxes = self.refine(torch.cat([one.boxes for one in first]), seen.deltas, counts, frames)
+        scores = [one.scores for one in first] if self.config.first_score else torch.split(self.second.scores(seen.logits, counts), counts)
+        people = [Candidates(*one) for one in zip(boxes, scores, torch.split(seen.embeddings, counts), strict=True)]
+        config = self.config
+        return choose(people, given, min_score=config.keep_score, nms_iou=config.nms_iou, limit=config.max_people)
+
+    def find_first(self, c4: Tensor, proposals: list[Tensor], frames: Tensor) -> list[FirstPeople]:
+        """What goes on to the second head."""
+        counts = [len(one) for one in proposals]
+        seen: FirstOutput = self.first(pool_regions(c4, proposals))
+        boxes = self.refine(torch.cat(proposals), seen.deltas, counts, frames)
+        return [self._choose_first(*one) for one in zip(boxes, torch.split(seen.scores, counts), strict=True)]
+
+    def _choose_first(self, boxes: Tensor, scores: Tensor) -> FirstPeople:
+        index = plausible(boxes, scores, self.config.keep_score)
+        boxes, scores = boxes[index], scores[index]
+        config = self.config
+        order = nms(boxes, scores, config.first_nms_iou) if config.first_nms else scores.argsort(descending=True, stable=True)
+        kept = order[: config.max_people]
+        return FirstPeople(boxes[kept], scores[kept])
+
+
+def open_folder(folder: Path, device: str) -> SceneModel:
+    """The SeqNet of a folder.
+
+    Raises:
+        ConfigError, WeightsError: its files do not make a model.
+    """
+    return open_scene_folder(folder, device, SeqNetConfig, SeqNet)
