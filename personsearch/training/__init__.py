@@ -1,0 +1,1 @@
+"""Training: synthetic people, losses, recipes and the trainer; inference never imports it."""

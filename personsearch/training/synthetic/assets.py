@@ -1,0 +1,138 @@
+"""A folder of MakeHuman meshes, read once: body, skeleton, shape targets, garments, hair and poses."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from personsearch.boxes import Array
+from personsearch.errors import DataError
+from personsearch.training.synthetic.formats import Mesh, Proxy, read_json, read_mesh, read_proxy, read_target
+from personsearch.training.synthetic.poses import PoseLibrary, load_poses
+from personsearch.training.synthetic.regions import Regions, build_regions
+from personsearch.training.synthetic.skeleton import Skeleton, SkinWeights, build_skeleton, build_weights, mixed
+
+WHERE = "MakeHuman publishes them (CC0): github.com/makehumancommunity/makehuman, folder makehuman/data, and makehuman-assets"
+
+
+@dataclass(frozen=True)
+class Wearable:
+    """A garment, shoes, a hat or hair, bound to the base mesh."""
+
+    name: str
+    proxy: Proxy
+    triangles: Array  # (T, 3) int64
+    skin: SkinWeights
+    rest: Array  # (K, 3) the garment on the unmorphed body, dm
+    upper: Array  # (T,) bool: belongs to the half above the waist
+
+    def fit(self, body: Array) -> Array:
+        """(K, 3) vertices of the garment on a body of (V, 3) base vertices."""
+        return fit(self.proxy, body)
+
+
+@dataclass(frozen=True)
+class Assets:
+    """All that is needed to make people."""
+
+    folder: Path
+    base: Mesh
+    skeleton: Skeleton
+    skin: SkinWeights
+    regions: Regions
+    targets: dict[str, tuple[Array, Array]]
+    suits: dict[str, Wearable]
+    shoes: dict[str, Wearable]
+    hats: dict[str, Wearable]
+    hair: dict[str, Wearable]
+    poses: PoseLibrary
+
+
+@lru_cache(maxsize=2)
+def load_assets(folder: Path) -> Assets:
+    """Read a folder laid out like MakeHuman's data: base.obj, rig, targets/macrodetails, clothes, hair, poses.
+
+    Raises:
+        DataError: the folder or something in it is missing or damaged.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder of MakeHuman meshes; {WHERE}")
+    base = read_mesh(folder / "base.obj")
+    if "body" not in base.groups:
+        raise DataError(f"{folder / 'base.obj'} has no group `body`; use MakeHuman's data/3dobjs/base.obj")
+    skeleton = build_skeleton(read_json(folder / "rig" / "default.mhskel", "bones"))
+    skin = build_weights(read_json(folder / "rig" / "default_weights.mhw", "weights")["weights"], skeleton, len(base.vertices))
+    targets = {path.name.removesuffix(".target.gz"): read_target(path) for path in _some(folder, "targets/macrodetails/*.target.gz")}
+    waist = float(skeleton.heads(base.vertices)[skeleton.index("upperleg01.L"), 1])
+    clothes = [_wearable(path, base, skeleton, skin, waist) for path in _some(folder, "clothes/*/*.mhclo")]
+    hair = [_wearable(path, base, skeleton, skin, waist) for path in _some(folder, "hair/*/*.mhclo")]
+    shoes = {item.name: item for item in clothes if "Shoes" in item.proxy.tags}
+    hats = {item.name: item for item in clothes if "Hats" in item.proxy.tags}
+    suits = {item.name: item for item in clothes if item.name not in shoes and item.name not in hats}
+    if not suits:
+        raise DataError(f"{folder / 'clothes'} has no suit (only shoes and hats); {WHERE}")
+    poses = load_poses(folder / "poses", skeleton, base.vertices)
+    regions = build_regions(skeleton, base.vertices)
+    return Assets(folder, base, skeleton, skin, regions, targets, suits, shoes, hats, {item.name: item for item in hair}, poses)
+
+
+def fit(proxy: Proxy, body: Array) -> Array:
+    """(K, 3) vertices of a garment on a body: a weighted mean of three base vertices plus a scaled offset."""
+    near = (proxy.weights[:, :, None] * body[proxy.anchors]).sum(axis=1)
+    ends = body[proxy.scale_anchors]  # (3, 2, 3)
+    spans = np.abs(ends[:, 0] - ends[:, 1])[np.arange(3), np.arange(3)]
+    scale = np.divide(spans, proxy.scale_units, out=np.ones(3), where=proxy.scale_units > 0)
+    return np.asarray(near + proxy.offsets * scale)
+
+
+def pieces(triangles: Array, count: int) -> Array:
+    """(T,) number of the connected piece that each triangle belongs to, of a mesh of `count` vertices."""
+    label = np.arange(count)
+    while True:
+        lowest = label[triangles].min(axis=1)
+        step = label.copy()
+        for corner in range(3):
+            np.minimum.at(step, triangles[:, corner], lowest)
+        step = step[step]  # a shortcut along the chain halves the rounds
+        if np.array_equal(step, label):
+            return np.asarray(label[triangles[:, 0]])
+        label = step
+
+
+def _upper_half(rest: Array, triangles: Array, waist: float) -> Array:
+    """(T,) bool: the triangle is of a shirt, not of trousers.
+
+    A suit is one mesh. Its pieces tell: trousers reach below the waist and not far above it.
+    A single piece (shirt and trousers welded) is cut at the waist.
+    """
+    centre = rest[triangles].mean(axis=1)[:, 1]
+    label = pieces(triangles, len(rest))
+    upper = np.zeros(len(triangles), bool)
+    for piece in np.unique(label):
+        rows = label == piece
+        low, high = centre[rows].min(), centre[rows].max()
+        welded = low < waist - 3.0 and high > waist + 2.5
+        upper[rows] = centre[rows] > waist + 0.1 if welded else (low + high) / 2 > waist
+    return upper
+
+
+def _wearable(path: Path, base: Mesh, skeleton: Skeleton, skin: SkinWeights, waist: float) -> Wearable:
+    """Read a garment and check that its mesh and its binding belong together."""
+    proxy = read_proxy(path)
+    mesh = read_mesh(proxy.mesh_file)
+    if len(mesh.vertices) != len(proxy.anchors):
+        raise DataError(f"{path} binds {len(proxy.anchors)} vertices, {proxy.mesh_file.name} has {len(mesh.vertices)}; take both again")
+    if proxy.anchors.min() < 0 or proxy.anchors.max() >= len(base.vertices):
+        raise DataError(f"{path} hangs on vertex {proxy.anchors.max()}, the base mesh has {len(base.vertices)}; use MakeHuman's hm08 base")
+    weights = mixed(skin, proxy.anchors, proxy.weights, len(skeleton.names), skeleton.index("root"))
+    rest = fit(proxy, base.vertices)
+    return Wearable(path.stem, proxy, mesh.triangles, weights, rest, _upper_half(rest, mesh.triangles, waist))
+
+
+def _some(folder: Path, pattern: str) -> list[Path]:
+    """The files of a pattern in name order; none is an error."""
+    paths = sorted(folder.glob(pattern))
+    if not paths:
+        raise DataError(f"{folder} has no {pattern}; {WHERE}")
+    return paths
