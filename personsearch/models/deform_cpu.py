@@ -74,3 +74,11 @@ def neighbours(offset: Tensor, mask: Tensor | None, size: torch.Size, stride: in
             rows.append(cell * TAPS + tap)
             shares.append(weight * share_y * share_x * inside)
     return torch.stack(rows, -1).view(-1, 4 * TAPS), torch.stack(shares, -1).view(-1, 4 * TAPS)
+
+
+def use_cpu_form(network: nn.Module) -> None:
+    """Put the CPU form in the place of every deformable convolution; the network cannot be trained or saved after this."""
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, DeformConv):
+                setattr(module, name, DeformConvCPU(child))
