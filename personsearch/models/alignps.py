@@ -1,0 +1,152 @@
+"""AlignPS and AlignPS+: anchor-free person search, where the feature map that detects is the embedding.
+
+Source: arXiv 2109.00211 ("Efficient Person Search: An Anchor-Free Approach"); daodaofr/AlignPS@5d62dbc, which
+decides wherever the paper leaves a choice. AlignPS+ is AlignPS with deformable convolutions in the backbone
+(`backbone.deformable`, Table V).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field, field_validator
+from torch import Tensor
+
+from personsearch.boxes import Array
+from personsearch.models.afa import Aggregation, AlignedFeatureAggregation
+from personsearch.models.config import BackboneConfig, SceneConfig
+from personsearch.models.fcos import FCOSHead, LevelMaps, Structure
+from personsearch.models.fcos_select import People, SelectionRules, box_scale, features_at, select
+from personsearch.models.folder import open_scene_folder
+from personsearch.models.resnet import build_backbone
+from personsearch.models.scene import SceneBatch, SceneDetections, SceneInput, SceneModel, SceneNetwork
+
+RGB_MEAN = np.array([123.675, 116.28, 103.53], np.float32)
+PAD_TO = 32
+MIN_QUERY_IOU = 0.1  # below it the released evaluation warns that the detection is not the query's
+
+
+class AlignPSConfig(SceneConfig):
+    """What a config.json says; the defaults are the released AlignPS, as it is measured on PRW."""
+
+    architecture: str = "alignps"
+    name: str = "alignps"
+    backbone: BackboneConfig = BackboneConfig(style="caffe")
+    min_score: float = Field(0.15, ge=0, le=1)  # the released evaluation: 0.2 on CUHK-SYSU, 0.15 on PRW
+    channels: int = Field(256, ge=1)  # of the neck, the towers and the embedding
+    levels: tuple[Literal[3, 4, 5], ...] = (3,)  # Table I
+    lateral_deform: bool = True  # Table II
+    output_deform: bool = True
+    aggregation: Aggregation = "concat"
+    structure: Structure = "reid-first"  # Table III
+    subtract_mean: bool = True
+    min_class_score: float = Field(SelectionRules.min_class_score, ge=0, le=1)
+    nms_iou: float = Field(SelectionRules.nms_iou, ge=0, le=1)
+    max_people: int = Field(SelectionRules.max_people, ge=1)
+
+    @field_validator("levels")
+    @classmethod
+    def _fine_to_coarse(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
+        if not levels or list(levels) != sorted(set(levels)):
+            raise ValueError("levels must be some of 3, 4, 5, each once, from fine to coarse")
+        return levels
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A batch after the dense part of the network."""
+
+    backbone: Mapping[int, Tensor]  # level -> (B, C, H, W)
+    levels: list[LevelMaps]
+    people: list[People]  # of each image
+
+
+class AlignPS(SceneNetwork):
+    """Backbone, aligned feature aggregation, FCOS head; a person's embedding is the map's value at one cell."""
+
+    def __init__(self, config: AlignPSConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = build_backbone(config.backbone)
+        self.neck = AlignedFeatureAggregation(
+            self.backbone.channels,
+            config.channels,
+            levels=config.levels,
+            lateral_deform=config.lateral_deform,
+            output_deform=config.output_deform,
+            aggregation=config.aggregation,
+        )
+        self.head = FCOSHead(config.channels, levels=config.levels, structure=config.structure, subtract_mean=config.subtract_mean)
+        self.rules = SelectionRules(min_class_score=config.min_class_score, nms_iou=config.nms_iou, max_people=config.max_people)
+        self.embedding_dim = config.channels
+
+    def prepare(self, image: Array) -> SceneInput:
+        """Resize to fit short and long side (OpenCV, on uint8), BGR, less the mean, padded to a multiple of 32."""
+        original = (image.shape[0], image.shape[1])
+        factor = min(self.config.long_side / max(original), self.config.short_side / min(original))
+        height, width = (max(1, int(side * factor + 0.5)) for side in original)
+        resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+        pixels = np.zeros((3, -height % PAD_TO + height, -width % PAD_TO + width), np.float32)
+        pixels[:, :height, :width] = (resized - RGB_MEAN)[:, :, ::-1].transpose(2, 0, 1)
+        return SceneInput(torch.from_numpy(pixels), (height, width), original)
+
+    def forward(self, pixels: Tensor) -> tuple[Mapping[int, Tensor], list[LevelMaps]]:
+        """The dense part: the backbone's maps by level, and the head's maps, of (B, 3, H, W) pixels."""
+        features = self.backbone(pixels)
+        return features, self.head(self.neck(features))
+
+    def detect(self, batch: SceneBatch) -> list[SceneDetections]:
+        """People of each image, best first."""
+        seen = self._see(batch)
+        rows = self._rows(seen, batch, [people.features for people in seen.people], [people.boxes for people in seen.people])
+        return [SceneDetections(people.boxes, people.scores, unit) for people, unit in zip(seen.people, rows, strict=True)]
+
+    def embed(self, batch: SceneBatch, boxes: list[Tensor]) -> list[Tensor]:
+        """(N, D) unit rows for each image's (N, 4) boxes in original pixels.
+
+        A box gets the embedding of the detection that overlaps it most, whatever its score: the released rule.
+        Where none overlaps by an IoU of 0.1, it gets what the network sees at the box's own centre.
+
+        Source: daodaofr/AlignPS@5d62dbc (test_results_prw.py); the second half is ours, as users draw boxes anywhere.
+        """
+        seen = self._see(batch)
+        chosen = [self._choose(seen, batch, image, wanted) for image, wanted in enumerate(boxes)]
+        return self._rows(seen, batch, [features for features, _ in chosen], [found for _, found in chosen])
+
+    def _see(self, batch: SceneBatch) -> Seen:
+        features, levels = self(batch.pixels)
+        sizes = zip(batch.resized, batch.original, strict=True)
+        return Seen(features, levels, [select(levels, i, resized, original, self.rules) for i, (resized, original) in enumerate(sizes)])
+
+    def _choose(self, seen: Seen, batch: SceneBatch, image: int, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw features (N, D), and the boxes they stand for, of N wanted boxes of one image."""
+        scale = box_scale(batch.resized[image], batch.original[image], wanted)
+        features, boxes = features_at(seen.levels, image, wanted * scale), wanted.clone()
+        people = seen.people[image]
+        if len(people.boxes):
+            overlap, best = inclusive_iou(wanted, people.boxes).max(dim=1)
+            found = overlap >= MIN_QUERY_IOU
+            features[found], boxes[found] = people.features[best[found]], people.boxes[best[found]]
+        return features, boxes
+
+    def _rows(self, seen: Seen, batch: SceneBatch, features: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
+        """Embeddings of each image's people, of their cells' features and their boxes in original pixels."""
+        return [F.normalize(rows) for rows in features]
+
+
+def open_folder(folder: Path, device: str) -> SceneModel:
+    """The AlignPS or AlignPS+ of a model folder, on `device`."""
+    return open_scene_folder(folder, device, AlignPSConfig, AlignPS)
+
+
+def inclusive_iou(a: Tensor, b: Tensor) -> Tensor:
+    """(N, M) IoU of xyxy boxes whose last pixel counts (+1), as the released evaluation has it."""
+    sides = torch.minimum(a[:, None, 2:], b[None, :, 2:]) - torch.maximum(a[:, None, :2], b[None, :, :2]) + 1
+    overlap = sides.clamp(min=0).prod(dim=2)
+    area_a, area_b = ((boxes[:, 2:] - boxes[:, :2] + 1).prod(dim=1) for boxes in (a, b))
+    return overlap / (area_a[:, None] + area_b[None, :] - overlap)
