@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -166,7 +167,7 @@ def test_draw_writes_the_score() -> None:
     assert 30 < ys.min() <= ys.max() < 60  # on the plate above the box
 
 
-@pytest.mark.parametrize("size", [(1, 1), (7, 3), (30, 8)])
+@pytest.mark.parametrize("size", [(8, 8), (30, 8), (9, 30)])
 def test_draw_on_a_tiny_picture(size: tuple[int, int]) -> None:
     assert detections((0, 0, *size), image=np.zeros((size[1], size[0], 3), np.uint8)).draw().size == size
 
@@ -256,7 +257,7 @@ def test_a_picture_that_cannot_be_read_is_a_grey_tile(tmp_path: Path, kind: str)
         path.write_text("no picture")
     if kind == "changed":
         saved(path, np.zeros((10, 10, 3), np.uint8))
-    broken = result(hit("array 3" if kind == "array" else str(path)), hit(saved(tmp_path / "b.png"), 2))
+    broken = result(hit("image-000003-1a2b3c4d" if kind == "array" else str(path)), hit(saved(tmp_path / "b.png"), 2))
     picture = broken.montage()
     assert picture.getpixel((310, 40)) == views.GREY
     assert misfit(picture.crop((560, 20, 800, 340)), views.HIT_COLOUR) <= OFF  # the other hit is shown
@@ -280,13 +281,24 @@ def test_a_crop_is_shown_whole() -> None:
 def test_a_scene_with_many_hits_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read = []
 
-    def read_frame(image: str, frame: int) -> Array:
-        read.append((image, frame))
+    def read_frame(image: str, frame: int, time: float | None) -> Array:
+        read.append((image, frame, time))
         return scene()
 
     monkeypatch.setattr(views.sources, "read_frame", read_frame)
     result(hit("a", 1), hit("b", 2), hit("a", 3), hit("a", 4, frame=7, time=1.0)).montage()
-    assert sorted(read) == [("a", 0), ("a", 7), ("b", 0)]
+    assert read == [("a", 0, None), ("a", 7, 1.0), ("b", 0, None)]
+
+
+def test_a_hit_in_a_video_shows_its_own_frame(tmp_path: Path) -> None:
+    path = str(tmp_path / "walk.avi")
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"MJPG"), 10, (400, 300))
+    for left in range(0, 400, 40):  # the person walks 40 pixels a frame
+        writer.write(scene(box=(left, 60, left + 40, 160))[:, :, ::-1].copy())
+    writer.release()
+    third = hit(path, frame=3, time=0.3, box=(120.0, 60.0, 160.0, 160.0))
+    picture = result(third).montage()
+    assert misfit(picture.crop((300, 20, 540, 340)), views.HIT_COLOUR) <= OFF
 
 
 # -- names and times

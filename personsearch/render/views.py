@@ -42,9 +42,10 @@ def of_hits(hits: Sequence[Hit], show: Callable[[Array, Array], T], missing: Cal
     """
     views: dict[int, T] = {}
     order = sorted(range(len(hits)), key=lambda i: (hits[i].image, hits[i].frame))
-    for (image, frame), group in groupby(order, key=lambda i: (hits[i].image, hits[i].frame)):
+    for (image, frame), same in groupby(order, key=lambda i: (hits[i].image, hits[i].frame)):
+        group = list(same)
         try:
-            scene = sources.read_frame(image, frame)
+            scene = sources.read_frame(image, frame, hits[group[0]].time)
         except ImageError:
             views.update((i, missing(GONE)) for i in group)
             continue
