@@ -30,11 +30,17 @@ FORMS = ["plain", "fast"]
 BOXES, SCORES, EMBEDDINGS = 2e-3, 5e-5, 2e-5
 
 
-def checkpoint(name: str) -> dict[str, Tensor]:
-    """Tensors by the authors' names, filled by the rule."""
+def shapes(name: str) -> dict[str, list[int]]:
+    """Shapes of the authors' tensors by their names."""
     rows = [line.split("\t") for line in (DATA / f"{name}_keys.txt").read_text().splitlines() if not line.startswith("#")]
-    shapes = {key: [] if shape == "scalar" else [int(side) for side in shape.split("x")] for key, shape, _, _ in rows}
-    return fill({key: torch.zeros(shapes[key], dtype=getattr(torch, dtype)) for key, _, dtype, _ in rows}, "alignps")
+    return {key: [] if shape == "scalar" else [int(side) for side in shape.split("x")] for key, shape, _, _ in rows}
+
+
+def checkpoint(name: str) -> dict[str, Tensor]:
+    """Tensors by the authors' names, filled by the rule; counters are whole numbers, as theirs are."""
+    whole = ("num_batches_tracked", "tail")
+    dtypes = {key: torch.int64 if key.endswith(whole) else torch.float32 for key in shapes(name)}
+    return fill({key: torch.zeros(shape, dtype=dtypes[key]) for key, shape in shapes(name).items()}, "alignps")
 
 
 @cache

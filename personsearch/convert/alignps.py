@@ -5,7 +5,7 @@ The hybrid pre-training paper's files for PoseTrack21 and the rest share it. Sou
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -43,6 +43,7 @@ RENAMED = {
 MEMORY = "bbox_head.labeled_matching_layer.lookup_table"  # one row for each identity trained on
 DATASETS = {5532: ("CUHK-SYSU", 0.2), 483: ("PRW", 0.15)}  # identities -> name, released evaluation's threshold
 OTHER_MIN_SCORE = 0.2
+LEVELS: tuple[Literal[3, 4, 5], ...] = (3, 4, 5)  # of the stages that AlignPS+ may have deformable
 
 
 def convert(tensors: Mapping[str, Tensor], source: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -67,7 +68,7 @@ def convert(tensors: Mapping[str, Tensor], source: str) -> tuple[dict[str, Any],
 
 
 def _config(tensors: Mapping[str, Tensor], source: str) -> AlignPSConfig:
-    deformable = tuple(level for level in (3, 4, 5) if f"backbone.layer{level - 1}.0.conv2.conv_offset.weight" in tensors)
+    deformable = tuple(level for level in LEVELS if f"backbone.layer{level - 1}.0.conv2.conv_offset.weight" in tensors)
     identities = len(tensors[MEMORY]) if MEMORY in tensors else 0
     trained_on, min_score = DATASETS.get(identities, (None, OTHER_MIN_SCORE))
     name = f"{source}{'-plus' if deformable else ''}{f'-{trained_on.lower()}' if trained_on else ''}"
