@@ -29,7 +29,7 @@ class Look:
 def draw_look(rng: np.random.Generator) -> Look:
     """A random camera, from clean to poor."""
     poor = float(rng.beta(1.2, 2.0))
-    balance = np.exp(rng.normal(0, 0.07, 3))
+    balance = np.exp(rng.normal(0, 0.05, 3))
     return Look(
         exposure=float(np.exp(rng.normal(0, 0.18))),
         gamma=float(rng.uniform(0.85, 1.2)),

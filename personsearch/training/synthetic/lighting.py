@@ -37,7 +37,7 @@ NO_SHADOW = ShadowMap(np.zeros((1, 1), np.float32), np.zeros((3, 4)))
 
 def draw_light(rng: np.random.Generator, *, indoors: bool = False) -> Light:
     """A random light: bright or overcast outdoors, lamps from above indoors."""
-    tint = np.exp(rng.normal(0, 0.05, 3))
+    tint = np.exp(rng.normal(0, 0.025, 3))
     overcast = rng.random() < 0.4
     strength = 0.0 if indoors else rng.uniform(0.0, 0.3) if overcast else rng.uniform(0.6, 1.9)
     elevation, around = np.radians(rng.uniform(18, 75)), rng.uniform(0, 2 * np.pi)

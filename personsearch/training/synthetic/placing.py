@@ -7,9 +7,11 @@ import numpy as np
 from personsearch.boxes import Array
 from personsearch.training.synthetic.camera import Camera
 from personsearch.training.synthetic.raycast import GROUND, Backdrop
+from personsearch.training.synthetic.scenery import CENTER, HALF
 
 NEAREST, FARTHEST = 4.0, 34.0  # metres from the camera
 APART = 0.55  # metres between feet
+BODY = 0.25  # metres from a person's middle to the next thing
 SMALLEST = 26  # pixels of height below which nobody is placed
 TRIES = 40
 
@@ -22,8 +24,16 @@ class Spot:
     yaw: float
 
 
-def place_people(camera: Camera, backdrop: Backdrop, count: int, rng: np.random.Generator) -> list[Spot]:
-    """Up to `count` spots on the visible ground; fewer when it is too small."""
+def place_people(camera: Camera, backdrop: Backdrop, solids: Array, count: int, rng: np.random.Generator) -> list[Spot]:
+    """Up to `count` spots on the visible ground; fewer when it is too small.
+
+    Args:
+        camera: Who looks.
+        backdrop: What it sees of the empty place.
+        solids: (N, 17) rows of the place, which nobody stands in.
+        count: How many people.
+        rng: Source of all choices.
+    """
     spots: list[Spot] = []
     way = rng.uniform(0, 2 * np.pi)
     for _ in range(count * TRIES):
@@ -31,14 +41,14 @@ def place_people(camera: Camera, backdrop: Backdrop, count: int, rng: np.random.
             break
         yaw = way + np.pi * float(rng.integers(2)) + rng.normal(0, 0.35) if rng.random() < 0.6 else rng.uniform(0, 2 * np.pi)
         at = _random_ground(camera, backdrop, rng)
-        if at is None or not _free(at, spots):
+        if at is None or not _free(at, spots, solids):
             continue
         spots.append(Spot(at, float(yaw)))
         # company: beside, a shoulder's width away, walking the same way
         while len(spots) < count and rng.random() < 0.3:
             side = np.array([np.cos(yaw), 0.0, -np.sin(yaw)]) * rng.uniform(0.6, 0.9) * float(rng.choice([-1, 1]))
             beside = spots[-1].at + side
-            if not _free(beside, spots) or not _on_ground(beside, camera, backdrop):
+            if not _free(beside, spots, solids) or not _on_ground(beside, camera, backdrop):
                 break
             spots.append(Spot(beside, float(yaw + rng.normal(0, 0.2))))
     return spots
@@ -80,5 +90,8 @@ def _occluded_lightly(backdrop: Backdrop, depth: float, head: Array, row: int, c
     return bool(backdrop.depth[row, column] < depth - 0.6 and backdrop.depth[top, column] > depth + 0.6)
 
 
-def _free(at: Array, spots: list[Spot]) -> bool:
-    return all(np.hypot(*(at - spot.at)[[0, 2]]) >= APART for spot in spots)
+def _free(at: Array, spots: list[Spot], solids: Array) -> bool:
+    """Neither in anyone's way nor inside something that stands on the ground."""
+    standing = solids[solids[:, CENTER + 1] - solids[:, HALF + 1] < 1.0]
+    outside = np.abs(standing[:, [CENTER, CENTER + 2]] - at[[0, 2]]) - standing[:, [HALF, HALF + 2]] > BODY
+    return bool(outside.any(axis=1).all()) and all(np.hypot(*(at - spot.at)[[0, 2]]) >= APART for spot in spots)

@@ -38,11 +38,23 @@ def look(camera: Camera, scenery: Scenery) -> Backdrop:
     size = (camera.height, camera.width)
     albedo, normal = np.zeros((*size, 3), np.float32), np.zeros((*size, 3), np.float32)
     depth, kind, open_sky = np.full(size, FAR, np.float32), np.zeros(size, np.int8), np.ones(size, np.float32)
+    solids, border = _in_sight(camera, scenery.solids), np.array(scenery.border)
     _cast(
-        camera.position, camera.axes, camera.focal, scenery.solids, scenery.ground, np.array(scenery.border), noise_tile(),
+        camera.position, camera.axes, camera.focal, solids, scenery.ground, border, noise_tile(),
         albedo, normal, depth, kind, open_sky,
     )  # fmt: skip
     return Backdrop(albedo, normal, depth, kind, open_sky)
+
+
+def _in_sight(camera: Camera, solids: Array) -> Array:
+    """The solids whose bounding sphere, 1.5 m wider for the dark ground around them, meets the cone of view."""
+    offset = solids[:, s.CENTER : s.CENTER + 3] - camera.position
+    radius = np.linalg.norm(solids[:, s.HALF : s.HALF + 3], axis=1) + 1.5
+    distance = np.linalg.norm(offset, axis=1)
+    half_view = np.arctan(np.hypot(camera.width, camera.height) / 2 / camera.focal)
+    angle = np.arccos(np.clip(offset @ camera.axes[2] / np.maximum(distance, 1e-9), -1, 1))
+    around = np.arcsin(np.clip(radius / np.maximum(distance, 1e-9), 0, 1))
+    return np.asarray(solids[(distance <= radius) | (angle < half_view + around)])
 
 
 @compiled
@@ -199,7 +211,8 @@ def _open_sky(solids: Array, x: float, z: float) -> float:
             continue
         dx = max(0.0, abs(x - solids[k, _CENTER]) - solids[k, _HALF])
         dz = max(0.0, abs(z - solids[k, _CENTER + 2]) - solids[k, _HALF + 2])
-        share = min(share, 1.0 - 0.55 * np.exp(-np.hypot(dx, dz) / 0.35))
+        if dx + dz < 1.5:
+            share = min(share, 1.0 - 0.55 * np.exp(-np.hypot(dx, dz) / 0.35))
     return share
 
 
