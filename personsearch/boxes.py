@@ -24,7 +24,7 @@ def iou(a: Array, b: Array) -> Array:
     bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
     overlap: Array = np.clip(bottom_right - top_left, 0, None).prod(axis=2)
     union = area(a)[:, None] + area(b)[None, :] - overlap
-    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+    return np.asarray(np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0))
 
 
 def area(boxes: Array) -> Array:

@@ -1,0 +1,235 @@
+"""The `personsearch` command: data on stdout as JSON, messages on stderr, exit code 1 for a clear error, 2 for wrong usage."""
+
+import json
+import logging
+import sys
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from personsearch import __version__
+from personsearch.errors import ConfigError, PersonSearchError
+
+app = typer.Typer(
+    name="personsearch",
+    help="Find a person in whole scene photos: detect everyone, embed everyone, rank. Nothing is sent anywhere.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Protocol(StrEnum):
+    """Evaluation protocols."""
+
+    PRW = "prw"
+    CUHK_SYSU = "cuhk-sysu"
+
+
+class Rerank(StrEnum):
+    """Ways to re-rank."""
+
+    CBGM = "cbgm"
+
+
+class Variant(StrEnum):
+    """The two forms of CBGM."""
+
+    AUTHORS = "authors"
+    PAPER = "paper"
+
+
+class Source(StrEnum):
+    """Whose checkpoint is converted."""
+
+    SEQNET = "seqnet"
+    NAE = "nae"
+    ALIGNPS = "alignps"
+    ROI_ALIGNPS = "roi-alignps"
+
+
+Model = Annotated[str | None, typer.Option(help="A model folder, or the name of a model in the local store.")]
+Device = Annotated[str, typer.Option(help='"auto", "cpu", "cuda" or "cuda:1".')]
+MinScore = Annotated[float | None, typer.Option(help="Leave out people below this detection score; by default the model's own.")]
+GalleryAt = Annotated[str | None, typer.Option(help="Folder or URI of the gallery; by default a place in PERSONSEARCH_HOME.")]
+Every = Annotated[int, typer.Option(help="Of a video, take every n-th frame.")]
+
+
+@app.command()
+def detect(
+    images: Annotated[list[Path], typer.Argument(help="Pictures.")],
+    model: Model = None,
+    device: Device = "auto",
+    min_score: MinScore = None,
+    draw: Annotated[Path | None, typer.Option(help="Write the picture with its boxes here (one picture only).")] = None,
+) -> None:
+    """Find the people of each picture; one JSON object a line: image, boxes (xyxy pixels), scores."""
+    if draw is not None and len(images) != 1:
+        raise ConfigError(f"--draw takes one picture, got {len(images)}")
+    searcher = _searcher(model, device)
+    for image in images:
+        found = searcher.detect(image)
+        found = found.take(found.scores >= (searcher.model.min_score if min_score is None else min_score))
+        typer.echo(json.dumps({"image": str(image), **found.to_dict()}))
+        if draw is not None:
+            found.draw().save(draw)
+            _say(f"wrote {draw}")
+
+
+@app.command()
+def index(
+    source: Annotated[str, typer.Argument(help="A folder, glob pattern, picture or video.")],
+    model: Model = None,
+    device: Device = "auto",
+    gallery: GalleryAt = None,
+    every: Every = 1,
+    min_score: MinScore = None,
+) -> None:
+    """Detect and embed everyone of a source and keep them in a gallery; again, only what is new or changed."""
+    searcher = _searcher(model, device)
+    made = searcher.index(source, gallery=gallery, every=every, min_score=min_score)
+    report = made.report
+    counts = {name: len(value) for name, value in asdict(report).items() if name != "unreadable"} if report else {}
+    unreadable = report.unreadable if report else {}
+    typer.echo(json.dumps({"gallery": made.uri, "people": len(made), "images": made.image_count, **counts, "unreadable": unreadable}))
+
+
+@app.command()
+def search(
+    query: Annotated[Path, typer.Argument(help="A crop of the person, or with --box a scene.")],
+    source: Annotated[str, typer.Argument(help="A gallery, or a folder, glob pattern, picture or video.")],
+    model: Model = None,
+    device: Device = "auto",
+    box: Annotated[str | None, typer.Option(help="x1,y1,x2,y2 of the person in the query picture, pixels.")] = None,
+    top_k: Annotated[int, typer.Option(help="How many hits.")] = 10,
+    rerank: Annotated[Rerank | None, typer.Option(help="Re-rank by the people around the query; needs --box.")] = None,
+    min_similarity: Annotated[float | None, typer.Option(help="Leave out hits below this cosine.")] = None,
+    gallery: GalleryAt = None,
+    every: Every = 1,
+    min_score: MinScore = None,
+    out: Annotated[Path | None, typer.Option(help="Also write hits.html, or a montage as .png or .jpg.")] = None,
+) -> None:
+    """Find a person in a gallery; prints the hits as JSON."""
+    from personsearch.results import Query
+
+    if out is not None and out.suffix.lower() not in (".html", ".png", ".jpg", ".jpeg"):
+        raise ConfigError(f"--out must end with .html, .png or .jpg, got {out}")
+    asked = Query(query, _box(box))
+    searcher = _searcher(model, device)
+    people = searcher.open_gallery(source, gallery=gallery, every=every, min_score=min_score)
+    result = searcher.search(asked, people, top_k=top_k, rerank=rerank.value if rerank else None, min_similarity=min_similarity)
+    typer.echo(result.to_json())
+    if out is None:
+        return
+    if out.suffix.lower() == ".html":
+        result.save_html(out)
+    else:
+        result.montage().save(out)
+    _say(f"wrote {out}")
+
+
+@app.command()
+def evaluate(
+    file: Annotated[Path, typer.Argument(help="Detections, embeddings and queries as JSON; README describes the fields.")],
+    protocol: Annotated[Protocol, typer.Option(help="Which gallery each query has.")],
+    cross_camera: Annotated[bool, typer.Option(help="PRW: only frames of other cameras.")] = False,
+    cbgm: Annotated[str | None, typer.Option(help="K1,K2: re-rank by context.")] = None,
+    cbgm_variant: Annotated[Variant, typer.Option(help="Published numbers use the authors' variant.")] = Variant.AUTHORS,
+    min_score: Annotated[float, typer.Option(help="Detections below do not enter the search.")] = 0.5,
+    detection_min_score: Annotated[float, typer.Option(help="Detections below do not count for recall and AP.")] = 0.01,
+) -> None:
+    """Measure search (mAP, top-1, 5, 10) and detection (recall, AP) from arrays; prints one JSON object."""
+    from personsearch.evaluation import evaluate_file
+
+    measured = evaluate_file(
+        file,
+        protocol=protocol.value,
+        cross_camera=cross_camera,
+        cbgm=_pair(cbgm),
+        cbgm_variant=cbgm_variant.value,
+        min_score=min_score,
+        detection_min_score=detection_min_score,
+    )
+    typer.echo(json.dumps(measured, indent=2))
+
+
+@app.command()
+def models() -> None:
+    """List the architectures and the models on this machine, as JSON."""
+    from personsearch.models import ARCHITECTURES
+    from personsearch.store import local_models
+    from personsearch.weights import read_config
+
+    here = [{"name": name, "folder": str(folder), **_summary(read_config(folder))} for name, folder in local_models().items()]
+    typer.echo(json.dumps({"architectures": list(ARCHITECTURES), "models": here}, indent=2))
+
+
+@app.command()
+def convert(
+    file: Annotated[Path, typer.Argument(help="A checkpoint as its authors released it.")],
+    out_dir: Annotated[Path, typer.Argument(help="The model folder to make; open it with --model.")],
+    source: Annotated[Source, typer.Option("--from", help="Whose code wrote the checkpoint.")],
+) -> None:
+    """Turn an authors' checkpoint into a model folder (safetensors and config.json)."""
+    from personsearch.convert import convert_checkpoint
+
+    folder = convert_checkpoint(file, out_dir, source=source.value)
+    typer.echo(json.dumps({"folder": str(folder)}))
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Say more on stderr.")] = False,
+) -> None:
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s")
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command; what goes wrong for a known reason becomes one line on stderr and exit code 1."""
+    try:
+        app()
+    except (PersonSearchError, OSError) as error:  # OSError: a file that cannot be written, say
+        _say(f"error: {error}")
+        sys.exit(1)
+
+
+def _searcher(model: str | None, device: str) -> Any:
+    from personsearch.searcher import PersonSearcher
+
+    return PersonSearcher.from_pretrained(model, device=device)
+
+
+def _box(text: str | None) -> tuple[float, float, float, float] | None:
+    if text is None:
+        return None
+    try:
+        x1, y1, x2, y2 = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--box must be x1,y1,x2,y2 in pixels, got {text!r}") from error
+    return x1, y1, x2, y2
+
+
+def _pair(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    try:
+        k1, k2 = (int(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--cbgm must be K1,K2, two whole numbers, got {text!r}") from error
+    return k1, k2
+
+
+def _summary(config: dict[str, Any]) -> dict[str, Any]:
+    return {name: config[name] for name in ("architecture", "min_score") if name in config}
+
+
+def _say(message: str) -> None:
+    typer.echo(message, err=True)

@@ -1,0 +1,254 @@
+"""From a source of pictures to a gallery: only what is new or changed, decoding beside the network, commit by commit."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+from tqdm import tqdm
+
+from personsearch.errors import ConfigError, ImageError
+from personsearch.gallery import FramePeople, Gallery, ImageRecord
+from personsearch.models.base import PersonModel
+from personsearch.results import IndexReport
+from personsearch.sources import Frame, Item, Source
+
+logger = logging.getLogger(__name__)
+
+# A file changed this soon before it was indexed may have changed again within the clock's grain (git's "racy" rule): hash it again.
+RACY_NS = 2_000_000_000
+# Every commit is a new version of the table; a commit for every batch would make many, and a kill loses at most this much work.
+COMMIT_SECONDS = 5.0
+COMMIT_FRAMES = 512
+
+
+@dataclass(frozen=True)
+class IndexOptions:
+    """How to index; the defaults suit a folder of photos."""
+
+    min_score: float  # people below do not enter the gallery
+    every: int = 1  # of a video, take every n-th frame
+    batch_size: int = 8  # pictures a forward pass
+    workers: int = 2  # decoding threads
+    progress: bool | None = None  # a bar on stderr; None = only on a terminal
+
+    def __post_init__(self) -> None:
+        for name in ("every", "batch_size", "workers"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.min_score <= 1:
+            raise ConfigError(f"min_score must be within 0..1, got {self.min_score}")
+
+
+@dataclass
+class _Plan:
+    """What is to be done with each item of a source."""
+
+    todo: list[Item] = field(default_factory=list)
+    done: dict[str, frozenset[int]] = field(default_factory=dict)  # video half indexed by a run that was cut off -> its frames
+    added: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    frame: Frame
+    fingerprint: str
+    prepared: Any
+    last: bool
+
+
+def update(model: PersonModel, source: Source, gallery: Gallery, options: IndexOptions) -> IndexReport:
+    """Bring the gallery up to date with the source.
+
+    New and changed pictures are indexed; pictures that have gone from the source's folder leave the gallery;
+    an unreadable picture is reported (and leaves the gallery, since its content is no longer what was indexed).
+    """
+    plan = _plan(source, gallery.images(), options)
+    if plan.changed or plan.removed:
+        gallery.remove(*plan.changed, *plan.removed)
+    _index(model, source, gallery, plan, options)
+    for image, reason in plan.unreadable.items():
+        logger.warning("left out: %s: %s", image, reason)
+    gone = set(plan.unreadable)
+    return IndexReport(
+        added=tuple(image for image in plan.added if image not in gone),
+        changed=tuple(image for image in plan.changed if image not in gone),
+        removed=tuple(plan.removed),
+        unchanged=tuple(plan.unchanged),
+        unreadable=plan.unreadable,
+    )
+
+
+def _fingerprint(item: Item, options: IndexOptions) -> str:
+    """Digest of what is indexed of an item; of a video also which frames."""
+    return f"{item.fingerprint()}-every{options.every}" if item.is_video else item.fingerprint()
+
+
+def _plan(source: Source, records: dict[str, ImageRecord], options: IndexOptions) -> _Plan:
+    plan = _Plan()
+    for item in {item.image: item for item in source.items}.values():  # a list may name a picture twice
+        record = records.get(item.image)
+        try:
+            same = record is not None and _is_same(item, record, options)
+        except ImageError as error:
+            plan.unreadable[item.image] = str(error)
+            if record is not None:
+                plan.changed.append(item.image)
+            continue
+        if record is None:
+            plan.added.append(item.image)
+        elif not same:
+            plan.changed.append(item.image)
+        elif record.complete:
+            plan.unchanged.append(item.image)
+            continue
+        else:
+            plan.added.append(item.image)
+            plan.done[item.image] = record.frames
+        plan.todo.append(item)
+    present = {item.image for item in source.items}
+    if source.root is not None:
+        plan.removed = sorted(image for image, record in records.items() if record.root == source.root and image not in present)
+    return plan
+
+
+def _is_same(item: Item, record: ImageRecord, options: IndexOptions) -> bool:
+    """Whether the gallery's features of this file still hold."""
+    if item.is_video and not record.fingerprint.endswith(f"-every{options.every}"):
+        return False
+    settled = record.modified_ns is not None and record.indexed_ns - record.modified_ns > RACY_NS
+    if settled and (item.size, item.modified_ns) == (record.size, record.modified_ns):
+        return True
+    return _fingerprint(item, options) == record.fingerprint
+
+
+def _index(model: PersonModel, source: Source, gallery: Gallery, plan: _Plan, options: IndexOptions) -> None:
+    items = {item.image: item for item in plan.todo}
+    pending: list[FramePeople] = []
+    committed = time.monotonic()
+    bar = tqdm(total=len(items), unit="image", desc="indexing", disable=None if options.progress is None else not options.progress)
+    with bar, _Decoder(model, plan, options) as decoder:
+        for batch in decoder.batches():
+            for decoded, detections in zip(batch, model.detect([item.prepared for item in batch]), strict=True):
+                kept = detections.take(detections.scores >= options.min_score)
+                item = items[decoded.frame.image]
+                height, width = decoded.frame.pixels.shape[:2]
+                pending.append(
+                    FramePeople(
+                        image=item.image,
+                        frame=decoded.frame.frame,
+                        time=decoded.frame.time,
+                        height=height,
+                        width=width,
+                        fingerprint=decoded.fingerprint,
+                        size=item.size,
+                        modified_ns=item.modified_ns,
+                        root=source.root,
+                        last=decoded.last,
+                        detections=kept,
+                    )
+                )
+                bar.update(int(decoded.last))
+            if len(pending) >= COMMIT_FRAMES or time.monotonic() - committed > COMMIT_SECONDS:
+                gallery.add(pending)
+                pending, committed = [], time.monotonic()
+        if pending:
+            gallery.add(pending)
+    if items:
+        gallery.compact()
+
+
+class _Decoder:
+    """Reads and prepares pictures in threads, a bounded number ahead of the network, in source order."""
+
+    def __init__(self, model: PersonModel, plan: _Plan, options: IndexOptions) -> None:
+        self.model, self.plan, self.options = model, plan, options
+        self.stills = ThreadPoolExecutor(options.workers, "decode")
+        self.video = ThreadPoolExecutor(1, "video")  # a video is read in order
+
+    def __enter__(self) -> "_Decoder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stills.shutdown(cancel_futures=True)
+        self.video.shutdown(cancel_futures=True)
+
+    def batches(self) -> Iterator[Sequence[_Decoded]]:
+        """Up to `batch_size` frames at a time; what cannot be read is noted in the plan."""
+        batch: list[_Decoded] = []
+        for decoded in self._decoded():
+            batch.append(decoded)
+            if len(batch) == self.options.batch_size:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _decoded(self) -> Iterator[_Decoded]:
+        waiting: deque[tuple[Item, Future[_Decoded | None]]] = deque()
+        ahead = self.options.batch_size + self.options.workers
+        for submitted in self._submissions():
+            waiting.append(submitted)
+            if len(waiting) > ahead:
+                yield from self._result(*waiting.popleft())
+        while waiting:
+            yield from self._result(*waiting.popleft())
+
+    def _result(self, item: Item, future: "Future[_Decoded | None]") -> Iterator[_Decoded]:
+        try:
+            decoded = future.result()
+        except ImageError as error:
+            self.plan.unreadable[item.image] = str(error)
+            return
+        if decoded is not None:
+            yield decoded
+
+    def _submissions(self) -> Iterator[tuple[Item, "Future[_Decoded | None]"]]:
+        for item in self.plan.todo:
+            if not item.is_video:
+                yield item, self.stills.submit(self._still, item)
+                continue
+            ended = Event()
+            reader = _VideoReader(item, self, ended)
+            while not ended.is_set():
+                yield item, self.video.submit(reader.next)
+
+    def _still(self, item: Item) -> _Decoded:
+        (frame,) = item.frames()
+        return _Decoded(frame, _fingerprint(item, self.options), self.model.prepare(frame.pixels), last=True)
+
+
+class _VideoReader:
+    """One frame of a video per call; one frame behind, so that the last is known to be the last."""
+
+    def __init__(self, item: Item, decoder: _Decoder, ended: Event) -> None:
+        self.item, self.decoder, self.ended = item, decoder, ended
+        self.fingerprint = ""
+        self.frames = item.frames(decoder.options.every, decoder.plan.done.get(item.image, frozenset()))
+        self.held: Frame | None = None
+
+    def next(self) -> _Decoded | None:
+        """The next frame, prepared; None after the end."""
+        if self.ended.is_set():
+            return None
+        try:
+            if not self.fingerprint:
+                self.fingerprint = _fingerprint(self.item, self.decoder.options)
+                self.held = next(self.frames, None)
+            frame, self.held = self.held, next(self.frames, None)
+        except ImageError:
+            self.ended.set()
+            raise
+        if self.held is None:
+            self.ended.set()
+        if frame is None:
+            return None
+        return _Decoded(frame, self.fingerprint, self.decoder.model.prepare(frame.pixels), last=self.held is None)

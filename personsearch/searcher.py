@@ -1,0 +1,317 @@
+"""The front door: `PersonSearcher` detects, embeds, indexes and searches with one model."""
+
+import os
+from typing import Any, Literal, TypeAlias, overload
+
+import numpy as np
+
+from personsearch import images, indexing, ranking, store
+from personsearch.boxes import Array, check_boxes, iou
+from personsearch.cbgm import Context, Variant
+from personsearch.errors import GalleryModelError, ModelNotFoundError, QueryError
+from personsearch.gallery import Gallery, ModelKey, People
+from personsearch.models import open_folder
+from personsearch.models.base import PersonModel
+from personsearch.models.device import resolve_device
+from personsearch.results import Detections, Hit, Query, SearchResult
+from personsearch.sources import open_source
+
+# A detection that overlaps the query's box this much is the query person again, not context (SeqNet's second NMS).
+SAME_PERSON_IOU = 0.5
+BATCH = 8
+
+Many: TypeAlias = list[Any] | tuple[Any, ...]  # of images or queries: a list in, a list out
+
+
+class PersonSearcher:
+    """Finds people in whole scene photos.
+
+    Images are a path, bytes, a PIL picture or an RGB uint8 array (H, W, 3); boxes are xyxy pixels of the image.
+    One image in, one result out; a list in, a list out.
+
+    Args:
+        model: any `PersonModel`; `from_pretrained` opens one by name or folder.
+    """
+
+    def __init__(self, model: PersonModel) -> None:
+        self.model = model
+
+    @classmethod
+    def from_pretrained(cls, name_or_folder: str | os.PathLike[str] | None = None, *, device: str = "auto") -> "PersonSearcher":
+        """Open a model.
+
+        Args:
+            name_or_folder: a model folder, or the name of a model in the local store.
+            device: "auto" (CUDA if there is one), "cpu", "cuda" or "cuda:1".
+
+        Raises:
+            ModelNotFoundError: no such model; the message lists what is there.
+            ConfigError, WeightsError: the folder does not make a model.
+            DeviceError: the device is not there.
+        """
+        if name_or_folder is None:
+            raise ModelNotFoundError(
+                "this version carries no model of its own; name a model folder, or make one from two ONNX files as README shows"
+            )
+        return cls(open_folder(store.find_model(name_or_folder), resolve_device(device)))
+
+    @overload
+    def detect(self, image: images.ImageInput) -> Detections: ...
+    @overload
+    def detect(self, image: Many) -> list[Detections]: ...
+    def detect(self, image: Any) -> Any:
+        """The people of a scene: all that the network keeps, best first."""
+        if not _is_list(image):
+            return self.detect([image])[0]
+        found: list[Detections] = []
+        for start in range(0, len(image), BATCH):
+            part = image[start : start + BATCH]
+            results = self.model.detect([self.model.prepare(images.load(item)) for item in part])
+            found += [Detections(one.boxes, one.scores, one.embeddings, item) for one, item in zip(results, part, strict=True)]
+        return found
+
+    @overload
+    def embed(self, image: images.ImageInput, boxes: Any = None) -> Array: ...
+    @overload
+    def embed(self, image: Many, boxes: Any = None) -> list[Array]: ...
+    def embed(self, image: Any, boxes: Any = None) -> Any:
+        """Embeddings of the people in given boxes, or of a bare crop.
+
+        Args:
+            image: one image, or a list of them.
+            boxes: (N, 4) xyxy pixels, for a list of images one such array each; None: the image is a crop of one person.
+
+        Returns:
+            (N, D) float32 unit rows, N = 1 for a crop; for a list of images a list.
+
+        Raises:
+            BoxError: a box is not finite, empty or outside its image.
+        """
+        if not _is_list(image):
+            return self.embed([image], None if boxes is None else [boxes])[0]
+        loaded = [images.load(item) for item in image]
+        if boxes is None:
+            return list(self.model.embed_crops(loaded)[:, None])
+        if len(boxes) != len(loaded):
+            raise QueryError(f"{len(loaded)} images need {len(loaded)} arrays of boxes, got {len(boxes)}")
+        checked = [check_boxes(one, *picture.shape[:2]) for one, picture in zip(boxes, loaded, strict=True)]
+        return self.model.embed([self.model.prepare(picture) for picture in loaded], checked)
+
+    def index(
+        self,
+        source: Any,
+        *,
+        gallery: str | os.PathLike[str] | None = None,
+        every: int = 1,
+        min_score: float | None = None,
+        batch_size: int = BATCH,
+        workers: int = 2,
+        progress: bool | None = None,
+    ) -> Gallery:
+        """Detect and embed everyone of a source and keep them in a gallery; what is known already is not read again.
+
+        Args:
+            source: a folder, glob pattern, picture or video, or a list of paths or arrays.
+            gallery: folder or URI of the gallery; by default a place of its own for each source and model in
+                `PERSONSEARCH_HOME`.
+            every: of a video, take every n-th frame.
+            min_score: people below this detection score do not enter; by default the model's own threshold.
+            batch_size: pictures a forward pass.
+            workers: decoding threads.
+            progress: a bar on stderr; None: only on a terminal.
+
+        Returns:
+            The gallery, whose `report` says what was added, changed, removed, unchanged and unreadable.
+
+        Raises:
+            SourceError: the source holds no picture.
+            GalleryModelError: the gallery was made by another model or with another `min_score`.
+            GalleryPermissionError: its folder may not be written.
+        """
+        options = indexing.IndexOptions(
+            min_score=self.model.min_score if min_score is None else min_score,
+            every=every,
+            batch_size=batch_size,
+            workers=workers,
+            progress=progress,
+        )
+        opened = open_source(source)
+        key = self._key(options.min_score)
+        place = store.gallery_place(opened.key(), key.fingerprint) if gallery is None else gallery
+        made = Gallery.create_or_open(place, key)
+        made.report = indexing.update(self.model, opened, made, options)
+        return made
+
+    def open_gallery(
+        self,
+        gallery_or_source: Any,
+        *,
+        gallery: str | os.PathLike[str] | None = None,
+        every: int = 1,
+        min_score: float | None = None,
+    ) -> Gallery:
+        """The gallery at a place, or else the gallery of a source, brought up to date."""
+        if isinstance(gallery_or_source, Gallery):
+            return gallery_or_source
+        if isinstance(gallery_or_source, str | os.PathLike) and Gallery.exists(gallery_or_source):
+            return Gallery.open(gallery_or_source)
+        return self.index(gallery_or_source, gallery=gallery, every=every, min_score=min_score)
+
+    @overload
+    def search(
+        self,
+        query: "images.ImageInput | Query",
+        gallery: Any,
+        *,
+        top_k: int = 10,
+        rerank: Literal["cbgm"] | None = None,
+        min_similarity: float | None = None,
+        confidence_weighted: bool = False,
+        cbgm_k: tuple[int, int] = (30, 4),
+        cbgm_variant: Variant = "paper",
+    ) -> SearchResult: ...
+    @overload
+    def search(
+        self,
+        query: Many,
+        gallery: Any,
+        *,
+        top_k: int = 10,
+        rerank: Literal["cbgm"] | None = None,
+        min_similarity: float | None = None,
+        confidence_weighted: bool = False,
+        cbgm_k: tuple[int, int] = (30, 4),
+        cbgm_variant: Variant = "paper",
+    ) -> list[SearchResult]: ...
+    def search(
+        self,
+        query: Any,
+        gallery: Any,
+        *,
+        top_k: int = 10,
+        rerank: Literal["cbgm"] | None = None,
+        min_similarity: float | None = None,
+        confidence_weighted: bool = False,
+        cbgm_k: tuple[int, int] = (30, 4),
+        cbgm_variant: Variant = "paper",
+    ) -> Any:
+        """Find a person in a gallery, best first.
+
+        Args:
+            query: a crop of the person, `Query(scene, box)`, or a list of them.
+            gallery: a `Gallery`, the place of one, or a source, which is indexed first.
+            top_k: at most this many hits.
+            rerank: "cbgm" re-ranks by the people around the query; the query must be a `Query` with a box.
+            min_similarity: hits below this cosine are left out, so that nobody may be found.
+            confidence_weighted: rank by similarity x score.
+            cbgm_k: k1 images re-ranked, k2 people of the query scene, the query counted (SeqNet's values for PRW).
+            cbgm_variant: "paper" (Algorithm 1) or "authors" (as their code computes it).
+
+        Raises:
+            QueryError: CBGM with a bare crop, or an option out of range.
+            GalleryModelError: the gallery holds another model's features.
+        """
+        queries = query if _is_list(query) else [query]
+        asked = [one if isinstance(one, Query) else Query(one) for one in queries]
+        _check_options(asked, top_k, rerank)
+        opened = self.open_gallery(gallery)
+        self._check_model(opened)
+        people = opened.people()
+        rows = self._query_rows(asked)
+        if rerank == "cbgm":
+            scenes = _scenes(people)
+            ranked = [
+                ranking.rank_cbgm(
+                    self._context(one, row),
+                    people.embeddings,
+                    people.scores,
+                    scenes,
+                    top_k,
+                    k1=cbgm_k[0],
+                    k2=cbgm_k[1],
+                    variant=cbgm_variant,
+                    min_similarity=min_similarity,
+                )
+                for one, row in zip(asked, rows, strict=True)
+            ]
+        else:
+            weights = people.scores if confidence_weighted else None
+            ranked = ranking.rank(rows, people.embeddings, top_k, scores=weights, min_similarity=min_similarity)
+        results = [SearchResult(_hits(one, people), question) for one, question in zip(ranked, asked, strict=True)]
+        return results if _is_list(query) else results[0]
+
+    def _query_rows(self, asked: list[Query]) -> Array:
+        """(Q, D) unit rows of the query people, embedded in batches."""
+        rows = np.zeros((len(asked), self.model.embedding_dim), np.float32)
+        for start in range(0, len(asked), BATCH):
+            part = asked[start : start + BATCH]
+            loaded = [images.load(one.image) for one in part]
+            crops = [i for i, one in enumerate(part) if one.box is None]
+            scenes = [i for i, one in enumerate(part) if one.box is not None]
+            if crops:
+                rows[[start + i for i in crops]] = self.model.embed_crops([loaded[i] for i in crops])
+            if scenes:
+                boxes = [_query_box(part[i], loaded[i]) for i in scenes]
+                embedded = self.model.embed([self.model.prepare(loaded[i]) for i in scenes], boxes)
+                rows[[start + i for i in scenes]] = np.concatenate(embedded)
+        return rows
+
+    def _context(self, query: Query, row: Array) -> Context:
+        """The query scene's people for CBGM, the query first with score 1."""
+        picture = images.load(query.image)
+        box = _query_box(query, picture)
+        (found,) = self.model.detect([self.model.prepare(picture)])
+        others = found.take((found.scores >= self.model.min_score) & (iou(found.boxes, box)[:, 0] <= SAME_PERSON_IOU))
+        return Context(np.concatenate([row[None], others.embeddings]), np.concatenate([np.ones(1, np.float32), others.scores]))
+
+    def _key(self, min_score: float) -> ModelKey:
+        name = f"{self.model.name} from score {min_score:g}"
+        return ModelKey(name, f"{self.model.fingerprint}@{min_score:g}", self.model.embedding_dim)
+
+    def _check_model(self, gallery: Gallery) -> None:
+        """Any `min_score` will do for a search; another model will not."""
+        if gallery.key.fingerprint.rpartition("@")[0] != self.model.fingerprint:
+            raise GalleryModelError(
+                f"the gallery {gallery.uri} was made by {gallery.key.name} ({gallery.key.fingerprint[:12]}), this is {self.model.name} "
+                f"({self.model.fingerprint[:12]}); index the pictures again with this model, or search with that one"
+            )
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _query_box(query: Query, picture: Array) -> Array:
+    """(1, 4): the box of a query in a scene."""
+    return check_boxes([] if query.box is None else query.box, *picture.shape[:2])
+
+
+def _scenes(people: People) -> Array:
+    """(N,) int: the number of each person's scene (image and frame), ascending."""
+    starts = (people.images[1:] != people.images[:-1]) | (people.frames[1:] != people.frames[:-1])
+    return np.concatenate([np.zeros(min(len(people), 1), np.intp), np.cumsum(starts)])
+
+
+def _check_options(queries: list[Query], top_k: int, rerank: str | None) -> None:
+    if top_k < 1:
+        raise QueryError(f"top_k must be at least 1, got {top_k}")
+    if rerank not in (None, "cbgm"):
+        raise QueryError(f'rerank must be None or "cbgm", got {rerank!r}')
+    if rerank == "cbgm" and any(query.box is None for query in queries):
+        raise QueryError("CBGM compares the people around the query, and a bare crop has none; pass Query(scene, box=(x1, y1, x2, y2))")
+
+
+def _hits(ranked: ranking.Ranked, people: People) -> tuple[Hit, ...]:
+    return tuple(
+        Hit(
+            rank=rank,
+            image=str(people.images[row]),
+            frame=int(people.frames[row]),
+            time=None if np.isnan(people.times[row]) else float(people.times[row]),
+            box=tuple(people.boxes[row].tolist()),
+            score=float(people.scores[row]),
+            similarity=float(similarity),
+            ranked_by=float(key),
+        )
+        for rank, (row, similarity, key) in enumerate(zip(ranked.rows, ranked.similarities, ranked.keys, strict=True), start=1)
+    )

@@ -1,0 +1,173 @@
+"""Indexing: only what is new or changed, nothing lost, one bad picture never stops the rest."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from fakes import BLUE, GREEN, RED, RectangleModel, scene
+from personsearch import Gallery, PersonSearcher, indexing
+from personsearch.errors import ConfigError
+
+
+def save(path: Path, image: np.ndarray) -> None:
+    Image.fromarray(image).save(path)
+
+
+def names(paths: tuple[str, ...]) -> list[str]:
+    return [Path(path).name for path in paths]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, colour in (("a", RED), ("b", GREEN), ("c", BLUE)):
+        save(folder / f"{name}.png", scene((colour, 10, 10, 60)))
+    return folder
+
+
+def test_only_new_and_changed_pictures_are_read_again(photos: Path) -> None:
+    model = RectangleModel()
+    searcher = PersonSearcher(model)
+    first = searcher.index(photos)
+    assert first.report is not None
+    assert names(first.report.added) == ["a.png", "b.png", "c.png"]
+    assert model.detected == 3
+
+    save(photos / "b.png", scene((RED, 10, 10, 60), (RED, 60, 10, 60)))
+    (photos / "c.png").unlink()
+    save(photos / "d.png", scene())
+    again = searcher.index(photos)
+    assert again.report is not None
+    assert names(again.report.added) == ["d.png"]
+    assert names(again.report.changed) == ["b.png"]
+    assert names(again.report.removed) == ["c.png"]
+    assert names(again.report.unchanged) == ["a.png"]
+    assert model.detected == 5
+    assert sorted(Path(image).name for image in again.images()) == ["a.png", "b.png", "d.png"]
+    assert len(again) == 3
+
+
+def test_a_touched_picture_with_the_same_content_is_unchanged(photos: Path) -> None:
+    model = RectangleModel()
+    searcher = PersonSearcher(model)
+    searcher.index(photos)
+    os.utime(photos / "a.png", (1, 1))
+    assert searcher.index(photos).report.changed == ()  # type: ignore[union-attr]
+    assert model.detected == 3
+
+
+def test_a_picture_rewritten_with_the_same_size_and_time_at_once_is_seen(photos: Path) -> None:
+    """Within the clock's grain of the indexing the file's time proves nothing (git's racy rule)."""
+    searcher = PersonSearcher(RectangleModel())
+    bmp = photos / "e.bmp"
+    save(bmp, scene((RED, 10, 10, 60)))
+    searcher.index(photos)
+    before = bmp.stat()
+    save(bmp, scene((BLUE, 10, 10, 60)))
+    os.utime(bmp, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert bmp.stat().st_size == before.st_size
+    assert names(searcher.index(photos).report.changed) == ["e.bmp"]  # type: ignore[union-attr]
+
+
+def test_one_unreadable_picture_is_reported_and_the_rest_are_indexed(photos: Path) -> None:
+    (photos / "b.png").write_text("not a picture")
+    (photos / "d.jpg").write_bytes(b"")
+    gallery = PersonSearcher(RectangleModel()).index(photos)
+    assert gallery.report is not None
+    assert sorted(Path(image).name for image in gallery.report.unreadable) == ["b.png", "d.jpg"]
+    assert names(gallery.report.added) == ["a.png", "c.png"]
+    assert len(gallery) == 2
+
+
+def test_a_picture_that_became_unreadable_leaves_the_gallery(photos: Path) -> None:
+    searcher = PersonSearcher(RectangleModel())
+    searcher.index(photos)
+    (photos / "a.png").write_text("not a picture any more")
+    gallery = searcher.index(photos)
+    assert len(gallery) == 2
+    assert gallery.report is not None
+    assert names(tuple(gallery.report.unreadable)) == ["a.png"]
+    assert gallery.report.changed == ()
+
+
+def test_two_sources_share_a_gallery_and_keep_to_themselves(photos: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    save(other / "z.png", scene((RED, 10, 10, 60)))
+    searcher = PersonSearcher(RectangleModel())
+    searcher.index(photos, gallery=tmp_path / "g.lance")
+    searcher.index(other, gallery=tmp_path / "g.lance")
+    (photos / "a.png").unlink()
+    gallery = searcher.index(photos, gallery=tmp_path / "g.lance")
+    assert sorted(Path(image).name for image in gallery.images()) == ["b.png", "c.png", "z.png"]
+
+
+def test_arrays_and_a_picture_named_twice(photos: Path) -> None:
+    searcher = PersonSearcher(RectangleModel())
+    assert len(searcher.index([scene((RED, 10, 10, 60)), scene((BLUE, 10, 10, 60))])) == 2
+    assert len(searcher.index([photos / "a.png", photos / "a.png"])) == 1
+
+
+def video(path: Path, colours: list[tuple[int, int, int]]) -> None:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"FFV1"), 10, (200, 120))
+    assert writer.isOpened()
+    for colour in colours:
+        writer.write(np.ascontiguousarray(scene((colour, 10, 10, 60))[:, :, ::-1]))
+    writer.release()
+
+
+def test_a_video_is_a_gallery(tmp_path: Path) -> None:
+    video(tmp_path / "film.avi", [RED, RED, GREEN, GREEN, BLUE, BLUE])
+    model = RectangleModel()
+    searcher = PersonSearcher(model)
+    query = np.full((60, 20, 3), BLUE, np.uint8)
+    hit = searcher.search(query, searcher.index(tmp_path / "film.avi", every=2))[0]
+    assert (hit.frame, hit.time) == (4, pytest.approx(0.4))
+    assert model.detected == 3
+    assert names(searcher.index(tmp_path / "film.avi", every=2).report.unchanged) == ["film.avi"]  # type: ignore[union-attr]
+    assert names(searcher.index(tmp_path / "film.avi", every=3).report.changed) == ["film.avi"]  # type: ignore[union-attr]
+    assert model.detected == 5
+
+
+def test_a_run_that_was_cut_off_goes_on_from_its_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commits after every batch; the network dies in the third."""
+    monkeypatch.setattr(indexing, "COMMIT_FRAMES", 1)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(3):
+        save(folder / f"{i}.png", scene((RED, 10 + i, 10, 60)))
+    video(folder / "z.avi", [RED, GREEN, BLUE, RED, GREEN, BLUE])
+
+    class Dying(RectangleModel):
+        def detect(self, prepared):  # type: ignore[no-untyped-def]
+            if self.detected >= 6:
+                raise KeyboardInterrupt
+            return super().detect(prepared)
+
+    place = tmp_path / "g.lance"
+    with pytest.raises(KeyboardInterrupt):
+        PersonSearcher(Dying()).index(folder, gallery=place, batch_size=2)
+    assert len(Gallery.open(place)) == 6
+    model = RectangleModel()
+    gallery = PersonSearcher(model).index(folder, gallery=place, batch_size=2)
+    assert model.detected == 3
+    assert len(gallery) == 9
+    people = gallery.people()
+    assert people.frames[people.images == str(folder / "z.avi")].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("min_score", [-0.1, 1.1, float("nan")])
+def test_a_threshold_out_of_range_is_named(photos: Path, min_score: float) -> None:
+    with pytest.raises(ConfigError, match="min_score"):
+        PersonSearcher(RectangleModel()).index(photos, min_score=min_score)
+
+
+@pytest.mark.parametrize("name", ["every", "batch_size", "workers"])
+def test_an_option_out_of_range_is_named(photos: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        PersonSearcher(RectangleModel()).index(photos, **{name: 0})

@@ -1,0 +1,146 @@
+"""The way of an image, from files to hits, with a model whose numbers are known."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fakes import BLUE, GREEN, RED, YELLOW, RectangleModel, scene
+from personsearch import Gallery, PersonSearcher, Query
+from personsearch.errors import BoxError, GalleryModelError, ModelNotFoundError, QueryError, SourceError
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three scenes: red with green, green alone, nobody."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    save(folder / "a.png", scene((RED, 10, 10, 60), (GREEN, 100, 20, 50)))
+    save(folder / "b.png", scene((GREEN, 50, 30, 80)))
+    save(folder / "c.png", scene())
+    return folder
+
+
+def save(path: Path, image: np.ndarray) -> None:
+    Image.fromarray(image).save(path)
+
+
+def crop(colour: tuple[int, int, int]) -> np.ndarray:
+    return np.full((60, 20, 3), colour, np.uint8)
+
+
+def test_search_a_folder_by_crop(photos: Path) -> None:
+    result = PersonSearcher(RectangleModel()).search(crop(RED), photos, top_k=2)
+    assert [(Path(hit.image).name, hit.rank, hit.box) for hit in result] == [
+        ("a.png", 1, (10, 10, 30, 70)),
+        ("a.png", 2, (100, 20, 120, 70)),
+    ]
+    assert result[0].similarity == pytest.approx(1)
+    assert result[1].similarity == pytest.approx(0)
+    assert result[0].score == pytest.approx(0.6)
+
+
+def test_equal_cosines_rank_by_path(photos: Path) -> None:
+    result = PersonSearcher(RectangleModel()).search(crop(GREEN), photos)
+    assert [Path(hit.image).name for hit in result] == ["a.png", "b.png", "a.png"]
+
+
+def test_confidence_weighting_changes_the_order_and_keeps_the_cosine(photos: Path) -> None:
+    result = PersonSearcher(RectangleModel()).search(crop(GREEN), photos, confidence_weighted=True)
+    assert [Path(hit.image).name for hit in result] == ["b.png", "a.png", "a.png"]
+    assert result[0].similarity == pytest.approx(1)
+    assert result[0].ranked_by == pytest.approx(0.8)
+
+
+def test_nobody_like_the_query_is_an_answer(photos: Path) -> None:
+    assert len(PersonSearcher(RectangleModel()).search(crop(BLUE), photos, min_similarity=0.5)) == 0
+
+
+def test_list_in_list_out(photos: Path) -> None:
+    searcher = PersonSearcher(RectangleModel())
+    gallery = searcher.index(photos)
+    queries = [crop(RED), Query(photos / "b.png", (50, 30, 70, 110)), crop(GREEN)]
+    together = searcher.search(queries, gallery)
+    assert [result.hits for result in together] == [searcher.search(query, gallery).hits for query in queries]
+    assert searcher.search([], gallery) == []
+    assert [len(found) for found in searcher.detect([photos / "a.png", photos / "c.png"])] == [2, 0]
+    assert [rows.shape for rows in searcher.embed([crop(RED), crop(BLUE)])] == [(1, 3), (1, 3)]
+    assert searcher.embed(photos / "a.png", [(10, 10, 30, 70), (100, 20, 120, 70)]).shape == (2, 3)
+
+
+def test_cbgm_lets_the_companion_speak(tmp_path: Path) -> None:
+    """Yellow is half way between red and green; beside green (the companion) red is taken, so yellow must be the other."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    save(folder / "a.png", scene((RED, 10, 10, 60), (BLUE, 100, 20, 50)))
+    save(tmp_path / "query.png", scene((YELLOW, 20, 10, 60), (RED, 100, 10, 70)))
+    searcher = PersonSearcher(RectangleModel())
+    query = Query(tmp_path / "query.png", (20, 10, 40, 70))
+    plain, matched = searcher.search(query, folder), searcher.search(query, folder, rerank="cbgm")
+    assert [hit.box[0] for hit in plain] == [10, 100]
+    assert [hit.box[0] for hit in matched] == [100, 10]
+    assert matched[0].ranked_by == pytest.approx(1)  # the edge red - red is the largest of the matching
+    assert matched[0].similarity == pytest.approx(plain[1].similarity)
+
+
+def test_cbgm_with_a_bare_crop_is_a_clear_error(photos: Path) -> None:
+    with pytest.raises(QueryError, match="bare crop"):
+        PersonSearcher(RectangleModel()).search(crop(RED), photos, rerank="cbgm")
+
+
+def test_cbgm_leaves_the_query_person_out_of_the_context(tmp_path: Path) -> None:
+    """A loosely drawn box meets its own detection; counting both would give the person two edges."""
+    save(tmp_path / "query.png", scene((RED, 20, 10, 60), (GREEN, 100, 10, 70)))
+    searcher = PersonSearcher(RectangleModel())
+    query = Query(tmp_path / "query.png", (19, 8, 41, 71))
+    context = searcher._context(query, np.array([1, 0, 0], np.float32))
+    assert context.scores.tolist() == pytest.approx([1, 0.7])
+    assert context.embeddings[1].tolist() == pytest.approx([0, 1, 0])
+
+
+def test_the_same_gallery_by_place_object_and_source(photos: Path, tmp_path: Path) -> None:
+    searcher = PersonSearcher(RectangleModel())
+    gallery = searcher.index(photos, gallery=tmp_path / "people.lance")
+    results = [searcher.search(crop(RED), given).hits for given in (gallery, tmp_path / "people.lance", photos)]
+    assert results[0] == results[1] == results[2]
+    assert len(Gallery.open(tmp_path / "people.lance")) == 3
+
+
+def test_another_models_gallery_is_refused(photos: Path, tmp_path: Path) -> None:
+    PersonSearcher(RectangleModel()).index(photos, gallery=tmp_path / "people.lance")
+    other = RectangleModel()
+    other.fingerprint = "e" * 64
+    with pytest.raises(GalleryModelError, match="rectangles"):
+        PersonSearcher(other).search(crop(RED), tmp_path / "people.lance")
+    with pytest.raises(GalleryModelError, match="rectangles"):
+        PersonSearcher(other).index(photos, gallery=tmp_path / "people.lance")
+
+
+def test_min_score_decides_who_enters(photos: Path) -> None:
+    searcher = PersonSearcher(RectangleModel())
+    assert len(searcher.index(photos)) == 3
+    assert len(searcher.index(photos, min_score=0.7)) == 1
+
+
+@pytest.mark.parametrize("box", [(300, 10, 320, 50), (10, 10, 10, 50), (float("nan"), 0, 5, 5)])
+def test_a_wrong_query_box_is_named(photos: Path, box: tuple[float, float, float, float]) -> None:
+    with pytest.raises(BoxError):
+        PersonSearcher(RectangleModel()).search(Query(photos / "a.png", box), photos)
+
+
+def test_wrong_options_are_named(photos: Path) -> None:
+    searcher = PersonSearcher(RectangleModel())
+    with pytest.raises(QueryError, match="top_k"):
+        searcher.search(crop(RED), photos, top_k=0)
+    with pytest.raises(QueryError, match="rerank"):
+        searcher.search(crop(RED), photos, rerank="hungarian")  # type: ignore[call-overload]
+    with pytest.raises(SourceError):
+        searcher.index(photos / "nothing_here")
+
+
+def test_an_unknown_model_says_what_is_there() -> None:
+    with pytest.raises(ModelNotFoundError, match="none yet"):
+        PersonSearcher.from_pretrained("no-such-model")
+    with pytest.raises(ModelNotFoundError, match="README"):
+        PersonSearcher.from_pretrained()
