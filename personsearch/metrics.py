@@ -1,0 +1,91 @@
+"""The numbers of the field: average precision, the overlap that counts as found, detection recall and AP."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from personsearch.boxes import Array, iou
+
+DETECTION_IOU = 0.5
+
+
+@dataclass(frozen=True)
+class DetectionMetrics:
+    """How well people are found, whoever they are."""
+
+    recall: float  # 0..1, part of the true boxes that are found
+    ap: float  # 0..1, average precision x recall
+
+
+def average_precision(relevant: Array, keys: Array) -> float:
+    """Area under the precision-recall steps, sum of (R_n - R_(n-1)) P_n; equal keys count as one step.
+
+    The same as scikit-learn's `average_precision_score`. 0 where nothing is relevant.
+
+    Args:
+        relevant: (N,) bool.
+        keys: (N,) the higher the better, in any order.
+    """
+    if not relevant.any():
+        return 0.0
+    order = np.argsort(-keys, kind="stable")
+    hits = np.cumsum(relevant[order])
+    last_of_ties = np.append(np.flatnonzero(np.diff(keys[order])), len(keys) - 1)
+    precision = hits[last_of_ties] / (last_of_ties + 1)
+    recall_steps = np.diff(hits[last_of_ties], prepend=0) / hits[-1]
+    return float((precision * recall_steps).sum())
+
+
+def search_iou(box: Array) -> float:
+    """The IoU from which a detection counts as the person of a true box: 0.5, less for tiny boxes.
+
+    A box of 10 x 30 pixels needs 0.375: a few pixels off is as good as a small person can be hit.
+
+    Args:
+        box: (4,) xyxy pixels.
+
+    Source: the CUHK-SYSU protocol as in serend1p1ty/SeqNet@edec285 eval_func.py, min(0.5, wh / ((w + 10)(h + 10))).
+    """
+    width, height = float(box[2] - box[0]), float(box[3] - box[1])
+    return min(0.5, width * height / ((width + 10) * (height + 10)))
+
+
+def mutual_matches(truth: Array, found: Array, min_iou: float = DETECTION_IOU) -> Array:
+    """(N,) bool: which found boxes and a true box are each other's best overlap, and overlap enough.
+
+    Args:
+        truth: (M, 4) xyxy.
+        found: (N, 4) xyxy; of equal overlaps the first box is the best.
+        min_iou: 0..1.
+    """
+    matched = np.zeros(len(found), bool)
+    if len(truth) and len(found):
+        overlap = iou(truth, found)
+        best_found = overlap.argmax(axis=1)
+        best_truth = overlap.argmax(axis=0)
+        columns = np.arange(len(found))
+        matched = (best_found[best_truth] == columns) & (overlap[best_truth, columns] >= min_iou)
+    return matched
+
+
+def detection_metrics(scenes: Iterable[tuple[Array, Array, Array]]) -> DetectionMetrics:
+    """Recall and AP over many scenes; both 0 where there is nobody to find.
+
+    Scenes without a true box are left out: the authors' code fails on them, so no published number counts their false alarms.
+
+    Args:
+        scenes: of each the true boxes (M, 4), found boxes (N, 4) and their scores (N,).
+
+    Source: serend1p1ty/SeqNet@edec285 eval_func.py.
+    """
+    people = 0
+    matches, scores = [np.zeros(0, bool)], [np.zeros(0, np.float32)]
+    for truth, found, found_scores in scenes:
+        if len(truth):
+            people += len(truth)
+            matches.append(mutual_matches(truth, found))
+            scores.append(found_scores)
+    matched = np.concatenate(matches)
+    recall = float(matched.sum() / people) if people else 0.0
+    return DetectionMetrics(recall, average_precision(matched, np.concatenate(scores)) * recall)
