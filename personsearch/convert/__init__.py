@@ -38,7 +38,11 @@ def convert_checkpoint(file: Path, out_dir: Path, *, source: str) -> Path:
     """
     if source not in CONVERTERS:
         raise ConfigError(f"source {source!r} is unknown; known: {', '.join(CONVERTERS)}")
-    config, tensors = import_module(CONVERTERS[source]).convert(read_checkpoint(file), source)
+    read = read_checkpoint(file)
+    try:
+        config, tensors = import_module(CONVERTERS[source]).convert(read, source)
+    except WeightsError as error:
+        raise WeightsError(f"{file} as {source}: {error}") from error
     save_model(out_dir, config, {name: _array(tensor) for name, tensor in tensors.items()})
     return out_dir
 

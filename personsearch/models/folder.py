@@ -72,7 +72,7 @@ def check_names(network: nn.Module, tensors: Mapping[str, Tensor | Array], *, so
     """The network's own tensors by name, if `tensors` has exactly these names and shapes.
 
     Raises:
-        WeightsError: it does not; the message names the first that differ.
+        WeightsError: it does not; the message names those that differ, at most 8 of a kind.
     """
     wanted = {name: tensor for name, tensor in network.state_dict().items() if not name.endswith(UNUSED)}
     problems = [
@@ -89,11 +89,12 @@ def check_names(network: nn.Module, tensors: Mapping[str, Tensor | Array], *, so
     ]
     found = "; ".join(problem for problem in problems if problem)
     if found:
-        raise WeightsError(f"{source} does not fit a {type(network).__name__}: {found}. Take the file and config of one model")
+        raise WeightsError(f"{source} does not fit a {type(network).__name__}: {found}. Is it another model's?")
     return wanted
 
 
 def _some(what: str, names: Iterable[str]) -> str:
     ordered = sorted(names)
-    more = f" and {len(ordered) - NAMES_SHOWN} more" if len(ordered) > NAMES_SHOWN else ""
-    return f"{len(ordered)} {what} ({', '.join(ordered[:NAMES_SHOWN])}{more})" if ordered else ""
+    shown = ordered[:: -(-len(ordered) // NAMES_SHOWN) or 1]  # from every part of the network
+    more = f" and {len(ordered) - len(shown)} more" if len(shown) < len(ordered) else ""
+    return f"{len(ordered)} {what} ({', '.join(shown)}{more})" if ordered else ""
