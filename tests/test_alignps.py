@@ -10,7 +10,8 @@ from personsearch.models import alignps
 from personsearch.models.alignps import AlignPS, AlignPSConfig, inclusive_iou
 from personsearch.models.config import BackboneConfig
 from personsearch.models.deform import DeformConv
-from personsearch.models.fcos_select import People
+from personsearch.models.deform_cpu import use_cpu_form
+from personsearch.models.fcos_select import People, SelectionRules
 from personsearch.models.scene import SceneBatch, SceneInput, SceneModel, scene_of_crop
 
 NAMES = ["alignps", "alignps_plus"]
@@ -102,17 +103,23 @@ def test_golden_numbers_notice_a_threshold_after_centerness(monkeypatch) -> None
 
 
 def test_a_picture_gives_the_same_in_any_batch() -> None:
-    opened = model("alignps", "fast", min_class_score=0.01)
-    pictures = [synth(240, 320, 3), synth(240, 320, 4), synth(236, 316, 5), synth(240, 500, 6)]  # the last has another padded shape
+    opened = model("alignps", "fast", short_side=160, long_side=256, min_class_score=0.001)
+    pictures = [synth(240, 320, 3), synth(236, 316, 5), synth(240, 500, 6)]  # the last has another padded shape
     prepared = [opened.prepare(one) for one in pictures]
-    boxes = [np.array([[50, 60, 90, 150], [0, 0, 10, 10]], np.float32)] * len(pictures)
-    together, embedded = opened.detect(prepared), opened.embed(prepared, boxes)
+    together = opened.detect(prepared)
     assert min(len(found) for found in together) > 3
-    for one, found, rows in zip(prepared, together, embedded, strict=True):
+    for one, found in zip(prepared, together, strict=True):
         (alone,) = opened.detect([one])
         for field in ("boxes", "scores", "embeddings"):
             np.testing.assert_allclose(getattr(found, field), getattr(alone, field), atol=1e-4, rtol=1e-5)
-        np.testing.assert_allclose(rows, opened.embed([one], boxes[:1])[0], atol=1e-4)
+
+
+def test_a_box_gives_the_same_in_any_batch() -> None:
+    opened = small()
+    prepared = [opened.prepare(scene(seed)) for seed in (1, 2)]
+    boxes = [np.array([[50, 60, 90, 110], [0, 0, 10, 10]], np.float32), np.array([[20, 10, 60, 90]], np.float32)]
+    for one, box, rows in zip(prepared, boxes, opened.embed(prepared, boxes), strict=True):
+        np.testing.assert_allclose(rows, opened.embed([one], [box])[0], atol=1e-4)
 
 
 @torch.inference_mode()
@@ -132,6 +139,12 @@ def test_a_query_gets_the_detection_that_overlaps_it_most_whatever_its_score() -
     moved = expected["boxes"][last] + np.array([-2, 3, 4, 1], np.float32)
     rows = opened.embed([prepared], [np.stack([moved, expected["boxes"][0]])])[0]
     np.testing.assert_allclose(rows, expected["emb"][[last, 0]], atol=2e-5)
+
+
+def test_no_boxes_give_no_rows() -> None:
+    opened = small()
+    assert len(opened.detect([opened.prepare(scene())])[0]) > 0
+    assert opened.embed([opened.prepare(scene())], [np.zeros((0, 4), np.float32)])[0].shape == (0, 32)
 
 
 def test_a_query_where_nobody_was_found_gets_the_cell_of_its_centre() -> None:
@@ -189,6 +202,18 @@ def test_small_networks_and_ablations_find_and_embed(changes) -> None:
     np.testing.assert_allclose(np.linalg.norm(found[1].embeddings, axis=1), 1, atol=1e-5)
     rows = opened.embed(prepared, [found[0].boxes[:2], found[1].boxes[:1]])
     np.testing.assert_allclose(rows[0][0], found[0].embeddings[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("cpu_form", [False, True])
+def test_bfloat16_gives_nearly_the_same_embeddings(cpu_form) -> None:
+    exact, opened = small(), small()
+    if cpu_form:
+        use_cpu_form(opened.network)
+    opened.precision = "bfloat16"
+    prepared, box = exact.prepare(scene()), np.array([[20, 20, 60, 100]], np.float32)
+    exact.network.rules = opened.network.rules = SelectionRules(min_class_score=1.0)  # nobody: both take the box's own cell
+    cosine = (exact.embed([prepared], [box])[0] * opened.embed([prepared], [box])[0]).sum()
+    assert 0.98 < cosine < 0.999999  # eight bits of mantissa make a difference, a small one
 
 
 @pytest.mark.parametrize("deformable", [(), (3,), (3, 4), (3, 4, 5)])

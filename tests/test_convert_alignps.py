@@ -9,6 +9,7 @@ from personsearch.convert import convert_checkpoint
 from personsearch.convert.alignps import MEMORY, convert
 from personsearch.errors import WeightsError
 from personsearch.models import open_folder
+from personsearch.models.deform import DeformConv
 from personsearch.weights import WEIGHTS_FILE, read_config, read_tensors
 
 ALIGNPS_LEFTOVERS = {  # starts of the authors' names that inference does not need, and how many tensors they have
@@ -119,5 +120,6 @@ def test_a_converted_folder_opens_with_its_threshold_and_fingerprint() -> None:
     opened = open_folder(folder, "cpu")
     assert (opened.name, opened.min_score, opened.embedding_dim) == ("alignps-prw", 0.15, 256)
     assert len(opened.fingerprint) == 64
+    assert not any(isinstance(module, DeformConv) for module in opened.network.modules())  # all in the form for a CPU
     assert read_config(folder)["trained_on"] == "PRW"
     assert read_tensors(folder / WEIGHTS_FILE)["head.scales.0"].shape == ()
