@@ -9,7 +9,7 @@ import pytest
 from synthetic_folder import write_assets
 
 from personsearch.errors import DataError, MissingExtraError
-from personsearch.training.synthetic.assets import fit, load_assets, pieces
+from personsearch.training.synthetic.assets import fit, halves, load_assets, pieces
 from personsearch.training.synthetic.formats import read_json, read_mesh, read_motion, read_proxy, read_target
 from personsearch.training.synthetic.jit import compiled
 
@@ -138,7 +138,7 @@ def test_a_folder_is_read_whole(tmp_path: Path) -> None:
     assert suit.upper.sum() == 5 * 12
     assert len(suit.upper) == 9 * 12
     # on the unmorphed body the garment is the mesh of its own file
-    assert np.allclose(suit.rest, read_mesh(suit.proxy.mesh_file).vertices)
+    assert np.allclose(suit.surface.rest, read_mesh(suit.proxy.mesh_file).vertices)
 
 
 @pytest.mark.parametrize(
@@ -167,6 +167,18 @@ def test_pieces_are_joined_by_shared_vertices() -> None:
     assert label[1] == label[3]
     assert label[0] != label[1]
     assert pieces(np.zeros((0, 3), int), 0).shape == (0,)
+
+
+def test_a_welded_suit_is_cut_and_separate_pieces_are_not() -> None:
+    # a shirt, trousers, and a strip of three triangles from the ankle to the neck, of which the middle one is cut
+    rest = np.zeros((11, 3))
+    rest[:, 1] = [5, 3, 2, -1, -5, -7, -6, -4, 1, 4, 6]
+    triangles = np.array([[0, 1, 2], [3, 4, 5], [6, 7, 6], [7, 8, 7], [8, 9, 10]])
+    upper, lower, cut = halves(rest, triangles, 0.0)
+    assert cut == pytest.approx(0.1)
+    assert upper.tolist() == [True, False, False, True, True]
+    assert lower.tolist() == [False, True, True, True, False]
+    assert halves(rest, triangles[:2], 0.0)[2] == -np.inf
 
 
 def test_without_numba_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,7 +121,7 @@ def draw_appearance(assets: Assets, rng: np.random.Generator) -> Appearance:
         hat_color=cloth_color(rng, 0.7),
         top=_top(assets, man, rng),
         bottom=bottom,
-        leg_color=_mix(MUTED[int(rng.integers(3))], 1.0) if rng.random() < 0.4 and bottom.outer else skin,
+        leg_color=_mix(MUTED[int(rng.integers(3))], 1.0) if rng.random() < 0.4 and bottom.outer == "skirt" else skin,
         shoes=str(rng.choice(sorted(assets.shoes))) if assets.shoes else "",
         shoe_color=_shoe_color(rng),
         sole_color=(0.85, 0.85, 0.83) if rng.random() < 0.35 else (0.08, 0.08, 0.08),
@@ -186,7 +186,7 @@ def _shape(rng: np.random.Generator) -> Shape:
 
 def _suits(assets: Assets, man: bool, upper: bool) -> list[str]:
     """Suits that have the half asked for, one's own gender's first choice."""
-    having = [name for name, suit in sorted(assets.suits.items()) if bool(suit.upper.any() if upper else (~suit.upper).any())]
+    having = [name for name, suit in sorted(assets.suits.items()) if bool(suit.upper.any() if upper else suit.lower.any())]
     own = [name for name in having if ("Female" not in assets.suits[name].proxy.tags if man else "Female" in assets.suits[name].proxy.tags)]
     return own or having
 
@@ -199,7 +199,7 @@ def _suit(assets: Assets, man: bool, upper: bool, rng: np.random.Generator) -> s
     weights = np.ones(len(names))
     for k, name in enumerate(names if upper else ()):
         suit = assets.suits[name]
-        low = suit.rest[suit.triangles[suit.upper]][:, :, 1].min()
+        low = suit.surface.rest[suit.surface.triangles[suit.upper]][:, :, 1].min()
         weights[k] = 0.1 if low > waist + 1.5 else 1.0
     return str(rng.choice(names, p=weights / weights.sum()))
 
@@ -232,7 +232,7 @@ def _bottom(assets: Assets, man: bool, rng: np.random.Generator) -> Bottom:
         elif chance > 0.87:
             outer = "coat"
     shorts = not outer and rng.random() < 0.15
-    length = float(rng.uniform(0.3, 0.55)) if shorts else 2.0
+    length = float(rng.uniform(0.36, 0.58)) if shorts else 2.0
     hem = float(rng.uniform(0.3, 0.95)) if outer == "skirt" else float(rng.uniform(0.3, 0.6))
     return Bottom(suit, fabric(rng, 0.72, plain=0.72 if outer != "skirt" else 0.3), length, outer, hem)
 

@@ -10,10 +10,21 @@ from personsearch.boxes import Array
 from personsearch.errors import DataError
 from personsearch.training.synthetic.formats import Mesh, Proxy, read_json, read_mesh, read_proxy, read_target
 from personsearch.training.synthetic.poses import PoseLibrary, load_poses
-from personsearch.training.synthetic.regions import Regions, build_regions
+from personsearch.training.synthetic.regions import Regions, build_regions, limb_coordinates, triangle_regions
 from personsearch.training.synthetic.skeleton import Skeleton, SkinWeights, build_skeleton, build_weights, mixed
 
 WHERE = "MakeHuman publishes them (CC0): github.com/makehumancommunity/makehuman, folder makehuman/data, and makehuman-assets"
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A mesh that moves with the skeleton, and where on the unmorphed body it lies."""
+
+    triangles: Array  # (T, 3) int64
+    skin: SkinWeights
+    rest: Array  # (V, 3) dm
+    limb: Array  # (V, 3) limb coordinates, see regions.py
+    region: Array  # (T,) part of the body
 
 
 @dataclass(frozen=True)
@@ -22,10 +33,10 @@ class Wearable:
 
     name: str
     proxy: Proxy
-    triangles: Array  # (T, 3) int64
-    skin: SkinWeights
-    rest: Array  # (K, 3) the garment on the unmorphed body, dm
+    surface: Surface
     upper: Array  # (T,) bool: belongs to the half above the waist
+    lower: Array  # (T,) bool: belongs to the half below
+    cut: float  # height where a welded suit is cut, dm; -inf where its halves are separate
 
     def fit(self, body: Array) -> Array:
         """(K, 3) vertices of the garment on a body of (V, 3) base vertices."""
@@ -36,10 +47,9 @@ class Wearable:
 class Assets:
     """All that is needed to make people."""
 
-    folder: Path
     base: Mesh
     skeleton: Skeleton
-    skin: SkinWeights
+    body: Surface  # the visible skin; its vertices are all those of the base mesh
     regions: Regions
     targets: dict[str, tuple[Array, Array]]
     suits: dict[str, Wearable]
@@ -64,17 +74,17 @@ def load_assets(folder: Path) -> Assets:
     skeleton = build_skeleton(read_json(folder / "rig" / "default.mhskel", "bones"))
     skin = build_weights(read_json(folder / "rig" / "default_weights.mhw", "weights")["weights"], skeleton, len(base.vertices))
     targets = {path.name.removesuffix(".target.gz"): read_target(path) for path in _some(folder, "targets/macrodetails/*.target.gz")}
-    waist = float(skeleton.heads(base.vertices)[skeleton.index("upperleg01.L"), 1])
-    clothes = [_wearable(path, base, skeleton, skin, waist) for path in _some(folder, "clothes/*/*.mhclo")]
-    hair = [_wearable(path, base, skeleton, skin, waist) for path in _some(folder, "hair/*/*.mhclo")]
+    regions = build_regions(skeleton, base.vertices)
+    clothes = [_wearable(path, base, skeleton, skin, regions) for path in _some(folder, "clothes/*/*.mhclo")]
+    hair = [_wearable(path, base, skeleton, skin, regions) for path in _some(folder, "hair/*/*.mhclo")]
     shoes = {item.name: item for item in clothes if "Shoes" in item.proxy.tags}
     hats = {item.name: item for item in clothes if "Hats" in item.proxy.tags}
     suits = {item.name: item for item in clothes if item.name not in shoes and item.name not in hats}
     if not suits:
         raise DataError(f"{folder / 'clothes'} has no suit (only shoes and hats); {WHERE}")
     poses = load_poses(folder / "poses", skeleton, base.vertices)
-    regions = build_regions(skeleton, base.vertices)
-    return Assets(folder, base, skeleton, skin, regions, targets, suits, shoes, hats, {item.name: item for item in hair}, poses)
+    body = _surface(base.triangles[base.groups["body"]], skin, base.vertices, regions)
+    return Assets(base, skeleton, body, regions, targets, suits, shoes, hats, {item.name: item for item in hair}, poses)
 
 
 def fit(proxy: Proxy, body: Array) -> Array:
@@ -100,24 +110,37 @@ def pieces(triangles: Array, count: int) -> Array:
         label = step
 
 
-def _upper_half(rest: Array, triangles: Array, waist: float) -> Array:
-    """(T,) bool: the triangle is of a shirt, not of trousers.
+def halves(rest: Array, triangles: Array, waist: float) -> tuple[Array, Array, float]:
+    """Which triangles of a suit are its shirt and which its trousers.
 
     A suit is one mesh. Its pieces tell: trousers reach below the waist and not far above it.
-    A single piece (shirt and trousers welded) is cut at the waist.
+    A piece with shirt and trousers welded is cut at the waist; triangles across the cut belong to both.
+
+    Args:
+        rest: (V, 3) on the unmorphed body, dm.
+        triangles: (T, 3).
+        waist: Height of the hips, dm.
+
+    Returns:
+        (T,) bool for the shirt, (T,) bool for the trousers, and the height of the cut, -inf where nothing is welded.
     """
-    centre = rest[triangles].mean(axis=1)[:, 1]
+    height = rest[triangles][:, :, 1]
+    low, high = height.min(axis=1), height.max(axis=1)
     label = pieces(triangles, len(rest))
-    upper = np.zeros(len(triangles), bool)
+    upper, lower, cut = np.zeros(len(triangles), bool), np.zeros(len(triangles), bool), -np.inf
     for piece in np.unique(label):
         rows = label == piece
-        low, high = centre[rows].min(), centre[rows].max()
-        welded = low < waist - 3.0 and high > waist + 2.5
-        upper[rows] = centre[rows] > waist + 0.1 if welded else (low + high) / 2 > waist
-    return upper
+        bottom, top = low[rows].min(), high[rows].max()
+        if bottom < waist - 3.0 and top > waist + 2.5:
+            cut = waist + 0.1
+            upper[rows], lower[rows] = high[rows] > cut, low[rows] < cut
+        else:
+            upper[rows] = (bottom + top) / 2 > waist
+            lower[rows] = ~upper[rows]
+    return upper, lower, float(cut)
 
 
-def _wearable(path: Path, base: Mesh, skeleton: Skeleton, skin: SkinWeights, waist: float) -> Wearable:
+def _wearable(path: Path, base: Mesh, skeleton: Skeleton, skin: SkinWeights, regions: Regions) -> Wearable:
     """Read a garment and check that its mesh and its binding belong together."""
     proxy = read_proxy(path)
     mesh = read_mesh(proxy.mesh_file)
@@ -127,7 +150,12 @@ def _wearable(path: Path, base: Mesh, skeleton: Skeleton, skin: SkinWeights, wai
         raise DataError(f"{path} hangs on vertex {proxy.anchors.max()}, the base mesh has {len(base.vertices)}; use MakeHuman's hm08 base")
     weights = mixed(skin, proxy.anchors, proxy.weights, len(skeleton.names), skeleton.index("root"))
     rest = fit(proxy, base.vertices)
-    return Wearable(path.stem, proxy, mesh.triangles, weights, rest, _upper_half(rest, mesh.triangles, waist))
+    upper, lower, cut = halves(rest, mesh.triangles, float(regions.leg[0, 1]))
+    return Wearable(path.stem, proxy, _surface(mesh.triangles, weights, rest, regions), upper, lower, cut)
+
+
+def _surface(triangles: Array, skin: SkinWeights, rest: Array, regions: Regions) -> Surface:
+    return Surface(triangles, skin, rest, limb_coordinates(regions, rest), triangle_regions(regions, skin, triangles))
 
 
 def _some(folder: Path, pattern: str) -> list[Path]:

@@ -90,7 +90,7 @@ def _frame(posed: PosedPerson, height: int, width: int, rng: np.random.Generator
     screen = eye.project(posed.vertices)[:, :2]
     low, high = screen.min(axis=0), screen.max(axis=0)
     size = high - low
-    low, high = low + rng.normal(-0.02, 0.04, 2) * size, high + rng.normal(0.02, 0.04, 2) * size
+    low, high = low + rng.normal(-0.025, 0.03, 2) * size, high + rng.normal(0.025, 0.03, 2) * size
     # crops are stretched to their shape later, but not much: wide poses are cut, narrow ones padded
     span = max(float(high[1] - low[1]), float(high[0] - low[0]) / (width / height) * 0.85)
     middle = (low + high) / 2
@@ -113,18 +113,22 @@ def _picture(eye: Camera, people: list[tuple[Person, PosedPerson, Array]], camer
     light = draw_light(rng, indoors=scenery.indoors)
     # the place lies behind the person, so that nothing of it stands between
     behind = scenery.solids[:, CENTER + 2] - scenery.solids[:, HALF + 2] > 1.0
-    backdrop = look(eye, replace(scenery, solids=scenery.solids[behind]))
+    # half the resolution is enough for what is behind
+    coarse = Camera(eye.position, eye.axes, eye.focal / 2, -(-eye.width // 2), -(-eye.height // 2))
+    backdrop = look(coarse, replace(scenery, solids=scenery.solids[behind]))
+    depth = cv2.resize(backdrop.depth, (eye.width, eye.height), interpolation=cv2.INTER_NEAREST)
     casters = [(posed.vertices + at, mesh.triangles) for mesh, posed, at in people]
     shadow = shadow_map(light, casters, np.concatenate([vertices for vertices, _ in casters]), SHADOW_SIZE)
     sprites = [draw_sprite(mesh, posed, at, eye, light, shadow) for mesh, posed, at in people]
-    layers = merge(sprites, backdrop.depth)
+    layers = merge(sprites, depth)
     if measure(sprites, layers.owner, eye.height, eye.width)[2][0] < 0.45:
         sprites = sprites[:1]
-        layers = merge(sprites, backdrop.depth)
+        layers = merge(sprites, depth)
     color = np.zeros_like(backdrop.albedo)
     feet = np.array([[at[0], at[2], 0.4] for _, _, at in people[: len(sprites)]])
     light_backdrop(
-        eye.position, eye.axes, eye.focal, backdrop.albedo, backdrop.normal, backdrop.depth, backdrop.kind, backdrop.open_sky,
+        coarse.position, coarse.axes, coarse.focal, backdrop.albedo, backdrop.normal, backdrop.depth, backdrop.kind, backdrop.open_sky,
         light.table(eye.position), shadow.depth, shadow.frame, feet, color,
     )  # fmt: skip
+    color = cv2.resize(color, (eye.width, eye.height), interpolation=cv2.INTER_LINEAR)
     return develop(resolve(color, layers.color, layers.owner), camera_look, rng)

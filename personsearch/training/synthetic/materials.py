@@ -46,6 +46,7 @@ def material_table(person: Appearance, regions: Regions) -> tuple[Array, Array]:
         _paint(rows[row], BASE_COLOR, color)
     rows[SKIN, BEARD] = person.beard
     _paint(rows[SKIN], HAIR_COLOR, person.hair_color)
+    _paint(rows[SKIN], UNDER_COLOR, person.leg_color)  # legs, where tights are worn
     rows[SKIN, FOLDS] = 0.0
     rows[SHOES, SOLE_Y] = regions.leg[2, 1] - 0.45
     _paint(rows[SHOES], UNDER_COLOR, person.sole_color)

@@ -37,7 +37,6 @@ OLDER_RIG = {
 OLDER_LIMBS = {"UpArm": "LoArm", "LoArm": "Hand", "UpLeg": "LoLeg", "LoLeg": "Foot"}
 NEWER_LIMBS = {"UpArm": "lowerarm01", "LoArm": "wrist", "UpLeg": "lowerleg01", "LoLeg": "foot"}
 FROM_Z_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
-MIRROR = np.diag([-1.0, 1.0, 1.0])
 WALKING, STANDING, RUNNING = "walk", "stand", "run"
 
 
@@ -138,7 +137,7 @@ def _stance(library: PoseLibrary, skeleton: Skeleton, rng: np.random.Generator) 
 
 
 def _move_arms(pose: Array, skeleton: Skeleton, rng: np.random.Generator) -> None:
-    """Now and then a hand at the ear, a telephone before the chest, or a hand in the pocket."""
+    """Now and then a raised forearm, and a turned head, in place."""
     for side in "LR":
         if rng.random() < 0.05:
             pose[skeleton.index(f"lowerarm01.{side}")] += np.array([-rng.uniform(0.6, 1.3), 0.0, 0.0])

@@ -15,7 +15,7 @@ from personsearch.training.synthetic.poses import sample_pose
 from personsearch.training.synthetic.raycast import SKY, SOLID, light_backdrop
 from personsearch.training.synthetic.solids import solid_meshes
 from personsearch.training.synthetic.sprites import SAMPLES, Sprite, draw_sprite, mask_box
-from personsearch.training.synthetic.world import View, World, is_double, loaded, person, view
+from personsearch.training.synthetic.world import DOUBLES, View, World, loaded, person, view
 
 _SCENE = 2  # stream of random numbers; the world has others
 FAINT = 24  # samples (4 to a pixel): fewer seen ones are no person in the picture
@@ -159,8 +159,8 @@ def _names(world: World, count: int, rng: np.random.Generator) -> list[int]:
     """Different identities; now and then someone's double is there too."""
     names = [int(name) for name in rng.permutation(world.identities)[:count]]
     if len(names) > 1 and rng.random() < 0.3:
-        double = names[0] if is_double(names[0]) else min(names[0] - names[0] % 4 + 3, world.identities - 1)
-        pair = [double - 1, double] if is_double(double) else []
+        double = names[0] - names[0] % DOUBLES + DOUBLES - 1
+        pair = [double - 1, double] if double < world.identities else []
         names = pair + [name for name in names if name not in pair]
     return names[:count]
 

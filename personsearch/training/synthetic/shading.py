@@ -95,7 +95,7 @@ def shade(
 
 @compiled
 def shadow_share(shadow: Array, frame: Array, x: float, y: float, z: float, bias: float) -> float:
-    """How much of the sun a point sees, 0..1: the mean of nine looks into the shadow map."""
+    """How much of the sun a point sees, 0..1: the mean of four looks into the shadow map."""
     size = shadow.shape[0]
     if size <= 1:
         return 1.0
@@ -103,12 +103,12 @@ def shadow_share(shadow: Array, frame: Array, x: float, y: float, z: float, bias
     row = frame[1, 0] * x + frame[1, 1] * y + frame[1, 2] * z + frame[1, 3]
     depth = frame[2, 0] * x + frame[2, 1] * y + frame[2, 2] * z + frame[2, 3]
     seen = 0
-    for down in range(-1, 2):
-        for right in range(-1, 2):
-            i, j = int(np.floor(row)) + down, int(np.floor(column)) + right
+    for down in range(2):
+        for right in range(2):
+            i, j = int(np.floor(row - 0.5)) + down, int(np.floor(column - 0.5)) + right
             if i < 0 or j < 0 or i >= size or j >= size or shadow[i, j] >= depth - bias:
                 seen += 1
-    return seen / 9.0
+    return seen / 4.0
 
 
 @compiled
@@ -172,7 +172,8 @@ def _albedo(
 @compiled
 def _skin(surface: Array, noise: Array, part: int, place: Array) -> tuple[float, float, float]:
     """Skin with brows, lips, beard and a little redness, placed from the eyes."""
-    red, green, blue = surface[_BASE], surface[_BASE + 1], surface[_BASE + 2]
+    base = _UNDER if part == _LEG else _BASE
+    red, green, blue = surface[base], surface[base + 1], surface[base + 2]
     gain = 0.92 + 0.16 * noise[int(place[1] * 30.0) & 255, int(place[0] * 30.0) & 255]
     red, green, blue = red * gain, green * gain, blue * gain
     if part != _HEAD or place[2] < surface[_EYE_Z] - 1.2:
@@ -204,7 +205,7 @@ def _cloth(
     size = tile.shape[0]
     i = int(np.floor(v / surface[_PERIOD] * size)) % size
     j = int(np.floor(u / surface[_PERIOD] * size)) % size
-    # the edge of an open jacket and the seam of a belt are darker
+    # the edge of an open jacket is darker
     edge = surface[_OPENING] > 0.0 and part == _TORSO and place[2] > 0.2 and abs(abs(place[0]) - surface[_OPENING]) < 0.1
     if edge:
         dirt *= 0.6

@@ -27,7 +27,6 @@ class Skeleton:
     names: tuple[str, ...]
     parents: Array  # (B,) int64, -1 for the root
     head_vertices: tuple[Array, ...]  # per bone: base vertices whose mean is the bone's head
-    tail_vertices: tuple[Array, ...]
 
     def index(self, name: str) -> int:
         """The row of a bone."""
@@ -36,10 +35,6 @@ class Skeleton:
     def heads(self, vertices: Array) -> Array:
         """(B, 3) heads of the bones in a body of (V, 3) base vertices."""
         return np.stack([vertices[rows].mean(axis=0) for rows in self.head_vertices])
-
-    def tails(self, vertices: Array) -> Array:
-        """(B, 3) tails of the bones in a body of (V, 3) base vertices."""
-        return np.stack([vertices[rows].mean(axis=0) for rows in self.tail_vertices])
 
     def descendants(self, name: str) -> set[int]:
         """Rows of a bone and of all that hang on it."""
@@ -81,8 +76,8 @@ def build_skeleton(content: dict[str, Any]) -> Skeleton:
             raise DataError("the skeleton has a bone whose parent is missing; use MakeHuman's rig/default.mhskel")
         ordered += ready
     parents = [ordered.index(bones[name]["parent"]) if bones[name]["parent"] else -1 for name in ordered]
-    ends = [[np.array(joints[bones[name][end]], np.int64) for name in ordered] for end in ("head", "tail")]
-    return Skeleton(tuple(ordered), np.array(parents), tuple(ends[0]), tuple(ends[1]))
+    heads = [np.array(joints[bones[name]["head"]], np.int64) for name in ordered]
+    return Skeleton(tuple(ordered), np.array(parents), tuple(heads))
 
 
 def build_weights(content: dict[str, list[list[float]]], skeleton: Skeleton, count: int) -> SkinWeights:
