@@ -1,0 +1,71 @@
+"""Networks of a few nodes in ONNX files: what they compute can be worked out by hand."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from personsearch.boxes import Array
+
+Shape = Sequence[int | str | None]
+SIZE = 64  # input of the tiny YOLOX
+ROWS = 8 * 8 + 4 * 4 + 2 * 2  # its output rows: cells of strides 8, 16, 32
+
+# cell (1, 0) of stride 16: centre ((1 + .5) x 16, (0 + .5) x 16) = (24, 8), 16 wide, 32 high; classes 0.8 and 0.3
+PERSON = {65: (0.5, 0.5, 0, math.log(2), 1.0, 0.8, 0.3)}
+
+
+def save(
+    path: Path, nodes: list[onnx.NodeProto], tensors: dict[str, Array], input_shape: Shape, output_shape: Shape, **options: bool | int | str
+) -> Path:
+    """A graph from "images" to "output" as a file; `options` go to onnx.save."""
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, input_shape)],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, output_shape)],
+        [numpy_helper.from_array(tensor, name) for name, tensor in tensors.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path), **options)
+    return path
+
+
+def yolox(path: Path, rows: dict[int, Sequence[float]], *, batch: int | str = 1, size: Shape = (SIZE, SIZE), classes: int = 2) -> Path:
+    """A YOLOX whose output rows are `rows` (number -> x, y, log w, log h, objectness, classes...), all others zeros.
+
+    A row's objectness is multiplied by the mean of the input's first channel over 255.
+    """
+    plain = np.zeros((1, ROWS, 5 + classes), np.float32)
+    for number, values in rows.items():
+        plain[0, number] = values
+    objectness = np.zeros_like(plain)
+    objectness[..., 4] = plain[..., 4]
+    plain[..., 4] = 0
+    tensors = {"plain": plain, "objectness": objectness, "axes": np.array([1, 2, 3]), "first": np.array([0]), "full": np.float32([255])}
+    nodes = [
+        helper.make_node("Gather", ["images", "first"], ["channel"], axis=1),
+        helper.make_node("ReduceMean", ["channel", "axes"], ["mean4"]),
+        helper.make_node("Squeeze", ["mean4", "first1"], ["mean"]),
+        helper.make_node("Div", ["mean", "full"], ["level"]),
+        helper.make_node("Mul", ["objectness", "level"], ["lit"]),
+        helper.make_node("Add", ["plain", "lit"], ["output"]),
+    ]
+    tensors["first1"] = np.array([1])
+    return save(path, nodes, tensors, (batch, 3, *size), (batch, ROWS, 5 + classes))
+
+
+def reid(path: Path, *, layout: str = "nchw", batch: int | str = 1, size: Shape = (8, 4), **options: bool | int | str) -> Path:
+    """A re-identification network whose feature is the crop's mean, channel by channel, after its preprocessing."""
+    shape = (batch, 3, *size) if layout == "nchw" else (batch, *size, 3)
+    axes = np.array([2, 3] if layout == "nchw" else [1, 2])
+    weight = np.eye(3, dtype=np.float32)  # so that there is a weight to keep outside the file
+    nodes = [
+        helper.make_node("ReduceMean", ["images", "axes"], ["mean"], keepdims=0),
+        helper.make_node("MatMul", ["mean", "weight"], ["output"]),
+    ]
+    return save(path, nodes, {"axes": axes, "weight": weight}, shape, (batch, 3), **options)

@@ -1,0 +1,108 @@
+"""ONNX files opened and run: whatever batch they fix, wherever they keep their weights, and refused when they are none."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from onnx_files import reid
+
+from personsearch import onnx_session
+from personsearch.errors import ConfigError, DeviceError, WeightsError
+from personsearch.onnx_session import OnnxSession, external_files
+
+
+def test_ports_are_what_the_file_declares(tmp_path: Path) -> None:
+    session = OnnxSession(reid(tmp_path / "reid.onnx", batch="N", size=("H", 4)))
+    (taken,), (given,) = session.inputs, session.outputs
+    assert (taken.name, taken.shape, taken.dtype) == ("images", (None, 3, None, 4), np.float32)
+    assert (given.name, given.shape) == ("output", (None, 3))
+    assert session.device == "cpu"
+
+
+def test_run_casts_to_the_inputs_dtype(tmp_path: Path) -> None:
+    session = OnnxSession(reid(tmp_path / "reid.onnx"), threads=1)
+    (output,) = session.run(np.full((1, 3, 8, 4), 7, np.uint8))
+    assert output.tolist() == [[7, 7, 7]]
+
+
+@pytest.mark.parametrize("batch", [1, 3, "N"])
+@pytest.mark.parametrize("count", [1, 3, 4, 40])
+def test_rows_are_the_same_whatever_batch_the_file_fixes(tmp_path: Path, batch: int | str, count: int) -> None:
+    session = OnnxSession(reid(tmp_path / "reid.onnx", batch=batch))
+    rows = [np.full((3, 8, 4), i, np.float32) for i in range(count)]
+    assert session.run_rows(rows).tolist() == [[i, i, i] for i in range(count)]
+
+
+def test_wrong_shape_is_an_error_that_names_it(tmp_path: Path) -> None:
+    session = OnnxSession(reid(tmp_path / "reid.onnx"))
+    with pytest.raises(WeightsError, match=r"fails on inputs of shapes \[\(1, 3, 9, 4\)\]"):
+        session.run(np.zeros((1, 3, 9, 4), np.float32))
+
+
+@pytest.mark.parametrize("content", [b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" * 50, b"weights\n", b"", b"\x80\x04}q\x00."])
+def test_a_file_that_is_not_onnx_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "photo.onnx"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"photo\.onnx is not an ONNX file"):
+        OnnxSession(path)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "nothing.onnx", tmp_path):
+        with pytest.raises(WeightsError, match="is no file"):
+            OnnxSession(path)
+
+
+def test_threads_and_devices_out_of_range_are_refused(tmp_path: Path) -> None:
+    path = reid(tmp_path / "reid.onnx")
+    with pytest.raises(ConfigError, match="threads must be at least 1, got 0"):
+        OnnxSession(path, threads=0)
+    for device in ("tpu", "cuda:", "cuda:x"):
+        with pytest.raises(DeviceError, match="not supported"):
+            OnnxSession(path, device=device, allow_cpu=True)
+
+
+def test_a_cuda_device_that_no_machine_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match='use device="cpu"'):
+        OnnxSession(reid(tmp_path / "reid.onnx"), device="cuda:99")
+
+
+def test_the_silent_fallback_to_the_cpu_is_an_error_unless_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = reid(tmp_path / "reid.onnx")
+    monkeypatch.setattr(onnx_session, "_providers", lambda device: ["CPUExecutionProvider"])  # what a machine without CUDA is left with
+    with pytest.raises(DeviceError, match="fell back to the CPU"):
+        OnnxSession(path, device="cuda")
+    assert OnnxSession(path, device="cuda", allow_cpu=True).device == "cpu"
+
+
+def test_a_provider_that_fails_is_a_device_error_unless_the_cpu_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = reid(tmp_path / "reid.onnx")
+    opened = onnxruntime.InferenceSession
+
+    def fail_on_cuda(*args: object, providers: list[object], **options: object) -> object:
+        if len(providers) > 1:
+            raise RuntimeError("CUDA failure 100: no CUDA-capable device is detected")
+        return opened(*args, providers=providers, **options)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", fail_on_cuda)
+    with pytest.raises(DeviceError, match="no CUDA-capable device"):
+        OnnxSession(path, device="cuda")
+    assert OnnxSession(path, device="cuda", allow_cpu=True).device == "cpu"
+
+
+def test_weights_beside_the_file_are_found(tmp_path: Path) -> None:
+    options = {"save_as_external_data": True, "all_tensors_to_one_file": True}
+    path = reid(tmp_path / "reid.onnx", **options, location="reid.onnx.data", size_threshold=60)  # the weight, not the axes
+    assert external_files(path) == [tmp_path / "reid.onnx.data"]
+    assert OnnxSession(path).run(np.ones((1, 3, 8, 4)))[0].tolist() == [[1, 1, 1]]
+    (tmp_path / "reid.onnx.data").unlink()
+    with pytest.raises(WeightsError, match=r"keeps weights in .*reid\.onnx\.data, which is missing"):
+        external_files(path)
+    with pytest.raises(WeightsError, match="is not an ONNX file that can be run"):
+        OnnxSession(path)
+
+
+def test_a_file_that_holds_its_weights_has_no_others(tmp_path: Path) -> None:
+    (tmp_path / "reid.onnx.data").write_bytes(b"another network's")
+    assert external_files(reid(tmp_path / "reid.onnx")) == []
