@@ -64,15 +64,21 @@ def choose_scenes(similarities: Array, scenes: Array, k1: int, variant: Variant)
 
     Args:
         similarities: (N,) of the query to gallery people: all of them, or the best. Equal ones count in row order.
-        scenes: (N,) int, the scene of each.
+        scenes: (N,) int, ascending: the scene of each.
         k1: scenes ("paper") or people ("authors") to take.
         variant: see the module.
     """
-    best_first = scenes[np.argsort(-similarities, kind="stable")]
     if variant == "authors":
-        return np.unique(best_first[:k1])
-    names, first = np.unique(best_first, return_index=True)
-    return np.sort(names[np.argsort(first)[:k1]])
+        return np.unique(scenes[_best(similarities, k1)])
+    starts = np.flatnonzero(np.diff(scenes, prepend=scenes[:1] - 1))
+    return np.sort(scenes[starts[_best(np.maximum.reduceat(similarities, starts), k1)]])
+
+
+def _best(values: Array, count: int) -> Array:
+    """Places of the `count` largest values; equal ones count in order."""
+    least = np.partition(values, -count)[-count] if len(values) > count else -np.inf
+    places = np.flatnonzero(values >= least)
+    return places[np.argsort(-values[places], kind="stable")[:count]]
 
 
 def rescore(context: Context, gallery: Array, scenes: Array, chosen: Array, weights: Array | None = None) -> tuple[Array, Array]:

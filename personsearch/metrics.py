@@ -21,7 +21,8 @@ class DetectionMetrics:
 def average_precision(relevant: Array, keys: Array) -> float:
     """Area under the precision-recall steps, sum of (R_n - R_(n-1)) P_n; equal keys count as one step.
 
-    The same as scikit-learn's `average_precision_score`. 0 where nothing is relevant.
+    That is the mean over the relevant of the precision at their key, the same as scikit-learn's `average_precision_score`.
+    0 where nothing is relevant.
 
     Args:
         relevant: (N,) bool.
@@ -29,12 +30,18 @@ def average_precision(relevant: Array, keys: Array) -> float:
     """
     if not relevant.any():
         return 0.0
-    order = np.argsort(-keys, kind="stable")
-    hits = np.cumsum(relevant[order])
-    last_of_ties = np.append(np.flatnonzero(np.diff(keys[order])), len(keys) - 1)
-    precision = hits[last_of_ties] / (last_of_ties + 1)
-    recall_steps = np.diff(hits[last_of_ties], prepend=0) / hits[-1]
-    return float((precision * recall_steps).sum())
+    hits = np.sort(keys[relevant])
+    hits_above = len(hits) - np.searchsorted(hits, hits)  # or equal
+    all_above = len(keys) - np.searchsorted(np.sort(keys), hits)
+    return float((hits_above / all_above).mean())
+
+
+def rank_of_first(relevant: Array, keys: Array) -> int | None:
+    """Rank of the best relevant one, 1 = best; equal keys rank in row order. None where nothing is relevant."""
+    if not relevant.any():
+        return None
+    row = int(np.where(relevant, keys, -np.inf).argmax())
+    return 1 + int((keys > keys[row]).sum() + (keys[:row] == keys[row]).sum())
 
 
 def search_iou(box: Array) -> float:

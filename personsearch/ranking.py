@@ -125,7 +125,8 @@ def _rank_and_choose(
     count = max(top_k, k1 if variant == "authors" else 4 * k1)
     while True:
         (best,) = rank(query, gallery, count, scores=weights)
-        chosen = choose_scenes(best.keys, scenes[best.rows], k1, variant)
+        by_row = best.take(np.argsort(best.rows))
+        chosen = choose_scenes(by_row.keys, scenes[by_row.rows], k1, variant)
         if variant == "authors" or len(chosen) == k1 or len(best) == len(gallery):
             return best, chosen
         count *= 4

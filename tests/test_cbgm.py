@@ -71,7 +71,9 @@ def test_paper_counts_scenes_and_authors_count_people() -> None:
 
 def test_equal_similarities_choose_the_first_scene() -> None:
     assert choose_scenes(SIMILARITIES, SCENES, 3, "authors").tolist() == [4, 5]
-    assert choose_scenes(SIMILARITIES[::-1], SCENES, 1, "paper").tolist() == [7]
+    level = np.array([0.5, 0.6, 0.6, 0.5, 0.6], np.float32)
+    assert choose_scenes(level, SCENES, 2, "paper").tolist() == [4, 5]
+    assert choose_scenes(level[::-1], SCENES, 1, "authors").tolist() == [4]
 
 
 @pytest.mark.parametrize("variant", ["paper", "authors"])

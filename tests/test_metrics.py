@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from personsearch.metrics import average_precision, detection_metrics, mutual_matches, search_iou
+from personsearch.metrics import average_precision, detection_metrics, mutual_matches, rank_of_first, search_iou
 
 BOX = [0, 0, 10, 10]
 HALF = [0, 0, 10, 5]  # IoU 0.5 with BOX
@@ -41,6 +41,23 @@ def test_average_precision_is_scikit_learns(seed: int, count: int, levels: int) 
     relevant[rng.integers(count)] = True
     keys = rng.integers(0, levels, count).astype(np.float32) / 7 - 3
     assert average_precision(relevant, keys) == pytest.approx(average_precision_score(relevant, keys), abs=1e-12)
+
+
+def test_rank_of_first_by_hand() -> None:
+    """The hit of 0.8 stands behind 0.9 and the equal one before it, and before the equal one behind it."""
+    keys = np.array([0.8, 0.8, 0.9, 0.8, 0.1])
+    assert rank_of_first(np.array([False, True, False, False, True]), keys) == 3
+    assert rank_of_first(np.array([False, False, True, False, True]), keys) == 1
+    assert rank_of_first(np.zeros(5, bool), keys) is None
+    assert rank_of_first(np.zeros(0, bool), keys[:0]) is None
+
+
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 30), levels=st.integers(1, 10))
+def test_rank_of_first_is_sorting(seed: int, count: int, levels: int) -> None:
+    rng = np.random.default_rng(seed)
+    relevant, keys = rng.random(count) < 0.2, rng.integers(-levels, 1, count).astype(np.float32)
+    ranks = [rank for rank, row in enumerate(np.argsort(-keys, kind="stable"), start=1) if relevant[row]]
+    assert rank_of_first(relevant, keys) == (ranks[0] if ranks else None)
 
 
 def test_search_iou_is_half_but_less_for_tiny_boxes() -> None:

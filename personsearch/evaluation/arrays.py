@@ -1,0 +1,48 @@
+"""What an evaluation works on: true people, found people and queries, as arrays, wherever they come from."""
+
+from dataclasses import dataclass
+
+from personsearch.boxes import Array
+from personsearch.cbgm import Context
+from personsearch.results import Detections
+
+UNLABELLED = 5555  # identity of a person whom nobody named; such people count for detection only
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One picture of the gallery: who is there, and who was found."""
+
+    name: str
+    camera: int | None
+    boxes: Array  # (M, 4) float32 xyxy, the true people; M may be 0
+    ids: Array  # (M,) int64
+    found: Detections  # all that the detector keeps, any score; unit embeddings
+
+
+@dataclass(frozen=True)
+class GalleryEntry:
+    """A picture in one query's own gallery list, as CUHK-SYSU has them."""
+
+    scene: str
+    box_xywh: tuple[float, float, float, float] | None  # the query person in it, if there
+
+
+@dataclass(frozen=True)
+class EvaluationQuery:
+    """A person to look for."""
+
+    scene: str  # name of the query's picture; need not be in the gallery
+    camera: int | None
+    identity: int
+    embedding: Array  # (D,) float32, unit
+    context: Context | None = None  # the people of its scene, for CBGM
+    gallery: tuple[GalleryEntry, ...] | None = None  # its own gallery list, for CUHK-SYSU
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """All of an evaluation; scene names are unique."""
+
+    scenes: tuple[Scene, ...]
+    queries: tuple[EvaluationQuery, ...]

@@ -1,0 +1,168 @@
+"""The evaluation file: JSON in, `EvaluationData` out, every mistake named with its place.
+
+* `images[]`: `name`, `camera` (optional), `boxes` [x1, y1, x2, y2] and `ids` of the true people (5555 = unlabelled),
+  `detections` [x1, y1, x2, y2, score] and their `embeddings`.
+* `queries[]`: `image`, `camera` (optional), `box`, `id`, `embedding`; for CBGM `context_detections` and `context_embeddings`, the query
+  first; for CUHK-SYSU `cuhk_gallery[]`: `image`, `box_xywh` (the person in it, or null).
+
+Boxes are pixels. Embeddings count by direction only: their length (1, or the score as some networks give it) is not read.
+Other fields are left alone.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+
+from personsearch.boxes import Array
+from personsearch.cbgm import Context
+from personsearch.errors import DataError
+from personsearch.evaluation.arrays import UNLABELLED, EvaluationData, EvaluationQuery, GalleryEntry, Scene
+from personsearch.results import Detections
+
+Box = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
+Score = Annotated[float, Field(ge=0, le=1)]
+Detection = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat, Score]
+Embedding = Annotated[list[FiniteFloat], Field(min_length=1)]
+_SAME_COSINE = 0.999  # of one embedding written down twice; two people are never so close
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+
+class _Image(_Strict):
+    name: str
+    camera: int | None = None
+    boxes: list[Box]
+    ids: list[int]
+    detections: list[Detection]
+    embeddings: list[Embedding]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _same_length(boxes=self.boxes, ids=self.ids)
+        _same_length(detections=self.detections, embeddings=self.embeddings)
+        _check_corners("boxes", self.boxes)
+        return self
+
+
+class _GalleryEntry(_Strict):
+    image: str
+    box_xywh: Box | None
+
+
+class _Query(_Strict):
+    image: str
+    camera: int | None = None
+    box: Box
+    identity: int = Field(alias="id")
+    embedding: Embedding
+    context_detections: list[Detection] | None = None
+    context_embeddings: list[Embedding] | None = None
+    cuhk_gallery: list[_GalleryEntry] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_corners("box", [self.box])
+        if self.identity == UNLABELLED:
+            raise ValueError(f"id {UNLABELLED} means that nobody knows who this is; a query needs a known person")
+        if (self.context_detections is None) != (self.context_embeddings is None):
+            raise ValueError("context_detections and context_embeddings go together; give both or none")
+        if self.context_detections is not None and self.context_embeddings is not None:
+            _same_length(context_detections=self.context_detections, context_embeddings=self.context_embeddings)
+            if not self.context_embeddings or _unit(self.context_embeddings[:1])[0] @ _unit([self.embedding])[0] < _SAME_COSINE:
+                raise ValueError("context_embeddings must begin with the query's own embedding")
+        return self
+
+
+class _File(_Strict):
+    images: list[_Image]
+    queries: list[_Query]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        seen: dict[str, int] = {}
+        for place, image in enumerate(self.images):
+            if seen.setdefault(image.name, place) != place:
+                raise ValueError(f"images[{place}] has the name of images[{seen[image.name]}], {image.name!r}; names must differ")
+        return self
+
+
+def read(path: str | Path) -> EvaluationData:
+    """The scenes and queries of an evaluation file.
+
+    Raises:
+        DataError: the file cannot be read, is not JSON, or does not follow the schema.
+    """
+    try:
+        file = _File.model_validate_json(Path(path).read_bytes())
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise DataError(f"{path}: {_explain(error)}") from error
+    dim = _common_dim(file, path)
+    return EvaluationData(tuple(_scene(image, dim) for image in file.images), tuple(_query(query) for query in file.queries))
+
+
+def _explain(error: ValidationError) -> str:
+    """The first mistake, as `images[3].boxes[0]: what is wrong`."""
+    first, count = error.errors(include_url=False)[0], error.error_count()
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    shown = "" if first["type"] in ("missing", "value_error", "json_invalid") else f", got {first['input']!r:.60}"
+    more = f" (and {count - 1} more mistakes)" if count > 1 else ""
+    return f"{place + ': ' if place else ''}{first['msg'].removeprefix('Value error, ')}{shown}{more}"
+
+
+def _common_dim(file: _File, path: str | Path) -> int:
+    """The length of all embeddings.
+
+    Raises:
+        DataError: they differ.
+    """
+    lengths = [(f"images[{i}].embeddings[{j}]", len(row)) for i, image in enumerate(file.images) for j, row in enumerate(image.embeddings)]
+    for i, query in enumerate(file.queries):
+        lengths.append((f"queries[{i}].embedding", len(query.embedding)))
+        lengths += [(f"queries[{i}].context_embeddings[{j}]", len(row)) for j, row in enumerate(query.context_embeddings or [])]
+    for place, length in lengths:
+        if length != lengths[0][1]:
+            raise DataError(f"{path}: {place} has {length} numbers, {lengths[0][0]} has {lengths[0][1]}; all must be of one network")
+    return lengths[0][1] if lengths else 0
+
+
+def _scene(image: _Image, dim: int) -> Scene:
+    rows = np.array(image.detections, np.float32).reshape(-1, 5)
+    found = Detections(rows[:, :4], rows[:, 4], _unit(image.embeddings).reshape(-1, dim))
+    return Scene(image.name, image.camera, np.array(image.boxes, np.float32).reshape(-1, 4), np.array(image.ids, np.int64), found)
+
+
+def _query(query: _Query) -> EvaluationQuery:
+    context = gallery = None
+    if query.context_detections is not None and query.context_embeddings is not None:
+        scores = np.array(query.context_detections, np.float32)[:, 4]
+        context = Context(_unit(query.context_embeddings), scores)
+    if query.cuhk_gallery is not None:
+        gallery = tuple(GalleryEntry(entry.image, entry.box_xywh) for entry in query.cuhk_gallery)
+    return EvaluationQuery(query.image, query.camera, query.identity, _unit([query.embedding])[0], context, gallery)
+
+
+def _unit(rows: list[list[float]]) -> Array:
+    """(N, D) float32 rows of length 1; zeros stay zeros, as a score of 0 may leave them."""
+    array = np.array(rows, np.float64).reshape(len(rows), -1)
+    length = np.linalg.norm(array, axis=1, keepdims=True)
+    unit: Array = np.divide(array, length, out=np.zeros_like(array), where=length > 0)
+    return unit.astype(np.float32)
+
+
+def _same_length(**lists: Sequence[Any]) -> None:
+    (one, first), (other, second) = lists.items()
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} {one} need as many {other}, got {len(second)}")
+
+
+def _check_corners(name: str, boxes: list[Box]) -> None:
+    for place, (x1, y1, x2, y2) in enumerate(boxes):
+        if x2 <= x1 or y2 <= y1:
+            raise ValueError(f"{name}[{place}] is empty: ({x1:g}, {y1:g}, {x2:g}, {y2:g}); boxes are x1, y1, x2, y2, not width and height")
