@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from personsearch.training.synthetic import raycast
 from personsearch.training.synthetic.camera import aim, draw_camera
 from personsearch.training.synthetic.lighting import Light, shadow_map
 from personsearch.training.synthetic.raster import rasterize, vertex_normals
@@ -159,6 +160,18 @@ def test_random_places_can_be_seen(seed: int) -> None:
     assert (seen.kind == GROUND).any()
     for vertices, triangles in solid_meshes(scenery.solids):
         assert triangles.max() < len(vertices)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_looking_only_where_a_solid_can_be_changes_nothing(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(seed)
+    camera, scenery = draw_camera(96, 54, rng), draw_scenery(rng)
+    seen = look(camera, scenery)
+    monkeypatch.setattr(raycast, "_windows", lambda camera, solids: np.tile([0.0, 96, 0, 54], (len(solids), 1)))
+    everywhere = look(camera, scenery)
+    assert (seen.kind == SOLID).any()
+    for name in ("albedo", "normal", "depth", "kind", "open_sky"):
+        assert (getattr(seen, name) == getattr(everywhere, name)).all()
 
 
 def test_solid_meshes_fill_their_solids() -> None:

@@ -211,7 +211,7 @@ def _top(assets: Assets, man: bool, rng: np.random.Generator) -> Top:
     return Top(
         suit=_suit(assets, man, True, rng),
         fabric=fabric(rng, 0.45, plain=0.5 if opening else 0.0),
-        sleeve=float(rng.uniform(0.15, 0.48)) if short else 2.0,
+        sleeve=float(rng.uniform(0.24, 0.5)) if short else 2.0,
         sleeve_color=cloth_color(rng, 0.5) if rng.random() < 0.1 else None,
         split=float(rng.uniform(0.3, 0.7)) if rng.random() < 0.12 else None,
         split_color=cloth_color(rng, 0.4),

@@ -25,6 +25,7 @@ class Surface:
     rest: Array  # (V, 3) dm
     limb: Array  # (V, 3) limb coordinates, see regions.py
     region: Array  # (T,) part of the body
+    along: Array  # (T,) dm down the limb of each triangle's nearest corner
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,8 @@ def _wearable(path: Path, base: Mesh, skeleton: Skeleton, skin: SkinWeights, reg
 
 
 def _surface(triangles: Array, skin: SkinWeights, rest: Array, regions: Regions) -> Surface:
-    return Surface(triangles, skin, rest, limb_coordinates(regions, rest), triangle_regions(regions, skin, triangles))
+    limb = limb_coordinates(regions, rest)
+    return Surface(triangles, skin, rest, limb, triangle_regions(regions, skin, triangles), limb[triangles][:, :, 2].min(axis=1))
 
 
 def _some(folder: Path, pattern: str) -> list[Path]:

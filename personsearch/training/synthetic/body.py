@@ -10,7 +10,7 @@ AGES = ("child", "young", "old")
 
 
 def target_weights(shape: Shape) -> dict[str, float]:
-    """How much of each target a shape takes; weights are products of gender, age and race or build."""
+    """How much of each target a shape takes: products of gender, age and race or build. Less than a millimetre is left out."""
     weights: dict[str, float] = {}
     for gender, gender_share in (("female", 1.0 - shape.gender), ("male", shape.gender)):
         for age, age_share in zip(AGES, shape.ages, strict=True):
@@ -18,7 +18,7 @@ def target_weights(shape: Shape) -> dict[str, float]:
                 weights[f"{race}-{gender}-{age}"] = gender_share * age_share * race_share
             build = "max" if shape.weight > 0 else "min"
             weights[f"universal-{gender}-{age}-averagemuscle-{build}weight"] = gender_share * age_share * abs(shape.weight)
-    return {name: weight for name, weight in weights.items() if weight > 1e-6}
+    return {name: weight for name, weight in weights.items() if weight > 0.004}
 
 
 def morph(assets: Assets, shape: Shape) -> Array:

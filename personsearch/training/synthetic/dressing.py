@@ -34,13 +34,15 @@ class Parts:
     def add(self, vertices: Array, cloth: Surface, keep: Array, material: int) -> None:
         """Add the triangles `keep` (T,) bool of a surface whose vertices now are `vertices` (V, 3)."""
         triangles = cloth.triangles[keep]
-        used, compact = np.unique(triangles, return_inverse=True)
+        seen = np.zeros(len(vertices), bool)
+        seen[triangles] = True
+        used, compact = np.flatnonzero(seen), np.cumsum(seen) - 1
         self.vertices.append(vertices[used])
         self.bones.append(cloth.skin.bones[used])
         self.weights.append(cloth.skin.weights[used])
         self.flat.append(cloth.rest[used])
         self.limb.append(cloth.limb[used])
-        self.triangles.append(compact.reshape(-1, 3) + self.count)
+        self.triangles.append(compact[triangles] + self.count)
         self.material.append(np.full(len(triangles), material))
         self.region.append(cloth.region[keep])
         self.count += len(used)
@@ -102,9 +104,10 @@ def _add_clothes(parts: Parts, person: Appearance, assets: Assets, body: Array) 
 
 def _beyond(person: Appearance, assets: Assets, surface: Surface, margin: float) -> Array:
     """(T,) bool: wholly farther down a limb than the end of its sleeve or trouser leg plus a margin in dm."""
-    along = surface.limb[surface.triangles][:, :, 2].min(axis=1)
     arm, leg = person.top.sleeve * assets.regions.arm_length, person.bottom.length * assets.regions.leg_length
-    return np.asarray(((surface.region == ARM) & (along > arm + margin)) | ((surface.region == LEG) & (along > leg + margin)))
+    return np.asarray(
+        ((surface.region == ARM) & (surface.along > arm + margin)) | ((surface.region == LEG) & (surface.along > leg + margin))
+    )
 
 
 def _hung_out(fitted: Array, top: Wearable, assets: Assets) -> Array:
@@ -144,7 +147,7 @@ def _add_outer(parts: Parts, person: Appearance, assets: Assets, body: Array) ->
     arms = np.isin(assets.regions.of_bone[assets.body.skin.bones], [ARM]) & (assets.body.skin.weights > 0)
     weights = np.where(arms, 0.0, assets.body.skin.weights) + 1e-9
     skin_weights = SkinWeights(assets.body.skin.bones, weights / weights.sum(axis=1, keepdims=True))
-    skirt = Surface(triangles, skin_weights, rest, assets.body.limb, np.full(len(triangles), SKIRT))
+    skirt = Surface(triangles, skin_weights, rest, assets.body.limb, np.full(len(triangles), SKIRT), np.zeros(len(triangles)))
     parts.add(shaped, skirt, lifted, m.OUTER)
 
 
@@ -172,6 +175,6 @@ def _add_bag(parts: Parts, person: Appearance, assets: Assets, body: Array) -> i
     bones = np.full((len(bag.vertices), 4), len(assets.skeleton.names) if bag.hanging else bag.bone)
     weights = np.tile([1.0, 0.0, 0.0, 0.0], (len(bag.vertices), 1))
     region = np.full(len(bag.triangles), TORSO)
-    surface = Surface(bag.triangles, SkinWeights(bones, weights), bag.vertices, np.zeros_like(bag.vertices), region)
+    surface = Surface(bag.triangles, SkinWeights(bones, weights), bag.vertices, np.zeros_like(bag.vertices), region, np.zeros(len(region)))
     parts.add(bag.vertices, surface, np.ones(len(region), bool), m.BAG)
     return bag.bone if bag.hanging else -1

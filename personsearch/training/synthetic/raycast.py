@@ -40,7 +40,7 @@ def look(camera: Camera, scenery: Scenery) -> Backdrop:
     depth, kind, open_sky = np.full(size, FAR, np.float32), np.zeros(size, np.int8), np.ones(size, np.float32)
     solids, border = _in_sight(camera, scenery.solids), np.array(scenery.border)
     _cast(
-        camera.position, camera.axes, camera.focal, solids, scenery.ground, border, noise_tile(),
+        camera.position, camera.axes, camera.focal, solids, _windows(camera, solids), scenery.ground, border, noise_tile(),
         albedo, normal, depth, kind, open_sky,
     )  # fmt: skip
     return Backdrop(albedo, normal, depth, kind, open_sky)
@@ -55,6 +55,19 @@ def _in_sight(camera: Camera, solids: Array) -> Array:
     angle = np.arccos(np.clip(offset @ camera.axes[2] / np.maximum(distance, 1e-9), -1, 1))
     around = np.arcsin(np.clip(radius / np.maximum(distance, 1e-9), 0, 1))
     return np.asarray(solids[(distance <= radius) | (angle < half_view + around)])
+
+
+def _windows(camera: Camera, solids: Array) -> Array:
+    """(N, 4) first and last column and row of the pixels that may see each solid; all of them when it reaches behind the camera."""
+    windows = np.tile([0.0, camera.width, 0.0, camera.height], (len(solids), 1))
+    signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+    corners = solids[:, None, s.CENTER : s.CENTER + 3] + signs * solids[:, None, s.HALF : s.HALF + 3]  # (N, 8, 3)
+    ahead = (((corners - camera.position) @ camera.axes[2]) > 0.1).all(axis=1)
+    if ahead.any():
+        seen = camera.project(corners[ahead].reshape(-1, 3)).reshape(-1, 8, 3)
+        low, high = np.floor(seen.min(axis=1)), np.ceil(seen.max(axis=1))
+        windows[ahead] = np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], axis=1)
+    return windows
 
 
 @compiled
@@ -113,7 +126,7 @@ def light_backdrop(
 
 @compiled
 def _cast(
-    position: Array, axes: Array, focal: float, solids: Array, ground: Array, border: Array, noise: Array,
+    position: Array, axes: Array, focal: float, solids: Array, windows: Array, ground: Array, border: Array, noise: Array,
     albedo: Array, normal: Array, depth: Array, kind: Array, open_sky: Array,
 ) -> None:  # fmt: skip
     """Fill the arrays of a backdrop, in place."""
@@ -128,6 +141,8 @@ def _cast(
             if ray[1] < -1e-5:
                 best = -position[1] / ray[1]
             for k in range(solids.shape[0]):
+                if not (windows[k, 0] <= column <= windows[k, 1] and windows[k, 2] <= row <= windows[k, 3]):
+                    continue
                 distance = _meet(solids[k], position, ray, out)
                 if 0.3 < distance < best:
                     best, which = distance, k

@@ -34,7 +34,10 @@ class Skeleton:
 
     def heads(self, vertices: Array) -> Array:
         """(B, 3) heads of the bones in a body of (V, 3) base vertices."""
-        return np.stack([vertices[rows].mean(axis=0) for rows in self.head_vertices])
+        counts = np.array([len(rows) for rows in self.head_vertices])
+        starts = np.cumsum(counts) - counts
+        sums = np.add.reduceat(vertices[np.concatenate(self.head_vertices)], starts, axis=0)
+        return np.asarray(sums / counts[:, None])
 
     def descendants(self, name: str) -> set[int]:
         """Rows of a bone and of all that hang on it."""

@@ -91,7 +91,7 @@ def appearance(world: World, identity: int) -> Appearance:
     return draw_appearance(load_assets(world.assets), rng)
 
 
-@lru_cache(maxsize=96)
+@lru_cache(maxsize=64)
 def person(world: World, identity: int) -> Person:
     """The mesh of an identity."""
     return build_person(appearance(world, identity), load_assets(world.assets))
