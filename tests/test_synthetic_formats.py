@@ -9,6 +9,7 @@ import pytest
 from synthetic_folder import write_assets
 
 from personsearch.errors import DataError, MissingExtraError
+from personsearch.training.synthetic import jit
 from personsearch.training.synthetic.assets import fit, halves, load_assets, pieces
 from personsearch.training.synthetic.formats import read_json, read_mesh, read_motion, read_proxy, read_target
 from personsearch.training.synthetic.jit import compiled
@@ -185,3 +186,20 @@ def test_without_numba_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(sys.modules, "numba", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'personsearch\[synthetic\]'"):
         compiled(len)
+
+
+def test_compiled_functions_are_kept_apart_by_the_state_of_all_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from numba.core import config
+
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(jit, "_sources", lambda: "first")
+    twice = compiled(_twice)
+    monkeypatch.setattr(jit, "_sources", lambda: "second")
+    again = compiled(_twice)
+    assert (twice(2), again(3)) == (4, 6)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kernels-first", "kernels-second"]
+    assert str(tmp_path) == config.CACHE_DIR
+
+
+def _twice(value: int) -> int:
+    return 2 * value

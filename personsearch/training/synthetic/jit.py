@@ -1,6 +1,9 @@
 """Functions compiled by numba, which only the extra `synthetic` installs."""
 
+import hashlib
 from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from personsearch.errors import MissingExtraError
@@ -18,6 +21,23 @@ def compiled(function: Function) -> Function:
     """
     try:
         from numba import njit
+        from numba.core import config
     except ModuleNotFoundError as error:
         raise MissingExtraError("numba is not installed; run: pip install 'personsearch[synthetic]'") from error
-    return cast(Function, njit(cache=True, error_model="numpy")(function))
+    # numba compiles anew when the function's own file changes, but not when a constant or a function that it
+    # takes from another file does: so each state of the sources has a folder of its own
+    before = config.CACHE_DIR
+    config.CACHE_DIR = str(Path(before or Path(__file__).parent / "__pycache__") / f"kernels-{_sources()}")
+    try:
+        return cast(Function, njit(cache=True, error_model="numpy")(function))
+    finally:
+        config.CACHE_DIR = before
+
+
+@lru_cache(maxsize=1)
+def _sources() -> str:
+    """A digest of the source files of this package."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
