@@ -25,7 +25,7 @@ def bare(searcher: PersonSearcher, prepared: list[object]) -> float:
     """Images per second of the networks alone."""
     start = time.perf_counter()
     for i in range(0, len(prepared), BATCH):
-        searcher.model.detect(prepared[i : i + BATCH])
+        searcher.model.detect(prepared[i : i + BATCH], min_score=searcher.model.min_score)
     return len(prepared) / (time.perf_counter() - start)
 
 

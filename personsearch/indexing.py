@@ -137,8 +137,8 @@ def _index(model: PersonModel, source: Source, gallery: Gallery, plan: _Plan, op
     bar = tqdm(total=len(items), unit="image", desc="indexing", disable=None if options.progress is None else not options.progress)
     with bar, _Decoder(model, plan, options) as decoder:
         for batch in decoder.batches():
-            for decoded, detections in zip(batch, model.detect([item.prepared for item in batch]), strict=True):
-                kept = detections.take(detections.scores >= options.min_score)
+            found = model.detect([item.prepared for item in batch], min_score=options.min_score)
+            for decoded, detections in zip(batch, found, strict=True):
                 item = items[decoded.frame.image]
                 height, width = decoded.frame.pixels.shape[:2]
                 pending.append(
@@ -153,7 +153,7 @@ def _index(model: PersonModel, source: Source, gallery: Gallery, plan: _Plan, op
                         modified_ns=item.modified_ns,
                         root=source.root,
                         last=decoded.last,
-                        detections=kept,
+                        detections=detections,
                     )
                 )
                 bar.update(int(decoded.last))

@@ -260,8 +260,8 @@ class PersonSearcher:
         """The query scene's people for CBGM, the query first with score 1."""
         picture = images.load(query.image)
         box = _query_box(query, picture)
-        (found,) = self.model.detect([self.model.prepare(picture)])
-        others = found.take((found.scores >= self.model.min_score) & (iou(found.boxes, box)[:, 0] <= SAME_PERSON_IOU))
+        (found,) = self.model.detect([self.model.prepare(picture)], min_score=self.model.min_score)
+        others = found.take(iou(found.boxes, box)[:, 0] <= SAME_PERSON_IOU)
         return Context(np.concatenate([row[None], others.embeddings]), np.concatenate([np.ones(1, np.float32), others.scores]))
 
     def _key(self, min_score: float) -> ModelKey:

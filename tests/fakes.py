@@ -27,9 +27,10 @@ class RectangleModel:
     def prepare(self, image: Array) -> Array:
         return image
 
-    def detect(self, prepared: Sequence[Array]) -> list[Detections]:
+    def detect(self, prepared: Sequence[Array], *, min_score: float = 0.0) -> list[Detections]:
         self.detected += len(prepared)
-        return [self._detect(image) for image in prepared]
+        found = [self._detect(image) for image in prepared]
+        return [one.take(one.scores >= min_score) for one in found]
 
     def _detect(self, image: Array) -> Detections:
         labels, _ = ndimage.label((np.abs(image.astype(int) - GREY) > 40).any(axis=2))  # a video's colours are not exact

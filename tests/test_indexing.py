@@ -144,10 +144,10 @@ def test_a_run_that_was_cut_off_goes_on_from_its_commits(tmp_path: Path, monkeyp
     video(folder / "z.avi", [RED, GREEN, BLUE, RED, GREEN, BLUE])
 
     class Dying(RectangleModel):
-        def detect(self, prepared):  # type: ignore[no-untyped-def]
+        def detect(self, prepared, *, min_score=0.0):  # type: ignore[no-untyped-def]
             if self.detected >= 6:
                 raise KeyboardInterrupt
-            return super().detect(prepared)
+            return super().detect(prepared, min_score=min_score)
 
     place = tmp_path / "g.lance"
     with pytest.raises(KeyboardInterrupt):

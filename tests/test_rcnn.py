@@ -303,3 +303,12 @@ def test_any_detector_with_any_reidentifier() -> None:
 def test_a_wrong_config_names_the_field(values, word, tmp_path) -> None:
     with pytest.raises(ConfigError, match=word):
         parse_config(RCNNConfig, values, tmp_path)
+
+
+def test_a_scene_model_keeps_people_from_the_score_asked_for_on() -> None:
+    model = tiny("oim")
+    (all_of_them,) = detect(model, SCENE)
+    middle = float(all_of_them.scores[len(all_of_them) // 2])
+    (some,) = model.detect([model.prepare(SCENE)], min_score=middle)
+    assert 0 < len(some) < len(all_of_them)
+    np.testing.assert_array_equal(some.scores, all_of_them.scores[all_of_them.scores >= middle])

@@ -72,6 +72,13 @@ def test_people_come_best_first_with_unit_rows_and_boxes_inside() -> None:
     assert {found.boxes.dtype, found.scores.dtype, found.embeddings.dtype} == {np.dtype(np.float32)}
 
 
+def test_people_below_the_score_asked_for_are_not_embedded() -> None:
+    model = TwoStep(Listed({1: [[2, 1, 5, 4, 0.3], [8, 2, 12, 6, 0.7]]}), embedder := Mean())
+    (found,) = model.detect([model.prepare(scene(1))], min_score=0.5)
+    assert found.scores.tolist() == pytest.approx([0.7])
+    assert embedder.calls == [1]
+
+
 def test_all_crops_of_a_batch_go_to_the_embedder_together_and_come_back_to_their_images() -> None:
     embedder = Mean()
     people = {1: [[2, 1, 5, 4, 0.5], [12, 1, 15, 4, 0.4]], 3: [[12, 1, 15, 4, 0.5]]}

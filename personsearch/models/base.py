@@ -34,8 +34,11 @@ class PersonModel(Protocol):
     def prepare(self, image: Array) -> Any:
         """The network's input for one RGB uint8 image (H, W, 3): decoded once, resized once."""
 
-    def detect(self, prepared: Sequence[Any]) -> list[Detections]:
-        """The people of each prepared image: all that the network keeps, best first, boxes in original pixels."""
+    def detect(self, prepared: Sequence[Any], *, min_score: float = 0.0) -> list[Detections]:
+        """The people of each prepared image from `min_score` on, best first, boxes in original pixels.
+
+        With 0 that is all that the network keeps; a higher one may save the work of embedding the others.
+        """
 
     def embed(self, prepared: Sequence[Any], boxes: Sequence[Array]) -> list[Array]:
         """(N, D) float32 unit rows for each image's (N, 4) boxes (xyxy original pixels, inside the image; N may be 0)."""

@@ -31,9 +31,9 @@ class CombinedModel:
         """Both networks' inputs for one RGB uint8 image (H, W, 3)."""
         return self.detector.prepare(image), self.reidentifier.prepare(image)
 
-    def detect(self, prepared: Sequence[tuple[Any, Any]]) -> list[Detections]:
-        """The detector's people with the re-identifier's embeddings, best first."""
-        found = self.detector.detect([one for one, _ in prepared])
+    def detect(self, prepared: Sequence[tuple[Any, Any]], *, min_score: float = 0.0) -> list[Detections]:
+        """The detector's people from `min_score` on with the re-identifier's embeddings, best first."""
+        found = self.detector.detect([one for one, _ in prepared], min_score=min_score)
         rows = self.embed(prepared, [one.boxes for one in found])
         return [Detections(one.boxes, one.scores, row) for one, row in zip(found, rows, strict=True)]
 

@@ -96,13 +96,13 @@ class SceneModel:
         """The network's input for one RGB uint8 image (H, W, 3)."""
         return self.network.prepare(image)
 
-    def detect(self, prepared: Sequence[SceneInput]) -> list[Detections]:
-        """The people of each image, best first; boxes in original pixels."""
+    def detect(self, prepared: Sequence[SceneInput], *, min_score: float = 0.0) -> list[Detections]:
+        """The people of each image from `min_score` on, best first; boxes in original pixels."""
 
         def run(batch: SceneBatch, _: list[int]) -> list[Detections]:
             return [Detections(_numpy(found.boxes), _numpy(found.scores), _numpy(found.embeddings)) for found in self.network.detect(batch)]
 
-        return self._by_shape(prepared, run)
+        return [found.take(found.scores >= min_score) for found in self._by_shape(prepared, run)]
 
     def embed(self, prepared: Sequence[SceneInput], boxes: Sequence[Array]) -> list[Array]:
         """(N, D) unit rows for each image's (N, 4) boxes in original pixels."""

@@ -91,14 +91,14 @@ class TwoStep:
         """The image itself, and the detector's input for it."""
         return TwoStepInput(image, self.detector.prepare(image))
 
-    def detect(self, prepared: Sequence[TwoStepInput]) -> list[Detections]:
-        """The people of each image, best first; boxes in original pixels, inside the image.
+    def detect(self, prepared: Sequence[TwoStepInput], *, min_score: float = 0.0) -> list[Detections]:
+        """The people of each image from `min_score` on, best first; boxes in original pixels, inside the image.
 
         Raises:
             ShapeError, WeightsError: the detector or the embedder returns what it must not.
         """
         results = self.detector.detect([item.for_detector for item in prepared])
-        found = [_inside(item.image, *result) for item, result in zip(prepared, results, strict=True)]
+        found = [_inside(item.image, *result, min_score) for item, result in zip(prepared, results, strict=True)]
         rows = self.embed(prepared, [boxes for boxes, _ in found])
         return [Detections(boxes, scores, part) for (boxes, scores), part in zip(found, rows, strict=True)]
 
@@ -130,15 +130,15 @@ def crop(image: Array, box: Array) -> Array:
     return image[top : max(top + 1, min(y2, height)), left : max(left + 1, min(x2, width))]
 
 
-def _inside(image: Array, boxes: Array, scores: Array) -> tuple[Array, Array]:
-    """Boxes (N, 4) cut to the image and their scores (N,), float32, best first; boxes wholly outside are left out."""
+def _inside(image: Array, boxes: Array, scores: Array, min_score: float) -> tuple[Array, Array]:
+    """Boxes (N, 4) cut to the image and their scores (N,), float32, best first; wholly outside or below `min_score`: left out."""
     boxes, scores = np.asarray(boxes, np.float32), np.asarray(scores, np.float32)
     if scores.ndim != 1 or boxes.shape != (len(scores), 4):
         raise ShapeError(f"a detector must give boxes (N, 4) and scores (N,), it gave {boxes.shape} and {scores.shape}")
     if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
         raise WeightsError("the detector gave a box or score that is not finite; its weights are damaged or its input is scaled wrongly")
     boxes = clip(boxes, *image.shape[:2])
-    kept = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
+    kept = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1) & (scores >= min_score))
     order = kept[np.argsort(-scores[kept], kind="stable")]
     return boxes[order], scores[order]
 
