@@ -135,7 +135,7 @@ def _check_size(width: int, height: int, name: str) -> None:
 def _fast_jpeg(picture: "Image.Image", data: bytes) -> Array | None:
     """An ordinary complete JPEG through OpenCV, the same picture in half Pillow's time; None: leave it to Pillow.
 
-    OpenCV fills what is cut off with grey and says nothing, so the end marker must be there.
+    OpenCV 4 fills what is cut off and says nothing, so the end marker must be there.
     """
     if picture.format not in ("JPEG", "MPO") or picture.mode not in ("RGB", "L") or not data.endswith(JPEG_END):
         return None
