@@ -86,14 +86,8 @@ class AlignPS(SceneNetwork):
         self.embedding_dim = config.channels
 
     def prepare(self, image: Array) -> SceneInput:
-        """Resize to fit short and long side (OpenCV, on uint8), BGR, less the mean, padded to a multiple of 32."""
-        original = (image.shape[0], image.shape[1])
-        factor = min(self.config.long_side / max(original), self.config.short_side / min(original))
-        height, width = (max(1, int(side * factor + 0.5)) for side in original)
-        resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-        pixels = np.zeros((3, -height % PAD_TO + height, -width % PAD_TO + width), np.float32)
-        pixels[:, :height, :width] = (resized - RGB_MEAN)[:, :, ::-1].transpose(2, 0, 1)
-        return SceneInput(torch.from_numpy(pixels), (height, width), original)
+        """The image as `dense_input` makes it, in the config's size."""
+        return dense_input(image, self.config.short_side, self.config.long_side)
 
     def forward(self, pixels: Tensor) -> tuple[Mapping[int, Tensor], list[LevelMaps]]:
         """The dense part: the backbone's maps by level, and the head's maps, of (B, 3, H, W) pixels."""
@@ -137,6 +131,17 @@ class AlignPS(SceneNetwork):
     def _rows(self, seen: Seen, batch: SceneBatch, features: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
         """Embeddings of each image's people, of their cells' features and their boxes in original pixels."""
         return [F.normalize(rows) for rows in features]
+
+
+def dense_input(image: Array, short_side: int, long_side: int) -> SceneInput:
+    """Resize an RGB uint8 image to fit short and long side (OpenCV, on uint8), make it BGR less the mean, pad to a multiple of 32."""
+    original = (image.shape[0], image.shape[1])
+    factor = min(long_side / max(original), short_side / min(original))
+    height, width = (max(1, int(side * factor + 0.5)) for side in original)
+    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    pixels = np.zeros((3, -height % PAD_TO + height, -width % PAD_TO + width), np.float32)
+    pixels[:, :height, :width] = (resized - RGB_MEAN)[:, :, ::-1].transpose(2, 0, 1)
+    return SceneInput(torch.from_numpy(pixels), (height, width), original)
 
 
 def open_folder(folder: Path, device: str) -> SceneModel:

@@ -99,14 +99,8 @@ class RegionNetwork(SceneNetwork):
         """
 
     def prepare(self, image: Array) -> SceneInput:
-        """Normalise, then resize to fit short and long side (bilinear on float), and pad with zeros to a multiple of 32."""
-        original = (image.shape[0], image.shape[1])
-        factor = min(self.short_side / min(original), self.long_side / max(original))
-        height, width = (max(1, int(side * factor)) for side in original)
-        pixels = torch.tensor(np.ascontiguousarray(image)).permute(2, 0, 1).float().div_(255)
-        pixels = pixels.sub_(torch.tensor(RGB_MEAN)[:, None, None]).div_(torch.tensor(RGB_STD)[:, None, None])
-        pixels = F.interpolate(pixels[None], size=(height, width), mode="bilinear")[0]
-        return SceneInput(F.pad(pixels, (0, -width % PAD_TO, 0, -height % PAD_TO)), (height, width), original)
+        """The image as `region_input` makes it, in the config's size."""
+        return region_input(image, self.short_side, self.long_side)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """The backbone's map of level 4, (B, C, H / 16, W / 16), of (B, 3, H, W) pixels."""
@@ -150,6 +144,17 @@ class RegionNetwork(SceneNetwork):
     def _in_original(self, batch: SceneBatch, frames: Tensor, people: list[Candidates]) -> list[SceneDetections]:
         scales = frames_of(batch.original, frames) / frames
         return [SceneDetections(one.boxes * scale, one.scores, one.embeddings) for one, scale in zip(people, scales, strict=True)]
+
+
+def region_input(image: Array, short_side: int, long_side: int) -> SceneInput:
+    """Normalise an RGB uint8 image, resize it to fit short and long side (bilinear on float), pad with zeros to a multiple of 32."""
+    original = (image.shape[0], image.shape[1])
+    factor = min(short_side / min(original), long_side / max(original))
+    height, width = (max(1, int(side * factor)) for side in original)
+    pixels = torch.tensor(np.ascontiguousarray(image)).permute(2, 0, 1).float().div_(255)
+    pixels = pixels.sub_(torch.tensor(RGB_MEAN)[:, None, None]).div_(torch.tensor(RGB_STD)[:, None, None])
+    pixels = F.interpolate(pixels[None], size=(height, width), mode="bilinear")[0]
+    return SceneInput(F.pad(pixels, (0, -width % PAD_TO, 0, -height % PAD_TO)), (height, width), original)
 
 
 class RCNN(RegionNetwork):

@@ -64,16 +64,19 @@ class RegionProposals(nn.Module):
         shifts = torch.stack([shift_x, shift_y, shift_x, shift_y], dim=2).reshape(-1, 1, 4)
         return (shifts + self.cell_anchors).reshape(-1, 4)
 
-    def select(self, logits: Tensor, deltas: Tensor, anchors: Tensor, frames: Tensor) -> list[Tensor]:
-        """The best proposals of each image after NMS (see `forward`)."""
+    def select(
+        self, logits: Tensor, deltas: Tensor, anchors: Tensor, frames: Tensor, *, limits: tuple[int, int] | None = None
+    ) -> list[Tensor]:
+        """The best proposals of each image after NMS (see `forward`); `limits` replace the config's numbers before and after it."""
         # Training keeps more of them, and passes gradients through the losses only
-        scores, order = logits.detach().topk(min(self.config.before_nms, logits.shape[1]), dim=1)
+        before_nms, after_nms = limits or (self.config.before_nms, self.config.after_nms)
+        scores, order = logits.detach().topk(min(before_nms, logits.shape[1]), dim=1)
         proposals = []
         for image, index in enumerate(order):
             boxes = cut(self.coder.decode_single(deltas[image, index].detach(), anchors[index]), frames[image])
             big = remove_small_boxes(boxes, SMALLEST)
             boxes = boxes[big]
-            proposals.append(boxes[nms(boxes, scores[image, big], self.config.nms_iou)[: self.config.after_nms]])
+            proposals.append(boxes[nms(boxes, scores[image, big], self.config.nms_iou)[:after_nms]])
         return proposals
 
 
