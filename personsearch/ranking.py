@@ -4,6 +4,7 @@ A float32 matrix product finds the few rows that can be among the best, whatever
 between these. So the cost is that of one pass over the gallery, and the order is by (-key, row) to the last bit.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,8 @@ from personsearch.cbgm import Context, Variant, check_options, choose_scenes, re
 from personsearch.errors import QueryError, ShapeError
 from personsearch.similarity import cosines
 
-# 16 MB of 256-number embeddings: long enough for the matrix product, short enough that Q x _ROWS stays in memory.
-_ROWS = 16384
-_QUERIES = 256
+_ROWS = 16384  # the shortlist is made for so many at a time, since most of the later ones end at the bound of the first
+_QUERIES = 256  # at most so many at once
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Ranked:
 def rank(queries: Array, gallery: Array, top_k: int, *, scores: Array | None = None, min_similarity: float | None = None) -> list[Ranked]:
     """The people most similar to each query, by exact cosine.
 
-    The gallery is read in blocks: beside it, memory holds two blocks of 256 x 16384 similarities at a time.
+    The gallery is read in blocks: beside it, memory holds two blocks of 256 x 16384 similarities at most.
 
     Args:
         queries: (Q, D) float32 unit rows.
@@ -138,18 +138,29 @@ def _rank_block(queries: Array, gallery: Array, top_k: int, scores: Array | None
     floor = -np.inf if min_similarity is None else min_similarity
     best = [Ranked(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.float32)) for _ in queries]
     bounds = np.full(len(queries), -np.inf)  # the key that a row must reach to be among the best so far
-    for start in range(0, len(gallery), _ROWS):
-        block = gallery[start : start + _ROWS]
-        cosine = queries @ block.T
-        key = cosine if scores is None else cosine * scores[start : start + _ROWS]
+    for start, cosine in _products(queries, gallery):
+        key = cosine if scores is None else cosine * scores[start : start + cosine.shape[1]]
         for q in np.flatnonzero(key.max(axis=1) >= bounds - margin):
-            rows = _shortlist(cosine[q], key[q], floor, bounds[q], top_k, margin)
-            exact = cosines(queries[q : q + 1], block[rows])[0]
-            found = Ranked(start + rows, exact, exact if scores is None else exact * scores[start + rows]).at_least(min_similarity)
+            rows = start + _shortlist(cosine[q], key[q], floor, bounds[q], top_k, margin)
+            exact = cosines(queries[q : q + 1], gallery[rows])[0]
+            found = Ranked(rows, exact, exact if scores is None else exact * scores[rows]).at_least(min_similarity)
             best[q] = best[q].joined(found).best(top_k)
             if len(best[q]) == top_k:
                 bounds[q] = best[q].keys[-1]
     return best
+
+
+def _products(queries: Array, gallery: Array) -> Iterator[tuple[int, Array]]:
+    """Float32 cosines of all queries with _ROWS rows at a time, and the first of these rows.
+
+    The product itself takes more rows at once where there are few queries: its threads wait for each other at the end of
+    each, which on a busy machine costs more than the product.
+    """
+    step = _ROWS * max(1, _QUERIES // len(queries))
+    for start in range(0, len(gallery), step):
+        cosine = queries @ gallery[start : start + step].T
+        for first in range(0, cosine.shape[1], _ROWS):
+            yield start + first, cosine[:, first : first + _ROWS]
 
 
 def _shortlist(cosine: Array, key: Array, floor: float, bound: float, top_k: int, margin: float) -> Array:
