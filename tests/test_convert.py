@@ -153,7 +153,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path, legacy) -> None:
 
 def test_a_bare_pickle_is_not_run(tmp_path) -> None:
     file, witness = tmp_path / "evil.pkl", tmp_path / "witness"
-    file.write_bytes(pickle.dumps(Evil(witness)))
+    file.write_bytes(pickle.dumps(Evil(witness), protocol=2))
     with pytest.raises(WeightsError):
         read_checkpoint(file)
     assert not witness.exists()

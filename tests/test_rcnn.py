@@ -16,9 +16,10 @@ from personsearch.errors import ConfigError
 from personsearch.models.base import PersonModel
 from personsearch.models.combined import CombinedModel
 from personsearch.models.config import BackboneConfig, parse_config
-from personsearch.models.heads import HeadKind, build_baseline_head, pool_regions
+from personsearch.models.heads import HeadKind, build_baseline_head
 from personsearch.models.layers import NormAwareEmbedding, PixelwiseEmbedding, ProjectedEmbedding, shares
 from personsearch.models.rcnn import RCNN, Candidates, RCNNConfig, choose
+from personsearch.models.region_pool import RegionPool, RegionPoolCPU
 from personsearch.models.rpn import ProposalConfig, RegionProposals, cut, frames_of
 from personsearch.models.scene import SceneModel
 
@@ -105,13 +106,12 @@ def test_features_share_the_embedding(dim, parts, expected) -> None:
     [
         ("oim", [[0.0, math.log(3)], [1.0, 1.0], [0.0, 0.0]], [0.75, 0.5, 0.5]),
         ("nae", [math.log(3), 0.0, -math.log(3)], [0.75, 0.5, 0.25]),
-        # means 0.5, 0.25 | 0.4 of two images: each over its own image's best
-        ("nae+", [[[[math.log(3), -math.log(3)]]], [[[-math.log(3)] * 2]], [[[math.log(0.4 / 0.6)] * 2]]], [1.0, 0.5, 1.0]),
+        ("nae+", [[[[math.log(3), -math.log(3)]]], [[[-math.log(3)] * 2]]], [1.0, 0.5]),  # means 0.5 and 0.25, over the best
     ],
 )
 def test_scores_of_each_head(kind: HeadKind, logits, expected) -> None:
     head = build_baseline_head(BackboneConfig(name="resnet18", width=0.25), kind, 32)
-    close(head.scores(torch.tensor(logits), [2, 0, 1]), expected)
+    close(head.scores(torch.tensor(logits)), expected)
 
 
 @pytest.mark.parametrize(("kind", "seen"), [("oim", 7.0), ("nae", 7.0), ("nae+", 3.0)])
@@ -129,25 +129,39 @@ def test_the_box_regressor_sees_the_strongest_cells_or_nae_plus_their_mean(kind:
 @pytest.mark.parametrize("kind", ["oim", "nae", "nae+"])
 def test_a_head_takes_no_region_at_all(kind: HeadKind) -> None:
     head = build_baseline_head(BackboneConfig(name="resnet18", width=0.25), kind, 32).eval()
-    out = head(pool_regions(torch.rand(2, 64, 8, 8), [torch.zeros(0, 4)] * 2))
+    out = head(RegionPool()(torch.rand(2, 64, 8, 8), [torch.zeros(0, 4)] * 2))
     assert out.deltas.shape == (0, 4)
     assert out.embeddings.shape == (0, 32)
-    assert head.scores(out.logits, [0, 0]).shape == (0,)
+    assert head.scores(out.logits).shape == (0,)
 
 
-def test_regions_of_a_ramp_are_half_a_cell_to_the_lower_right() -> None:
+POOLS = [RegionPool(), RegionPoolCPU()]
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_regions_of_a_ramp_are_half_a_cell_to_the_lower_right(pool) -> None:
     """aligned=False: the 16-pixel cell number c has its value at pixel 16 c."""
     ramp = torch.arange(20.0).expand(1, 1, 20, 20)
-    (region,) = pool_regions(ramp, [torch.tensor([[32.0, 32.0, 32 + 14 * 16.0, 32 + 14 * 16.0]])])
+    (region,) = pool(ramp, [torch.tensor([[32.0, 32.0, 32 + 14 * 16.0, 32 + 14 * 16.0]])])
     assert region[0, 0].tolist() == [2.5 + cell for cell in range(14)]
+
+
+def test_the_cpu_form_pools_what_torchvision_pools() -> None:
+    """Boxes of every size, in, over and outside the map, in a batch with an image without any."""
+    generator = torch.Generator().manual_seed(0)
+    c4 = torch.randn(3, 5, 9, 13, generator=generator)
+    centres, sides = torch.rand(200, 2, generator=generator) * 300 - 50, torch.rand(200, 2, generator=generator) ** 3 * 300
+    boxes = torch.cat([centres - sides / 2, centres + sides / 2], dim=1)
+    split = [boxes[:120], boxes[:0], boxes[120:]]
+    torch.testing.assert_close(RegionPoolCPU()(c4, split), RegionPool()(c4, split), atol=1e-5, rtol=1e-5)
+    assert RegionPoolCPU()(c4, [boxes[:0]] * 3).shape == (0, 5, 14, 14)
 
 
 def test_deltas_move_a_box() -> None:
     deltas = torch.tensor([[1.0, 0.0, 5 * math.log(2), 0.0], [0.0, -10.0, 0.0, 0.0]])
     boxes = torch.tensor([[0.0, 0.0, 10.0, 20.0], [0.0, 30.0, 10.0, 40.0]])
-    first, second = tiny().network.refine(boxes, deltas, [1, 1], torch.tensor([[100.0, 50.0, 100.0, 50.0]] * 2))
-    close(first, [[0.0, 0.0, 16.0, 20.0]])  # 1 to the right and twice as wide, from -4 cut to 0
-    close(second, [[0.0, 20.0, 10.0, 30.0]])
+    moved = tiny().network.refine(boxes, deltas, torch.tensor([100.0, 50.0, 100.0, 50.0]))
+    close(moved, [[0.0, 0.0, 16.0, 20.0], [0.0, 20.0, 10.0, 30.0]])  # 1 to the right and twice as wide, from -4 cut to 0; 10 up
 
 
 def people(*scores: float) -> Candidates:
@@ -159,23 +173,23 @@ def people(*scores: float) -> Candidates:
 
 
 def test_the_likely_are_kept_best_first_and_once() -> None:
-    (chosen,) = choose([people(0.6, 0.9, 0.5, 0.8)], None, min_score=0.5, nms_iou=0.4, limit=9)
+    chosen = choose(people(0.6, 0.9, 0.5, 0.8), None, min_score=0.5, nms_iou=0.4, limit=9)
     close(chosen.scores, [0.9, 0.8])  # 0.5 is not above; 0.6 is under 0.8
     assert chosen.embeddings.argmax(dim=1).tolist() == [1, 3]
 
 
 def test_given_people_take_part_in_nms() -> None:
     given = Candidates(torch.tensor([[0.0, 0.0, 10.0, 19.0]]), torch.ones(1), torch.eye(4)[:1])
-    (chosen,) = choose([people(0.6, 0.9, 0.5, 0.8)], [given], min_score=0.5, nms_iou=0.4, limit=9)
+    chosen = choose(people(0.6, 0.9, 0.5, 0.8), given, min_score=0.5, nms_iou=0.4, limit=9)
     close(chosen.scores, [1.0, 0.9])
 
 
 def test_at_most_so_many_are_kept_and_empty_boxes_never() -> None:
     crowd = people(0.6, 0.9, 0.7, 0.8)
-    (chosen,) = choose([crowd], None, min_score=0.5, nms_iou=0.4, limit=2)
+    chosen = choose(crowd, None, min_score=0.5, nms_iou=0.4, limit=2)
     close(chosen.scores, [0.9, 0.8])
     flat = Candidates(crowd.boxes * torch.tensor([1.0, 0.0, 1.0, 0.0]), crowd.scores, crowd.embeddings)
-    assert len(choose([flat], None, min_score=0.5, nms_iou=0.4, limit=2)[0].scores) == 0
+    assert len(choose(flat, None, min_score=0.5, nms_iou=0.4, limit=2).scores) == 0
 
 
 def test_preparing_normalises_resizes_and_pads() -> None:
@@ -268,8 +282,8 @@ def test_serial_looks_again_at_who_was_found() -> None:
     net, batch = parallel.network, batch_of(parallel.prepare(SCENE))
     with torch.inference_mode():
         c4, frames = net(batch.pixels), frames_of(batch.resized, batch.pixels)
-        first = net.find(c4, net.rpn(c4, frames), frames)
-        (again,) = net.find(c4, [one.boxes for one in first], frames)
+        first = net.find(c4, net.rpn(c4, frames)[0], frames[0])
+        again = net.find(c4, first.boxes, frames[0])
     (found,) = detect(serial, SCENE)
     np.testing.assert_allclose(found.embeddings, again.embeddings, atol=1e-5)
     assert not np.allclose(found.embeddings[0], detect(parallel, SCENE)[0].embeddings[0], atol=1e-3)

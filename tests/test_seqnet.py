@@ -8,7 +8,7 @@ from seqnet_golden import DATA, SMALL, assert_people, batch_of, golden, network,
 from torch import nn
 
 from personsearch.boxes import Array, iou
-from personsearch.models import heads
+from personsearch.models import heads, region_pool
 from personsearch.models.rpn import frames_of
 from personsearch.models.scene import Precision, SceneBatch, SceneDetections, SceneModel
 from personsearch.models.seqnet import SeqNet, SeqNetConfig
@@ -72,32 +72,31 @@ def test_golden_numbers_at_the_papers_size(shared: Path) -> None:
     assert_golden(opened(900, 1500).network, expected, picture(900, 1500, 1))
 
 
-def _stride_in_the_first_convolution(net: SeqNet, monkeypatch: pytest.MonkeyPatch) -> SeqNet:
+def _stride_in_the_first_convolution(monkeypatch: pytest.MonkeyPatch) -> SeqNet:
     return network(**SMALL, backbone={"style": "caffe"})
 
 
-def _aligned(net: SeqNet, monkeypatch: pytest.MonkeyPatch) -> SeqNet:
-    plain = heads.roi_align
-    monkeypatch.setattr(heads, "roi_align", lambda *args, **options: plain(*args, **options | {"aligned": True}))
-    return net
+def _aligned(monkeypatch: pytest.MonkeyPatch) -> SeqNet:
+    plain = region_pool.roi_align
+    monkeypatch.setattr(region_pool, "roi_align", lambda *args, **options: plain(*args, **options | {"aligned": True}))
+    return network(**SMALL)
 
 
-def _average_pooling(net: SeqNet, monkeypatch: pytest.MonkeyPatch) -> SeqNet:
+def _average_pooling(monkeypatch: pytest.MonkeyPatch) -> SeqNet:
     monkeypatch.setattr(heads, "strongest", lambda maps: maps.mean(dim=(2, 3)))
-    return net
+    return network(**SMALL)
 
 
-def _swapped_heads(net: SeqNet, monkeypatch: pytest.MonkeyPatch) -> SeqNet:
-    first, second = net.first.res5, net.second.res5
-    monkeypatch.setattr(net.first, "res5", second)
-    monkeypatch.setattr(net.second, "res5", first)
+def _swapped_heads(monkeypatch: pytest.MonkeyPatch) -> SeqNet:
+    net = network(**SMALL)
+    net.first.res5, net.second.res5 = net.second.res5, net.first.res5
     return net
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spoil", [_stride_in_the_first_convolution, _aligned, _average_pooling, _swapped_heads])
 def test_one_wrong_detail_misses_the_golden_numbers(spoil, monkeypatch) -> None:
-    net, expected = spoil(opened(**SMALL).network, monkeypatch), golden(DATA / "seqnet_small.npz")
+    net, expected = spoil(monkeypatch), golden(DATA / "seqnet_small.npz")
     people, _ = detect_and_keep(net, batch_of(net.prepare(picture(240, 320, 3))))
     with pytest.raises(AssertionError):
         assert_people(people, expected["boxes"], expected["scores"], expected["embeddings"])
@@ -201,7 +200,7 @@ def test_every_backbone_and_norm_detects_and_trains(backbone, norm) -> None:
     batch = batch_of(model.prepare(PEOPLE))
     c4 = net(batch.pixels)
     logits, deltas = net.rpn.predict(c4)
-    regions = heads.pool_regions(c4, net.rpn(c4, frames_of(batch.resized, batch.pixels)))
+    regions = net.pool(c4, net.rpn(c4, frames_of(batch.resized, batch.pixels)))
     first, second = net.first(regions), net.second(regions)
     outputs = [logits, deltas, first.class_logits, first.deltas, second.logits, second.deltas, second.embeddings]
     sum(output.square().sum() + output.sum() for output in outputs).backward()

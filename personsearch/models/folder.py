@@ -12,6 +12,7 @@ from personsearch.errors import WeightsError
 from personsearch.models.config import SceneConfig, parse_config
 from personsearch.models.deform_cpu import use_cpu_form
 from personsearch.models.fuse import optimize_for_inference
+from personsearch.models.region_pool import use_cpu_pooling
 from personsearch.models.scene import SceneModel, SceneNetwork
 from personsearch.weights import WEIGHTS_FILE, fingerprint, read_config, read_tensors
 
@@ -48,6 +49,7 @@ def scene_model(network: SceneNetwork, config: SceneConfig, digest: str, device:
     optimize_for_inference(network)
     if torch.device(device).type == "cpu":
         use_cpu_form(network)
+        use_cpu_pooling(network)
     return SceneModel(network, name=config.name, fingerprint=digest, min_score=config.min_score, device=device)
 
 

@@ -1,37 +1,20 @@
 """What looks at a region: SeqNet's first head, and the heads of OIM, NAE and NAE+."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
-from torchvision.ops import roi_align
 
 from personsearch.models.config import BackboneConfig
 from personsearch.models.layers import NormAwareEmbedding, PixelwiseEmbedding, ProjectedEmbedding, start_small
 from personsearch.models.resnet import LastStage, level_channels
-from personsearch.models.rpn import STRIDE
 
 REGION_LEVEL = 4
-REGION_SIZE = 14  # cells of a pooled region; res5 halves them
-SAMPLES = 2  # of RoIAlign along each side of a cell
 CLASSES = 2  # no person, person
 
 HeadKind = Literal["oim", "nae", "nae+"]
-
-
-def pool_regions(c4: Tensor, boxes: Sequence[Tensor]) -> Tensor:
-    """(N, C, 14, 14) float32: RoIAlign of the map at all images' boxes.
-
-    Args:
-        c4: (B, C, H, W), stride 16.
-        boxes: (N_i, 4) xyxy pixels of each resized image; N is their sum.
-    """
-    # aligned=False is the older RoIAlign that the networks were trained with: half a cell to the lower right
-    regions: Tensor = roi_align(c4.float(), list(boxes), REGION_SIZE, 1 / STRIDE, SAMPLES, aligned=False)
-    return regions
 
 
 def strongest(maps: Tensor) -> Tensor:
@@ -91,8 +74,8 @@ class BaselineHead(nn.Module, ABC):
         """Of (N, C, 14, 14) regions."""
 
     @abstractmethod
-    def scores(self, logits: Tensor, counts: list[int]) -> Tensor:
-        """(N,) 0..1, how sure it is of a person; `counts` has the number of regions of each image."""
+    def scores(self, logits: Tensor) -> Tensor:
+        """(N,) 0..1, how sure it is that each of one image's N regions is a person."""
 
 
 class OIMHead(BaselineHead):
@@ -111,7 +94,7 @@ class OIMHead(BaselineHead):
         res4, res5 = strongest(regions), strongest(self.res5(regions))
         return HeadOutput(self.classes(res5).float(), self.boxes(res5).float(), self.embedding([res4, res5]))
 
-    def scores(self, logits: Tensor, counts: list[int]) -> Tensor:
+    def scores(self, logits: Tensor) -> Tensor:
         """(N,) 0..1."""
         return logits.softmax(dim=1)[:, 1]
 
@@ -132,7 +115,7 @@ class NAEHead(BaselineHead):
         embeddings, logits = self.embedding.with_logits([res4, res5])
         return HeadOutput(logits.float(), self.boxes(res5).float(), embeddings)
 
-    def scores(self, logits: Tensor, counts: list[int]) -> Tensor:
+    def scores(self, logits: Tensor) -> Tensor:
         """(N,) 0..1."""
         return logits.sigmoid()
 
@@ -154,10 +137,10 @@ class PixelwiseHead(BaselineHead):
         # The regressor sees the mean here, the strongest in the other heads
         return HeadOutput(logits.float(), self.boxes(maps.mean(dim=(2, 3))).float(), embeddings)
 
-    def scores(self, logits: Tensor, counts: list[int]) -> Tensor:
+    def scores(self, logits: Tensor) -> Tensor:
         """(N,) 0..1: the mean of the cells, over the greatest of the image."""
         means = logits.sigmoid().mean(dim=(1, 2, 3))
-        return torch.cat([one / one.max() if len(one) else one for one in torch.split(means, counts)])
+        return means / means.max() if len(means) else means
 
 
 BASELINE_HEADS: dict[HeadKind, Callable[[BackboneConfig, int], BaselineHead]] = {"oim": OIMHead, "nae": NAEHead, "nae+": PixelwiseHead}

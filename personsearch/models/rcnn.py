@@ -16,7 +16,8 @@ from torchvision.ops import nms
 from personsearch.boxes import Array
 from personsearch.models.config import SceneConfig
 from personsearch.models.folder import open_scene_folder
-from personsearch.models.heads import REGION_LEVEL, BaselineHead, HeadKind, HeadOutput, build_baseline_head, pool_regions
+from personsearch.models.heads import REGION_LEVEL, BaselineHead, HeadKind, HeadOutput, build_baseline_head
+from personsearch.models.region_pool import RegionPool
 from personsearch.models.resnet import build_backbone
 from personsearch.models.rpn import ProposalConfig, RegionProposals, cut, frames_of
 from personsearch.models.scene import SceneBatch, SceneDetections, SceneInput, SceneModel, SceneNetwork
@@ -79,6 +80,7 @@ class RegionNetwork(SceneNetwork):
         self.short_side, self.long_side = config.short_side, config.long_side
         self.backbone = build_backbone(config.backbone, REGION_LEVEL)
         self.rpn = RegionProposals(self.backbone.channels[REGION_LEVEL], config.proposals)
+        self.pool = RegionPool()
         self.coder = BoxCoder(BOX_WEIGHTS)
         self.embedding_dim = config.embedding_dim
 
@@ -88,13 +90,13 @@ class RegionNetwork(SceneNetwork):
         """The head that embeds."""
 
     @abstractmethod
-    def find(self, c4: Tensor, proposals: list[Tensor], frames: Tensor, given: list[Candidates] | None = None) -> list[Candidates]:
-        """The people of each image, best first.
+    def find(self, c4: Tensor, proposals: Tensor, frame: Tensor, given: Candidates | None = None) -> Candidates:
+        """The people of one image, best first.
 
         Args:
-            c4: (B, C, H, W), the backbone's map of stride 16.
-            proposals: (N, 4) boxes of each image.
-            frames: (B, 4), see `frames_of`.
+            c4: (1, C, H, W), the backbone's map of stride 16.
+            proposals: (N, 4) xyxy pixels of the resized image.
+            frame: (4,), see `frames_of`.
             given: people who are there for sure; they take part in the last NMS.
         """
 
@@ -110,7 +112,9 @@ class RegionNetwork(SceneNetwork):
     def detect(self, batch: SceneBatch) -> list[SceneDetections]:
         """People of each image, best first."""
         c4, frames = self(batch.pixels), frames_of(batch.resized, batch.pixels)
-        return self._in_original(batch, frames, self.find(c4, self.rpn(c4, frames), frames))
+        # Image by image: a region's numbers then do not depend on the batch, nor does the memory for them
+        images = zip(torch.split(c4, 1), self.rpn(c4, frames), frames, strict=True)
+        return self._in_original(batch, frames, [self.find(*image) for image in images])
 
     def detect_around(self, batch: SceneBatch, boxes: list[Tensor]) -> list[SceneDetections]:
         """People of each image, the ones at (N, 4) `boxes` (original pixels) first with score 1: a query's context.
@@ -120,23 +124,21 @@ class RegionNetwork(SceneNetwork):
         Source: serend1p1ty/SeqNet@edec285 (query_img_as_gallery).
         """
         c4, frames = self(batch.pixels), frames_of(batch.resized, batch.pixels)
-        rows = self._embed(c4, self._in_resized(batch, frames, boxes))
-        given = [
-            Candidates(one, one.new_ones(len(one)), row) for one, row in zip(self._in_resized(batch, frames, boxes), rows, strict=True)
-        ]
-        return self._in_original(batch, frames, self.find(c4, self.rpn(c4, frames), frames, given))
+        resized = self._in_resized(batch, frames, boxes)
+        given = [Candidates(one, one.new_ones(len(one)), row) for one, row in zip(resized, self._embed(c4, resized), strict=True)]
+        images = zip(torch.split(c4, 1), self.rpn(c4, frames), frames, given, strict=True)
+        return self._in_original(batch, frames, [self.find(*image) for image in images])
 
     def embed(self, batch: SceneBatch, boxes: list[Tensor]) -> list[Tensor]:
         """(N, D) unit rows for each image's (N, 4) boxes in original pixels."""
         return self._embed(self(batch.pixels), self._in_resized(batch, frames_of(batch.resized, batch.pixels), boxes))
 
-    def refine(self, boxes: Tensor, deltas: Tensor, counts: list[int], frames: Tensor) -> list[Tensor]:
-        """Boxes of each image moved by the deltas, cut to the image; `boxes` and `deltas` hold all images' (N, 4)."""
-        moved = torch.split(self.coder.decode_single(deltas, boxes), counts)
-        return [cut(one, frame) for one, frame in zip(moved, frames, strict=True)]
+    def refine(self, boxes: Tensor, deltas: Tensor, frame: Tensor) -> Tensor:
+        """(N, 4) boxes moved by (N, 4) deltas and cut to the image."""
+        return cut(self.coder.decode_single(deltas, boxes), frame)
 
     def _embed(self, c4: Tensor, boxes: list[Tensor]) -> list[Tensor]:
-        return list(torch.split(self.reid_head(pool_regions(c4, boxes)).embeddings, [len(one) for one in boxes]))
+        return [self.reid_head(self.pool(one, [box])).embeddings for one, box in zip(torch.split(c4, 1), boxes, strict=True)]
 
     def _in_resized(self, batch: SceneBatch, frames: Tensor, boxes: list[Tensor]) -> list[Tensor]:
         return [one * scale for one, scale in zip(boxes, frames / frames_of(batch.original, frames), strict=True)]
@@ -171,32 +173,24 @@ class RCNN(RegionNetwork):
         """Its only head."""
         return self.head
 
-    def find(self, c4: Tensor, proposals: list[Tensor], frames: Tensor, given: list[Candidates] | None = None) -> list[Candidates]:
-        """The people of each image, best first (see `RegionNetwork.find`)."""
+    def find(self, c4: Tensor, proposals: Tensor, frame: Tensor, given: Candidates | None = None) -> Candidates:
+        """The people of one image, best first (see `RegionNetwork.find`)."""
         if self.config.serial:
-            first = self._pass(c4, proposals, frames, None)
-            proposals = [people.boxes for people in first]
-        return self._pass(c4, proposals, frames, given)
+            proposals = self._pass(c4, proposals, frame, None).boxes
+        return self._pass(c4, proposals, frame, given)
 
-    def _pass(self, c4: Tensor, proposals: list[Tensor], frames: Tensor, given: list[Candidates] | None) -> list[Candidates]:
-        counts = [len(one) for one in proposals]
-        seen: HeadOutput = self.head(pool_regions(c4, proposals))
-        boxes = self.refine(torch.cat(proposals), seen.deltas, counts, frames)
-        scores, rows = torch.split(self.head.scores(seen.logits, counts), counts), torch.split(seen.embeddings, counts)
-        people = [Candidates(*one) for one in zip(boxes, scores, rows, strict=True)]
-        config = self.config
-        return choose(people, given, min_score=config.keep_score, nms_iou=config.nms_iou, limit=config.max_people)
+    def _pass(self, c4: Tensor, proposals: Tensor, frame: Tensor, given: Candidates | None) -> Candidates:
+        seen: HeadOutput = self.head(self.pool(c4, [proposals]))
+        people = Candidates(self.refine(proposals, seen.deltas, frame), self.head.scores(seen.logits), seen.embeddings)
+        return choose(people, given, min_score=self.config.keep_score, nms_iou=self.config.nms_iou, limit=self.config.max_people)
 
 
-def choose(people: list[Candidates], given: list[Candidates] | None, *, min_score: float, nms_iou: float, limit: int) -> list[Candidates]:
-    """Of each image the people who score above `min_score`, best first, after NMS; `given` people take part in that."""
-    chosen = []
-    for image, one in enumerate(people):
-        one = one.take(plausible(one.boxes, one.scores, min_score))
-        if given is not None:
-            one = one.after(given[image])
-        chosen.append(one.take(nms(one.boxes, one.scores, nms_iou)[:limit]))
-    return chosen
+def choose(people: Candidates, given: Candidates | None, *, min_score: float, nms_iou: float, limit: int) -> Candidates:
+    """The people who score above `min_score`, best first, after NMS; `given` people take part in that."""
+    people = people.take(plausible(people.boxes, people.scores, min_score))
+    if given is not None:
+        people = people.after(given)
+    return people.take(nms(people.boxes, people.scores, nms_iou)[:limit])
 
 
 def plausible(boxes: Tensor, scores: Tensor, min_score: float) -> Tensor:

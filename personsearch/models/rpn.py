@@ -8,7 +8,8 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.rpn import RPNHead
 from torchvision.ops import nms, remove_small_boxes
 
-STRIDE = 16
+from personsearch.models.region_pool import STRIDE
+
 SMALLEST = 1e-3  # side of a proposal in pixels; smaller ones are dropped
 
 

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 from torchvision.ops import nms
 
 from personsearch.models.folder import open_scene_folder
-from personsearch.models.heads import BaselineHead, FirstHead, FirstOutput, HeadKind, HeadOutput, build_baseline_head, pool_regions
+from personsearch.models.heads import BaselineHead, FirstHead, FirstOutput, HeadKind, HeadOutput, build_baseline_head
 from personsearch.models.rcnn import Candidates, RegionConfig, RegionNetwork, choose, plausible
 from personsearch.models.scene import SceneModel
 
@@ -53,28 +52,21 @@ class SeqNet(RegionNetwork):
         """The second head."""
         return self.second
 
-    def find(self, c4: Tensor, proposals: list[Tensor], frames: Tensor, given: list[Candidates] | None = None) -> list[Candidates]:
-        """The people of each image, best first (see `RegionNetwork.find`)."""
-        first = self.find_first(c4, proposals, frames)
-        counts = [len(one.boxes) for one in first]
-        seen: HeadOutput = self.second(pool_regions(c4, [one.boxes for one in first]))
-        boxes = self.refine(torch.cat([one.boxes for one in first]), seen.deltas, counts, frames)
-        scores = [one.scores for one in first] if self.config.first_score else torch.split(self.second.scores(seen.logits, counts), counts)
-        people = [Candidates(*one) for one in zip(boxes, scores, torch.split(seen.embeddings, counts), strict=True)]
-        config = self.config
-        return choose(people, given, min_score=config.keep_score, nms_iou=config.nms_iou, limit=config.max_people)
+    def find(self, c4: Tensor, proposals: Tensor, frame: Tensor, given: Candidates | None = None) -> Candidates:
+        """The people of one image, best first (see `RegionNetwork.find`)."""
+        first = self.find_first(c4, proposals, frame)
+        seen: HeadOutput = self.second(self.pool(c4, [first.boxes]))
+        scores = first.scores if self.config.first_score else self.second.scores(seen.logits)
+        people = Candidates(self.refine(first.boxes, seen.deltas, frame), scores, seen.embeddings)
+        return choose(people, given, min_score=self.config.keep_score, nms_iou=self.config.nms_iou, limit=self.config.max_people)
 
-    def find_first(self, c4: Tensor, proposals: list[Tensor], frames: Tensor) -> list[FirstPeople]:
-        """What goes on to the second head."""
-        counts = [len(one) for one in proposals]
-        seen: FirstOutput = self.first(pool_regions(c4, proposals))
-        boxes = self.refine(torch.cat(proposals), seen.deltas, counts, frames)
-        return [self._choose_first(*one) for one in zip(boxes, torch.split(seen.scores, counts), strict=True)]
-
-    def _choose_first(self, boxes: Tensor, scores: Tensor) -> FirstPeople:
-        index = plausible(boxes, scores, self.config.keep_score)
-        boxes, scores = boxes[index], scores[index]
+    def find_first(self, c4: Tensor, proposals: Tensor, frame: Tensor) -> FirstPeople:
+        """The people of one image who go on to the second head."""
         config = self.config
+        seen: FirstOutput = self.first(self.pool(c4, [proposals]))
+        boxes, scores = self.refine(proposals, seen.deltas, frame), seen.scores
+        likely = plausible(boxes, scores, config.keep_score)
+        boxes, scores = boxes[likely], scores[likely]
         order = nms(boxes, scores, config.first_nms_iou) if config.first_nms else scores.argsort(descending=True, stable=True)
         kept = order[: config.max_people]
         return FirstPeople(boxes[kept], scores[kept])
