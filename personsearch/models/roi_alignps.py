@@ -14,11 +14,12 @@ from torchvision.ops import roi_align
 from personsearch.models.alignps import AlignPS, AlignPSConfig, Seen
 from personsearch.models.fcos_select import box_scale
 from personsearch.models.folder import open_scene_folder
-from personsearch.models.heads import REGION_LEVEL, REGION_SIZE, NAEHead
+from personsearch.models.heads import REGION_LEVEL, NAEHead
 from personsearch.models.resnet import level_channels
-from personsearch.models.rpn import STRIDE, ProposalConfig, RegionProposals
+from personsearch.models.rpn import ProposalConfig, RegionProposals
 from personsearch.models.scene import SceneBatch, SceneModel
 
+REGION_SIZE = 14  # cells of a region along each side; res5 halves them
 ADAPTIVE = 0  # samples of RoIAlign: as many as a cell of the region has cells of the map
 
 Branch = Literal["fused", "alignps", "roi"]
@@ -51,7 +52,7 @@ class ROIAlignPS(AlignPS):
 
     def regions(self, c4: Tensor, boxes: list[Tensor]) -> Tensor:
         """(N, C, 14, 14) of the map C4 (B, C, H, W), for the (N_i, 4) xyxy pixels of each resized image; N is their sum."""
-        regions: Tensor = roi_align(c4.float(), boxes, REGION_SIZE, 1 / STRIDE, ADAPTIVE, aligned=True)
+        regions: Tensor = roi_align(c4.float(), boxes, REGION_SIZE, 1 / 2**REGION_LEVEL, ADAPTIVE, aligned=True)
         return regions
 
     def _rows(self, seen: Seen, batch: SceneBatch, features: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
