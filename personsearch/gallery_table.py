@@ -83,6 +83,12 @@ class People:
     def __len__(self) -> int:
         return len(self.images)
 
+    @cached_property
+    def scenes(self) -> Array:
+        """(N,) int: the number of each person's scene (image and frame), ascending."""
+        starts = (self.images[1:] != self.images[:-1]) | (self.frames[1:] != self.frames[:-1])
+        return np.concatenate([np.zeros(min(len(self), 1), np.intp), np.cumsum(starts)])
+
 
 def schema(key: ModelKey, created_ns: int) -> "pa.Schema":
     """The columns of a gallery of `key`'s features, with the key in the metadata."""

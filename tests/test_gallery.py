@@ -70,6 +70,12 @@ def test_empty_gallery(gallery: Gallery) -> None:
     assert gallery.to_arrow().num_rows == 0
 
 
+def test_people_of_one_frame_share_a_scene(gallery: Gallery) -> None:
+    assert gallery.people().scenes.tolist() == []
+    gallery.add([frame("b.jpg"), frame("a.avi", 2, number=0, last=False), frame("a.avi", 1, number=5), frame("c.jpg", 0)])
+    assert gallery.people().scenes.tolist() == [0, 0, 1, 2]
+
+
 def test_frames_without_people_are_known(gallery: Gallery) -> None:
     gallery.add([frame("empty.jpg", 0), frame("empty too.jpg", 0)])
     assert (len(gallery), list(gallery.images())) == (0, ["empty too.jpg", "empty.jpg"])
