@@ -51,7 +51,7 @@ class Source(StrEnum):
     ROI_ALIGNPS = "roi-alignps"
 
 
-Model = Annotated[str | None, typer.Option(help="A model folder, or the name of a model in the local store.")]
+Model = Annotated[str | None, typer.Option(help="A model folder, a name that `personsearch models` lists, or hf:org/name@revision.")]
 Device = Annotated[str, typer.Option(help='"auto", "cpu", "cuda" or "cuda:1".')]
 MinScore = Annotated[float | None, typer.Option(help="Leave out people below this detection score; by default the model's own.")]
 GalleryAt = Annotated[str | None, typer.Option(help="Folder or URI of the gallery; by default a place in PERSONSEARCH_HOME.")]
@@ -158,25 +158,40 @@ def evaluate(
 
 @app.command()
 def models() -> None:
-    """List the architectures and the models on this machine, as JSON."""
+    """List the architectures, the models on this machine, and the names of the manifest, as JSON."""
+    from personsearch import manifest
     from personsearch.models import ARCHITECTURES
+    from personsearch.pretrained import find_here
     from personsearch.store import local_models
     from personsearch.weights import read_config
 
     here = [{"name": name, "folder": str(folder), **_summary(read_config(folder))} for name, folder in local_models().items()]
-    typer.echo(json.dumps({"architectures": list(ARCHITECTURES), "models": here}, indent=2))
+    named = [
+        {"name": name, "architecture": entry.architecture, "source": entry.source.kind, "folder": folder and str(folder)}
+        for name, entry in manifest.models().items()
+        for folder in [find_here(name, entry)]
+    ]
+    typer.echo(json.dumps({"architectures": list(ARCHITECTURES), "models": here, "manifest": named}, indent=2))
 
 
 @app.command()
 def convert(
     file: Annotated[Path, typer.Argument(help="A checkpoint as its authors released it.")],
-    out_dir: Annotated[Path, typer.Argument(help="The model folder to make; open it with --model.")],
-    source: Annotated[Source, typer.Option("--from", help="Whose code wrote the checkpoint.")],
+    out_dir: Annotated[Path | None, typer.Argument(help="The model folder to make, with --from; open it with --model.")] = None,
+    source: Annotated[Source | None, typer.Option("--from", help="Whose code wrote the checkpoint.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="A name of the manifest instead of a folder: checked, and kept in the local store.")
+    ] = None,
 ) -> None:
-    """Turn an authors' checkpoint into a model folder (safetensors and config.json)."""
-    from personsearch.convert import convert_checkpoint
+    """Turn an authors' checkpoint into a model (safetensors and config.json): `FILE --name NAME`, or `FILE OUT_DIR --from SOURCE`."""
+    from personsearch.convert import convert_checkpoint, convert_named
 
-    folder = convert_checkpoint(file, out_dir, source=source.value)
+    if name is not None and out_dir is None and source is None:
+        folder = convert_named(file, name)
+    elif name is None and out_dir is not None and source is not None:
+        folder = convert_checkpoint(file, out_dir, source=source.value)
+    else:
+        raise ConfigError("give either --name, which says the rest, or OUT_DIR and --from")
     typer.echo(json.dumps({"folder": str(folder)}))
 
 

@@ -53,6 +53,10 @@ class ModelNotFoundError(PersonSearchError, LookupError):
     """No model has this name, and no folder is there."""
 
 
+class HubError(PersonSearchError, ConnectionError):
+    """The Hub cannot be reached, refuses, or may not be asked."""
+
+
 class DeviceError(PersonSearchError, RuntimeError):
     """The device or execution provider asked for is not there."""
 

@@ -1,14 +1,16 @@
 """The front door: `PersonSearcher` detects, embeds, indexes and searches with one model."""
 
 import os
+import tempfile
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 
-from personsearch import images, indexing, ranking, store
+from personsearch import card, hub, images, indexing, pretrained, ranking, store
 from personsearch.boxes import Array, check_boxes, iou
 from personsearch.cbgm import Context, Variant
-from personsearch.errors import GalleryModelError, ModelNotFoundError, QueryError
+from personsearch.errors import ConfigError, GalleryModelError, ModelNotFoundError, QueryError
 from personsearch.gallery import Gallery, ModelKey, People
 from personsearch.models import open_folder
 from personsearch.models.base import PersonModel
@@ -35,17 +37,19 @@ class PersonSearcher:
 
     def __init__(self, model: PersonModel) -> None:
         self.model = model
+        self.folder: Path | None = None  # that the model was opened from
 
     @classmethod
     def from_pretrained(cls, name_or_folder: str | os.PathLike[str] | None = None, *, device: str = "auto") -> "PersonSearcher":
         """Open a model.
 
         Args:
-            name_or_folder: a model folder, or the name of a model in the local store.
+            name_or_folder: a model folder, a name (`personsearch models` lists them), or "hf:org/name@revision".
             device: "auto" (CUDA if there is one), "cpu", "cuda" or "cuda:1".
 
         Raises:
-            ModelNotFoundError: no such model; the message lists what is there.
+            ModelNotFoundError: no such model; the message says how to get it, or lists what is there.
+            HubError: the Hub has to be asked, and cannot be reached or refuses.
             ConfigError, WeightsError: the folder does not make a model.
             DeviceError: the device is not there.
         """
@@ -53,7 +57,36 @@ class PersonSearcher:
             raise ModelNotFoundError(
                 "this version carries no model of its own; name a model folder, or make one from two ONNX files as README shows"
             )
-        return cls(open_folder(store.find_model(name_or_folder), resolve_device(device)))
+        folder = pretrained.find_model(name_or_folder)
+        searcher = cls(open_folder(folder, resolve_device(device)))
+        searcher.folder = folder
+        return searcher
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> Path:
+        """Copy the model's files into `folder`, which `from_pretrained` opens, with a model card if they have none.
+
+        Raises:
+            ConfigError: the searcher was made of a model object, which has no files.
+        """
+        if self.folder is None:
+            raise ConfigError("this searcher was made of a model object, which has no files; open a model with from_pretrained first")
+        return card.copy_with_card(self.folder, Path(folder))
+
+    def push_to_hub(self, repo: str, *, private: bool = True) -> str:
+        """Upload the model (config, weights, card) to the Hugging Face Hub, and return its address, "hf:org/name@commit".
+
+        Make sure first that the weights' and the data's terms allow it: see the model card.
+
+        Args:
+            repo: "org/name", made if need be.
+            private: visibility of a repository that is made now.
+
+        Raises:
+            ConfigError: the model is not one network, or the searcher was made of a model object.
+            HubError: the Hub cannot be reached or refuses.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            return f"hf:{repo}@{hub.push(self.save_pretrained(folder), repo, private=private)}"
 
     @overload
     def detect(self, image: images.ImageInput) -> Detections: ...
@@ -219,13 +252,12 @@ class PersonSearcher:
         people = opened.people()
         rows = self._query_rows(asked)
         if rerank == "cbgm":
-            scenes = _scenes(people)
             ranked = [
                 ranking.rank_cbgm(
                     self._context(one, row),
                     people.embeddings,
                     people.scores,
-                    scenes,
+                    people.scenes,
                     top_k,
                     k1=cbgm_k[0],
                     k2=cbgm_k[1],
@@ -284,12 +316,6 @@ def _is_list(value: Any) -> bool:
 def _query_box(query: Query, picture: Array) -> Array:
     """(1, 4): the box of a query in a scene."""
     return check_boxes([] if query.box is None else query.box, *picture.shape[:2])
-
-
-def _scenes(people: People) -> Array:
-    """(N,) int: the number of each person's scene (image and frame), ascending."""
-    starts = (people.images[1:] != people.images[:-1]) | (people.frames[1:] != people.frames[:-1])
-    return np.concatenate([np.zeros(min(len(people), 1), np.intp), np.cumsum(starts)])
 
 
 def _check_options(queries: list[Query], top_k: int, rerank: str | None) -> None:

@@ -3,9 +3,11 @@
 import hashlib
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from personsearch.errors import ModelNotFoundError
+from personsearch.files import replaced_folder
 from personsearch.weights import CONFIG_FILE
 
 
@@ -19,23 +21,11 @@ def local_models() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted((home() / "models").glob(f"*/{CONFIG_FILE}"))}
 
 
-def find_model(name: str | os.PathLike[str]) -> Path:
-    """The folder of a model: `name` itself if it is a folder, else its place in the local store.
-
-    Raises:
-        ModelNotFoundError: neither; says which models are on this machine.
-    """
-    folder = Path(name)
-    if folder.is_dir():
-        return folder
-    models = local_models()
-    if str(name) in models:
-        return models[str(name)]
-    known = ", ".join(models) or "none yet"
-    raise ModelNotFoundError(
-        f"no model {str(name)!r}: it is no folder, and not in {home() / 'models'} (there: {known}); "
-        "make a folder from an authors' checkpoint with `personsearch convert`, or from two ONNX files as README shows"
-    )
+@contextmanager
+def new_model(name: str) -> Iterator[Path]:
+    """An empty folder to fill, which becomes the model `name` of the local store when the block ends without an error."""
+    with replaced_folder(home() / "models" / name, home() / "unfinished") as folder:
+        yield folder
 
 
 def gallery_place(source_key: str, model_key: str) -> Path:

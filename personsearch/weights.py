@@ -61,6 +61,13 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def check_sha256(path: Path, wanted: str) -> None:
+    """Raise WeightsError unless the file has this digest."""
+    got = sha256(path)
+    if got != wanted:
+        raise WeightsError(f"{path}: sha256 is {got[:12]}, the manifest says {wanted[:12]}; install personsearch again")
+
+
 def fingerprint(config: Mapping[str, Any], files: list[Path]) -> str:
     """Digest of a config and the weight files it uses: 64 hex digits, the same on every machine."""
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())

@@ -12,8 +12,9 @@ LAYERS = (
     ("boxes",),
     ("results",),
     ("similarity",),
-    ("images", "cbgm", "metrics", "weights", "onnx_session", "gallery_store", "gallery_table"),
-    ("store", "sources", "ranking", "gallery"),
+    ("images", "cbgm", "metrics", "weights", "files", "manifest", "onnx_session", "gallery_store", "gallery_table"),
+    ("store", "hub", "card", "sources", "ranking", "gallery"),
+    ("pretrained",),
     ("models",),
     ("backends", "export", "convert"),
     ("indexing",),
@@ -27,7 +28,7 @@ LAYERS = (
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # the picture methods of results import render when called
 ALLOWED = {("results", "render"), ("cli", "training")}
-TORCH_FREE = {name for names in LAYERS[:6] for name in names}
+TORCH_FREE = {name for names in LAYERS[: LAYERS.index(("models",))] for name in names}
 
 
 def imported_modules(source: str) -> set[str]:

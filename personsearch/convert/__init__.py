@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from personsearch import manifest, store
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, WeightsError
 from personsearch.weights import save_model
@@ -36,15 +37,45 @@ def convert_checkpoint(file: Path, out_dir: Path, *, source: str) -> Path:
         ConfigError: `source` is unknown.
         WeightsError: not a checkpoint, or another network's; nothing is written.
     """
+    config, tensors = _converted(file, source)
+    save_model(out_dir, config, {name: _array(tensor) for name, tensor in tensors.items()})
+    return out_dir
+
+
+def convert_named(file: Path, name: str) -> Path:
+    """Make the model `name` of the local store from its authors' checkpoint, and return its folder.
+
+    Args:
+        file: the checkpoint that the manifest's entry describes.
+        name: of the manifest.
+
+    Raises:
+        ConfigError: the manifest has no such name, or its weights do not come from a checkpoint.
+        WeightsError: not a checkpoint, another network's, or trained on another data set than the name says; nothing is written.
+    """
+    entry = manifest.models().get(name)
+    if entry is None:
+        raise ConfigError(f"the manifest has no {name!r}; it has {', '.join(manifest.models())}. For others give a folder and --from")
+    if not isinstance(entry.source, manifest.Convert):
+        raise ConfigError(f"the weights of {name!r} need no conversion; open it by its name")
+    config, tensors = _converted(file, entry.source.converter)
+    wrong = manifest.differences(entry, config)
+    if wrong:
+        raise WeightsError(f"{file} is not {name}: {'; '.join(wrong)}. Take {entry.source.file} from {entry.source.repository}")
+    with store.new_model(name) as folder:
+        save_model(folder, {**config, "name": name}, {key: _array(tensor) for key, tensor in tensors.items()})
+    return store.local_models()[name]
+
+
+def _converted(file: Path, source: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if source not in CONVERTERS:
         raise ConfigError(f"source {source!r} is unknown; known: {', '.join(CONVERTERS)}")
     read = read_checkpoint(file)
     try:
-        config, tensors = import_module(CONVERTERS[source]).convert(read, source)
+        converted: tuple[dict[str, Any], dict[str, Tensor]] = import_module(CONVERTERS[source]).convert(read, source)
     except WeightsError as error:
         raise WeightsError(f"{file} as {source}: {error}") from error
-    save_model(out_dir, config, {name: _array(tensor) for name, tensor in tensors.items()})
-    return out_dir
+    return converted
 
 
 def read_checkpoint(file: Path) -> dict[str, Tensor]:
