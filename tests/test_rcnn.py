@@ -121,7 +121,6 @@ def test_the_box_regressor_sees_the_strongest_cells_or_nae_plus_their_mean(kind:
     nn.init.ones_(head.boxes[1].weight)
     maps = torch.tensor([[1.0, 2.0], [2.0, 7.0]]).expand(1, 128, 2, 2)
     head.res5 = nn.Identity()
-    head.inputs = [128, 128]
     head.embedding = {"oim": ProjectedEmbedding, "nae": NormAwareEmbedding, "nae+": PixelwiseEmbedding}[kind]([128, 128], 32).eval()
     close(head(maps).deltas, [[seen] * 4])
 

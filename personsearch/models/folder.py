@@ -45,12 +45,17 @@ def open_scene_folder(folder: Path, device: str, schema: type[Config], build: Ca
 
 
 def scene_model(network: SceneNetwork, config: SceneConfig, digest: str, device: str) -> SceneModel:
-    """A network in eval mode, its layers merged in place, as a model with the config's name and threshold."""
+    """A network in eval mode, made fast in place, as a model with the config's name and threshold."""
+    make_fast(network, device)
+    return SceneModel(network, name=config.name, fingerprint=digest, min_score=config.min_score, device=device)
+
+
+def make_fast(network: nn.Module, device: str) -> None:
+    """Give the network the fastest parts for the device, in place; it cannot be trained or saved after this."""
     optimize_for_inference(network)
     if torch.device(device).type == "cpu":
         use_cpu_form(network)
         use_cpu_pooling(network)
-    return SceneModel(network, name=config.name, fingerprint=digest, min_score=config.min_score, device=device)
 
 
 def load_strict(network: nn.Module, tensors: Mapping[str, Tensor | Array], *, source: str) -> None:

@@ -69,7 +69,7 @@ class RegionProposals(nn.Module):
         self, logits: Tensor, deltas: Tensor, anchors: Tensor, frames: Tensor, *, limits: tuple[int, int] | None = None
     ) -> list[Tensor]:
         """The best proposals of each image after NMS (see `forward`); `limits` replace the config's numbers before and after it."""
-        # Training keeps more of them, and passes gradients through the losses only
+        # Gradients go through the losses of the head, never through where a proposal lies
         before_nms, after_nms = limits or (self.config.before_nms, self.config.after_nms)
         scores, order = logits.detach().topk(min(before_nms, logits.shape[1]), dim=1)
         proposals = []
