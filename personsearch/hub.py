@@ -113,16 +113,15 @@ def push(folder: Path, repo: str, *, private: bool) -> str:
         ConfigError: the folder's model has other files, which `from_pretrained` would not fetch.
         HubError: refused or unreachable.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitOperationAdd, HfApi
 
     if not (folder / WEIGHTS_FILE).is_file():
         raise ConfigError(f"{folder} has no {WEIGHTS_FILE}; the Hub takes models of one network, share the others as a folder")
+    files = [CommitOperationAdd(name, folder / name) for name in (*FILES, "README.md")]
     with _clearly(repo, "main"):
         api = HfApi(endpoint=_endpoint())
         api.create_repo(repo, private=private, exist_ok=True)
-        commit = api.upload_folder(
-            repo_id=repo, folder_path=folder, allow_patterns=[*FILES, "README.md"], commit_message="Upload a personsearch model"
-        )
+        commit = api.create_commit(repo, files, commit_message="Upload a personsearch model")
     return str(commit.oid)
 
 
