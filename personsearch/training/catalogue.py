@@ -1,0 +1,164 @@
+"""The recipes that have a name: as the papers say, as the authors' code does where it differs, and from scratch.
+
+"paper" follows the text of the papers. Where it is silent (margin and mining of the triplet loss, weight of the mutual
+information, clipping of gradients) it has the code's value. "code" is the released code, quirks included. A recipe of these
+starts from a ResNet-50 trained on ImageNet (`backbone_weights`); those on "-scratch" do not, so nothing in them is frozen.
+
+Sources: arXiv 2109.00211, Sec. IV-A; arXiv 2103.10148, Implementation; daodaofr/AlignPS@5d62dbc (configs);
+serend1p1ty/SeqNet@edec285 (defaults.py); dichen-cd/NAE4PS@ec43d1e (README, configs). ImageNet weights are never downloaded.
+"""
+
+from typing import Any
+
+from personsearch.training.batches import AugmentRecipe
+from personsearch.training.oim import OIMRecipe
+from personsearch.training.recipes import DenseLosses, OptimizerRecipe, Recipe, RegionLosses, TwoBranchLosses
+from personsearch.training.regions import ProposalRecipe, RegionRecipe, SamplingRecipe
+from personsearch.training.triplet import TripletRecipe
+
+QUEUES = {"cuhk": 5000, "prw": 500}  # unlabelled people that OIM keeps
+MIN_SCORES = {"cuhk": 0.2, "prw": 0.15}  # of the evaluations of AlignPS
+MULTI_SCALE = AugmentRecipe(sizes=((400, 667), (600, 1000), (800, 1333), (900, 1500), (1000, 1666), (1200, 2000)))
+FIRST_LAYERS = ("backbone.conv1", "backbone.bn1")
+NEGATIVES_BELOW = SamplingRecipe(negative_iou=0.1)  # NAE's and ROI-AlignPS's; SeqNet's is 0.5
+ALIGNPS_DROPS = (16, 22)
+
+
+def _rcnn(architecture: str, data: str) -> Recipe:
+    """OIM and NAE; the paper of SeqNet has OIM "the same as in" NAE's."""
+    return Recipe(
+        name=f"{architecture}-{data}",
+        network={"architecture": architecture, "name": f"{architecture}-{data}"},
+        losses=RegionLosses(head=RegionRecipe(sampling=NEGATIVES_BELOW, box_weight=10.0), oim=OIMRecipe(queue_size=QUEUES[data])),
+        optimizer=OptimizerRecipe(clip=10.0, biases="all", bias_decay=0.0, warmup_steps="epoch", drops=(16,)),
+        epochs=22,
+        frozen=FIRST_LAYERS,
+    )
+
+
+def _seqnet(data: str) -> Recipe:
+    return Recipe(
+        name=f"seqnet-{data}",
+        network={"architecture": "seqnet", "name": f"seqnet-{data}"},
+        losses=RegionLosses(oim=OIMRecipe(queue_size=QUEUES[data])),
+        optimizer=OptimizerRecipe(clip=10.0, warmup_steps="epoch", drops=(16,)),
+        epochs=20 if data == "cuhk" else 18,
+        frozen=FIRST_LAYERS,
+    )
+
+
+def _network(architecture: str, data: str, *, plus: bool = False, **more: Any) -> dict[str, Any]:
+    backbone = {"style": "caffe", "norm": "frozen", **({"deformable": [3, 4, 5]} if plus else {})}
+    name = f"{architecture}{'-plus' if plus else ''}-{data}"
+    return {"architecture": architecture, "name": name, "min_score": MIN_SCORES[data], "backbone": backbone, **more}
+
+
+def _paper_losses(data: str) -> DenseLosses:
+    return DenseLosses(
+        oim=OIMRecipe(scale=10.0, focal_gamma=2.0, queue_size=QUEUES[data]),
+        triplet=TripletRecipe(table_rows="once"),
+    )
+
+
+def _paper_optimizer() -> OptimizerRecipe:
+    return OptimizerRecipe(learning_rate=0.001, warmup_steps=300, warmup_start=1 / 3, drops=ALIGNPS_DROPS, clip=35.0)
+
+
+def _alignps_paper(data: str, *, plus: bool = False) -> Recipe:
+    network = _network("alignps", data, plus=plus)
+    return Recipe(
+        name=f"{network['name']}-paper",
+        network=network,
+        losses=_paper_losses(data),
+        optimizer=_paper_optimizer(),
+        augment=MULTI_SCALE,
+        epochs=24,
+        batch_size=4,
+        frozen=(*FIRST_LAYERS, "backbone.layer1"),
+    )
+
+
+def _code_losses(data: str, *, average: Any, triplet: bool = True) -> DenseLosses:
+    """The TriQueue heads: rows of the table are not normalised, a quarter of the queue's numbers is written."""
+    return DenseLosses(
+        oim=OIMRecipe(scale=10.0, focal_gamma=2.0, queue_size=QUEUES[data], queue_channels=64, unit_rows=False, average=average),
+        triplet=TripletRecipe(table_rows="each", skip_identity_zero=True) if triplet else None,
+    )
+
+
+def _alignps_code(data: str, *, plus: bool = False) -> Recipe:
+    paper = _alignps_paper(data, plus=plus)
+    losses, decay = _code_losses(data, average="all"), 1e-4
+    if data == "prw":  # FocalOimSub: another temperature, unit rows, no triplet
+        oim = losses.oim.model_copy(update={"scale": 15.0, "queue_scale": 10.0, "unit_rows": True})
+        losses, decay = losses.model_copy(update={"oim": oim, "triplet": None}), 7e-4 if plus else 1e-3
+    changes = {"weight_decay": decay, "warmup_steps": 500, "biases": "plain", "bias_rate": 2.0, "bias_decay": 0.0}
+    return paper.model_copy(
+        update={
+            "name": f"{paper.network['name']}-code",
+            "losses": losses,
+            "optimizer": paper.optimizer.model_copy(update=changes),
+        }
+    )
+
+
+def _roi_paper(data: str) -> Recipe:
+    network = _network("roi-alignps", data, rpn={})
+    return _alignps_paper(data).model_copy(
+        update={
+            "name": f"{network['name']}-paper",
+            "network": network,
+            "losses": TwoBranchLosses(
+                dense=_paper_losses(data),
+                head=RegionRecipe(sampling=NEGATIVES_BELOW, box_weight=10.0),
+                oim=OIMRecipe(scale=10.0, focal_gamma=2.0, queue_size=QUEUES[data]),
+            ),
+        }
+    )
+
+
+def _roi_code(data: str) -> Recipe:
+    paper = _roi_paper(data)
+    changes = {"learning_rate": 0.0015, "clip": 10.0, "warmup_steps": 1141, "warmup_start": 1 / 200}
+    return paper.model_copy(
+        update={
+            "name": f"{paper.network['name']}-code",
+            "losses": TwoBranchLosses(
+                dense=_code_losses(data, average="labelled"),
+                proposals=ProposalRecipe(box_loss="l1", inside_only=True),
+                head=RegionRecipe(sampling=NEGATIVES_BELOW, box_loss="l1", box_weight=10.0),
+                oim=OIMRecipe(queue_size=QUEUES[data]),
+            ),
+            "optimizer": paper.optimizer.model_copy(update=changes),
+            "batch_size": 5,
+        }
+    )
+
+
+def from_scratch(recipe: Recipe) -> Recipe:
+    """The recipe for a network that starts at random: every layer learns, every norm is live, AdamW and a cosine."""
+    backbone = {**recipe.network.get("backbone", {}), "norm": "batch"}
+    name = recipe.network["name"] + "-scratch"
+    return recipe.model_copy(
+        update={
+            "name": name,
+            "network": {**recipe.network, "name": name, "backbone": backbone},
+            "frozen": (),
+            "optimizer": OptimizerRecipe(
+                name="adamw", learning_rate=1e-3, weight_decay=0.05, clip=10.0, warmup_steps=500, schedule="cosine"
+            ),
+        }
+    )
+
+
+def _all() -> dict[str, Recipe]:
+    recipes = []
+    for data in QUEUES:
+        region = [_rcnn("oim", data), _rcnn("nae", data), _seqnet(data)]
+        paper = [_alignps_paper(data), _alignps_paper(data, plus=True), _roi_paper(data)]
+        code = [_alignps_code(data), _alignps_code(data, plus=True), _roi_code(data)]
+        recipes += [*region, *paper, *code, *map(from_scratch, region + paper)]
+    return {recipe.name: recipe for recipe in recipes}
+
+
+RECIPES = _all()

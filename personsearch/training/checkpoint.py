@@ -1,0 +1,75 @@
+"""What a training leaves behind: its state to go on from, a model folder, and a log that can be plotted."""
+
+import json
+import os
+import pickle
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from personsearch.boxes import Array
+from personsearch.errors import DataError
+from personsearch.weights import CONFIG_FILE, WEIGHTS_FILE, save_model
+
+STATE_FILE = "training.pt"
+LOG_FILE = "log.jsonl"
+MODEL_FOLDER = "model"
+
+
+def save_state(folder: Path, state: Mapping[str, Any]) -> None:
+    """Write the state of a training; a crash leaves the old file or the new one, never half of one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / STATE_FILE
+    torch.save(dict(state), temporary := target.with_suffix(".new"))
+    os.replace(temporary, target)
+
+
+def load_state(folder: Path) -> dict[str, Any]:
+    """The state of a training, tensors on the CPU.
+
+    Raises:
+        DataError: there is none, or the file is damaged or holds something else.
+    """
+    path = folder / STATE_FILE
+    if not path.is_file():
+        raise DataError(f"{folder} has no {STATE_FILE} to go on from; start without resuming")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise DataError(f"{path} is damaged or no training's state ({error}); delete it and start again") from error
+    if not isinstance(state, dict) or "step" not in state:
+        raise DataError(f"{path} is no training's state; delete it and start again")
+    return state
+
+
+def save_trained(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
+    """Write a model folder, each file whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as place:
+        save_model(Path(place), config, tensors)
+        for name in (WEIGHTS_FILE, CONFIG_FILE):
+            os.replace(Path(place) / name, folder / name)
+
+
+class Log:
+    """One JSON object a line: `step`, `epoch`, and numbers; pandas reads it with `read_json(path, lines=True)`.
+
+    Args:
+        folder: of the training.
+        step: the training goes on from here; lines of later steps are from a run that was cut off, and are dropped.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self.path = folder / LOG_FILE
+        lines = self.path.read_text(encoding="utf-8").splitlines() if step and self.path.is_file() else []
+        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+    def write(self, **numbers: float) -> None:
+        """Add a line."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(numbers) + "\n")

@@ -1,0 +1,130 @@
+"""Recipes: all that decides a training, as one object that a JSON file can hold."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from personsearch.errors import ConfigError
+from personsearch.models.scene import Precision
+from personsearch.training.batches import AugmentRecipe
+from personsearch.training.dense import DenseRecipe
+from personsearch.training.mutual import MutualRecipe
+from personsearch.training.oim import OIMRecipe
+from personsearch.training.regions import ProposalRecipe, RegionRecipe
+from personsearch.training.triplet import TripletRecipe
+
+BiasRule = Literal["none", "all", "plain"]
+
+
+class RegionLosses(BaseModel):
+    """What OIM, NAE and SeqNet learn from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    proposals: ProposalRecipe = ProposalRecipe()
+    first: RegionRecipe = RegionRecipe(box_weight=10.0)  # SeqNet's first head; the others have none
+    head: RegionRecipe = RegionRecipe()
+    oim: OIMRecipe = OIMRecipe()
+
+
+class DenseLosses(BaseModel):
+    """What AlignPS learns from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    detection: DenseRecipe = DenseRecipe()
+    oim: OIMRecipe = OIMRecipe(scale=10.0, focal_gamma=2.0)
+    triplet: TripletRecipe | None = TripletRecipe()
+
+
+class TwoBranchLosses(BaseModel):
+    """What ROI-AlignPS learns from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dense: DenseLosses = DenseLosses()
+    proposals: ProposalRecipe = ProposalRecipe()
+    head: RegionRecipe = RegionRecipe()
+    oim: OIMRecipe = OIMRecipe()
+    mutual: MutualRecipe | None = MutualRecipe()
+
+
+Losses = RegionLosses | DenseLosses | TwoBranchLosses
+LOSSES: dict[str, type[Losses]] = {
+    "oim": RegionLosses,
+    "nae": RegionLosses,
+    "seqnet": RegionLosses,
+    "alignps": DenseLosses,
+    "roi-alignps": TwoBranchLosses,
+}
+
+
+class OptimizerRecipe(BaseModel):
+    """Optimizer and learning rate."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float = Field(default=0.003, gt=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)  # AdamW's first beta
+    weight_decay: float = Field(default=5e-4, ge=0)
+    biases: BiasRule = "none"  # which biases have rules of their own; "plain": not those of norms and deformable offsets
+    bias_rate: float = Field(default=1.0, ge=0)  # factor on the learning rate of such biases
+    bias_decay: float = Field(default=1.0, ge=0)  # factor on their weight decay
+    clip: float | None = Field(default=None, gt=0)  # greatest length of the gradient
+    warmup_steps: int | Literal["epoch"] = 0  # linear
+    warmup_start: float = Field(default=0.001, ge=0, le=1)  # factor on the learning rate at step 0
+    schedule: Literal["steps", "cosine"] = "steps"
+    drops: tuple[int, ...] = ()  # epochs from which on the rate is multiplied by `drop_factor`
+    drop_factor: float = Field(default=0.1, gt=0, le=1)
+
+
+class Recipe(BaseModel):
+    """Everything about a training but the data."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str  # for people to read
+    network: dict[str, Any]  # the model's config.json
+    losses: Losses
+    optimizer: OptimizerRecipe = OptimizerRecipe()
+    augment: AugmentRecipe = AugmentRecipe()
+    epochs: int = Field(default=20, ge=1)
+    batch_size: int = Field(default=5, ge=1)
+    accumulate: int = Field(default=1, ge=1)  # batches to one step of the optimizer
+    frozen: tuple[str, ...] = ()  # beginnings of the names of parameters that do not learn
+    backbone_weights: Path | None = None  # a safetensors file with a classifier's weights under torchvision's names
+    precision: Precision = "float32"
+    seed: int = Field(default=1, ge=0)
+    evaluate_every: int = Field(default=1, ge=1)  # epochs
+
+    @model_validator(mode="before")
+    @classmethod
+    def _losses_of_the_network(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not isinstance(values.get("network"), dict):
+            return values
+        architecture = values["network"].get("architecture")
+        if architecture not in LOSSES:
+            raise ValueError(f"network.architecture is {architecture!r}; there is training for {', '.join(LOSSES)}")
+        return values | {"losses": LOSSES[architecture].model_validate(values.get("losses", {}))}
+
+
+def load_recipe(name_or_file: str | Path) -> Recipe:
+    """A recipe by name (see `personsearch.training.catalogue`), or of a JSON file.
+
+    Raises:
+        ConfigError: no such name or file, or the file is not a recipe; the message names the field.
+    """
+    from personsearch.training.catalogue import RECIPES
+
+    if str(name_or_file) in RECIPES:
+        return RECIPES[str(name_or_file)]
+    path = Path(name_or_file)
+    if not path.is_file():
+        raise ConfigError(f"{name_or_file} is neither a file nor a recipe's name; names: {', '.join(sorted(RECIPES))}")
+    try:
+        return Recipe.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'recipe'}: {item['msg']}" for item in error.errors())
+        raise ConfigError(f"{path}: {found}") from error
