@@ -1,0 +1,48 @@
+"""How well a model finds the people of a data set again, while it learns or after."""
+
+from collections.abc import Sequence
+
+from personsearch.evaluation.arrays import EvaluationData, EvaluationQuery, Scene
+from personsearch.evaluation.protocols import prw
+from personsearch.evaluation.search import measure_search
+from personsearch.metrics import detection_metrics
+from personsearch.models.base import PersonModel
+from personsearch.training.data import PeopleDataset, Sample
+
+
+def search_scores(
+    model: PersonModel, dataset: PeopleDataset, *, pictures: Sequence[int] | None = None, max_queries: int | None = None
+) -> dict[str, float]:
+    """Every labelled person as a query in its scene, looked for in all other pictures, by cosine (PRW's protocol).
+
+    Args:
+        model: to measure.
+        dataset: decoded once.
+        pictures: of the data set; None for all.
+        max_queries: only so many, evenly chosen; None for all.
+
+    Returns:
+        `mAP`, `top1`, `recall` and `ap` (of detection at the model's `min_score`), `queries`; 0..1 but the last.
+    """
+    scenes, queries = [], []
+    for number in range(len(dataset)) if pictures is None else pictures:
+        sample = dataset[number]
+        prepared = model.prepare(sample.image)
+        (found,) = model.detect([prepared])
+        kept = found.take(found.scores >= model.min_score)
+        scenes.append(Scene(str(number), sample.camera, sample.boxes, sample.identities, kept))
+        queries += _queries(model, prepared, sample, str(number))
+    if max_queries is not None and len(queries) > max_queries:
+        queries = [queries[i * len(queries) // max_queries] for i in range(max_queries)]
+    data = EvaluationData(tuple(scenes), tuple(queries))
+    search = measure_search(data, prw(data), min_score=0.0, confidence_weighted=False)
+    detection = detection_metrics((one.boxes, one.found.boxes, one.found.scores) for one in scenes)
+    return {"mAP": search.mAP, "top1": search.top1, "recall": detection.recall, "ap": detection.ap, "queries": search.queries}
+
+
+def _queries(model: PersonModel, prepared: object, sample: Sample, scene: str) -> list[EvaluationQuery]:
+    named = sample.identities >= 0
+    if not named.any():
+        return []
+    (rows,) = model.embed([prepared], [sample.boxes[named]])
+    return [EvaluationQuery(scene, sample.camera, int(identity), row) for identity, row in zip(sample.identities[named], rows, strict=True)]

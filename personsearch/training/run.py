@@ -1,0 +1,77 @@
+"""A training from a recipe and a data set to a model folder: what `personsearch train` does."""
+
+from functools import partial
+from pathlib import Path
+
+from personsearch.errors import ConfigError
+from personsearch.models.device import resolve_device
+from personsearch.training.checkpoint import MODEL_FOLDER, STATE_FILE
+from personsearch.training.data import CocoPeople, PeopleDataset
+from personsearch.training.measure import search_scores
+from personsearch.training.recipes import Recipe, load_recipe
+from personsearch.training.start import build_learner
+from personsearch.training.trainer import Trainer
+
+ANNOTATIONS = "annotations.json"  # in the folder of a data set
+
+
+def train(
+    recipe: str | Path | Recipe,
+    data: str | Path | PeopleDataset,
+    out: str | Path,
+    *,
+    device: str = "auto",
+    resume: bool = False,
+    test_data: str | Path | PeopleDataset | None = None,
+    workers: int = 0,
+    save_every: int | None = None,
+    progress: bool = True,
+) -> Path:
+    """Train a model, or go on with a training that was stopped.
+
+    Args:
+        recipe: a recipe's name, a JSON file, or a recipe.
+        data: a COCO-style JSON file, a folder with `annotations.json`, or a data set.
+        out: the folder of the training: state, log and model.
+        device: "auto", "cpu", "cuda" or "cuda:1".
+        resume: go on from the state in `out`.
+        test_data: as `data`; the model is measured on it during training.
+        workers: processes that decode pictures.
+        save_every: steps between two states; None for one after each epoch.
+        progress: show a bar on stderr.
+
+    Returns:
+        The folder of the model, for `PersonSearcher.from_pretrained`.
+
+    Raises:
+        ConfigError: the recipe is malformed, or `out` holds a training already (or, to resume, another's).
+        DataError: the data set is not as it should be, or there is no state to resume.
+        DeviceError: no such device.
+        TrainingError: a loss is no finite number.
+    """
+    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    folder, dataset = Path(out), _dataset(data)
+    if not resume and (folder / STATE_FILE).exists():
+        raise ConfigError(f"{folder} holds a training already; resume it, or choose another folder")
+    trainer = Trainer(
+        chosen,
+        build_learner(chosen, dataset.identities),
+        dataset,
+        folder,
+        device=resolve_device(device),
+        workers=workers,
+        evaluate=None if test_data is None else partial(search_scores, dataset=_dataset(test_data)),
+        save_every=save_every,
+        progress=progress,
+    )
+    if resume:
+        trainer.resume()
+    trainer.run()
+    return folder / MODEL_FOLDER
+
+
+def _dataset(data: str | Path | PeopleDataset) -> PeopleDataset:
+    if not isinstance(data, str | Path):
+        return data
+    path = Path(data)
+    return CocoPeople(path / ANNOTATIONS if path.is_dir() else path)
