@@ -55,6 +55,22 @@ def check_boxes(boxes: ArrayLike, height: int, width: int) -> Array:
     return clip(array, height, width)
 
 
+def corners(box: ArrayLike) -> tuple[float, float, float, float]:
+    """One box as four Python floats, from whatever holds four numbers: a tuple, a list, a row of an array.
+
+    Raises:
+        BoxError: not four numbers.
+    """
+    try:
+        array = np.asarray(box, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise BoxError(f"a box must be four numbers x1, y1, x2, y2; got {box!r}") from error
+    if array.shape != (4,):
+        raise BoxError(f"a box must be four numbers x1, y1, x2, y2; got an array of shape {array.shape}")
+    x1, y1, x2, y2 = array.tolist()
+    return x1, y1, x2, y2
+
+
 def clip(boxes: Array, height: int, width: int) -> Array:
     """(N, 4) boxes moved into the image: x to 0..width, y to 0..height."""
     limit = np.array([width, height, width, height], boxes.dtype)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from personsearch.boxes import Array
+from personsearch.boxes import Array, corners
 from personsearch.errors import ShapeError
 
 if TYPE_CHECKING:
@@ -58,11 +58,18 @@ class Detections:
 class Query:
     """The person to look for: a crop, or a box in a whole scene.
 
-    With a box the scene's other people are known too, which CBGM needs.
+    With a box the scene's other people are known too, which CBGM needs. A row of `Detections.boxes` will do as a box.
+
+    Raises:
+        BoxError: the box is not four numbers.
     """
 
     image: Any  # path, bytes, PIL picture or RGB uint8 (H, W, 3)
     box: tuple[float, float, float, float] | None = None  # xyxy pixels of `image`; None = the image is a crop of the person
+
+    def __post_init__(self) -> None:
+        if self.box is not None:
+            object.__setattr__(self, "box", corners(self.box))  # a row of an array has no truth value and is no JSON
 
 
 @dataclass(frozen=True)
