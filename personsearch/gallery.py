@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -133,35 +133,40 @@ class Gallery:
         if crowded:
             self.compact()
 
-    def remove(self, *images: str) -> int:
+    def remove(self, *images: str | os.PathLike[str], missing_ok: bool = False) -> int:
         """Remove pictures and videos and everybody in them from the disk, old versions included.
 
         The files that held them are written anew, so many images cost little more than one: pass them together.
         On an object store let nobody write meanwhile.
 
+        Args:
+            images: names as in `People.images`, or paths that lead to the same files.
+            missing_ok: pass over those that are not there, which somebody else may have removed.
+
         Returns:
             How many people were removed.
 
         Raises:
-            GalleryError: an image is not in the gallery; then nothing is removed.
+            GalleryError: an image is not in the gallery, unless that is `missing_ok`; then nothing is removed.
         """
 
         def predicate(snapshot: Snapshot) -> tuple[str, int]:
             known = {name: code for code, name in enumerate(snapshot.names)}
-            for image in images:
-                if image not in known:
-                    raise GalleryError(f"{image} is not in gallery {self.uri}; {_near(image, list(known))}")
-            quoted = ", ".join(_quote(image) for image in images)
-            people = np.isin(snapshot.person_keys[0], [known[image] for image in images])
+            names = [_known_name(image, known) for image in images]
+            for name in names:
+                if name not in known and not missing_ok:
+                    raise GalleryError(f"{name} is not in gallery {self.uri}; {_near(name, list(known))}")
+            quoted = ", ".join(_quote(name) for name in names)
+            people = np.isin(snapshot.person_keys[0], [known[name] for name in names if name in known])
             return f"image IN ({quoted})", int(people.sum())
 
         return self._purge(predicate) if images else 0
 
-    def remove_person(self, image: str, row: int, frame: int = 0) -> None:
+    def remove_person(self, image: str | os.PathLike[str], row: int, frame: int = 0) -> None:
         """Remove one person from the disk, old versions included; the image stays, and is not indexed again while it is unchanged.
 
         Args:
-            image: as in `People.images`.
+            image: as in `remove`.
             row: as in `People.rows`; the others keep theirs.
             frame: as in `People.frames`.
 
@@ -171,9 +176,10 @@ class Gallery:
 
         def predicate(snapshot: Snapshot) -> tuple[str, int]:
             codes, frames, rows = snapshot.person_keys
-            if not ((snapshot.names[codes] == image) & (frames == frame) & (rows == row)).any():
-                raise GalleryError(f"gallery {self.uri} has no person {row} in frame {frame} of {image}; people() lists them all")
-            return f"image = {_quote(image)} AND frame = {int(frame)} AND row = {int(row)}", 1
+            name = _known_name(image, set(snapshot.names.tolist()))
+            if not ((snapshot.names[codes] == name) & (frames == frame) & (rows == row)).any():
+                raise GalleryError(f"gallery {self.uri} has no person {row} in frame {frame} of {name}; people() lists them all")
+            return f"image = {_quote(name)} AND frame = {int(frame)} AND row = {int(row)}", 1
 
         self._purge(predicate)
 
@@ -300,6 +306,13 @@ def _create(place: str, key: ModelKey) -> None:
 def _quote(text: str) -> str:
     """A string literal of Lance's SQL, in which a quote is doubled and a backslash is just that."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def _known_name(image: str | os.PathLike[str], known: Container[str]) -> str:
+    """What the gallery calls an image: what was passed, or the absolute path that it means."""
+    name = os.fspath(image)
+    absolute = os.path.abspath(name)
+    return absolute if name not in known and absolute in known else name
 
 
 def _near(image: str, known: list[str]) -> str:

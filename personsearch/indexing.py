@@ -73,7 +73,7 @@ def update(model: PersonModel, source: Source, gallery: Gallery, options: IndexO
     """
     plan = _plan(source, gallery.images(), options)
     if plan.changed or plan.removed:
-        gallery.remove(*plan.changed, *plan.removed)
+        gallery.remove(*plan.changed, *plan.removed, missing_ok=True)  # another process may bring the same gallery up to date
     _index(model, source, gallery, plan, options)
     for image, reason in plan.unreadable.items():
         logger.warning("left out: %s: %s", image, reason)
@@ -92,6 +92,11 @@ def _fingerprint(item: Item, options: IndexOptions) -> str:
     return f"{item.fingerprint()}-every{options.every}" if item.is_video else item.fingerprint()
 
 
+def _reason(error: ImageError, item: Item) -> str:
+    """What is wrong, without the name that the report has already."""
+    return str(error).removeprefix(f"{item.image}: ")
+
+
 def _plan(source: Source, records: dict[str, ImageRecord], options: IndexOptions) -> _Plan:
     plan = _Plan()
     for item in {item.image: item for item in source.items}.values():  # a list may name a picture twice
@@ -99,7 +104,7 @@ def _plan(source: Source, records: dict[str, ImageRecord], options: IndexOptions
         try:
             same = record is not None and _is_same(item, record, options)
         except ImageError as error:
-            plan.unreadable[item.image] = str(error)
+            plan.unreadable[item.image] = _reason(error, item)
             if record is not None:
                 plan.changed.append(item.image)
             continue
@@ -206,7 +211,7 @@ class _Decoder:
         try:
             decoded = future.result()
         except ImageError as error:
-            self.plan.unreadable[item.image] = str(error)
+            self.plan.unreadable[item.image] = _reason(error, item)
             return
         if decoded is not None:
             yield decoded
@@ -222,8 +227,9 @@ class _Decoder:
                 yield item, self.video.submit(reader.next)
 
     def _still(self, item: Item) -> _Decoded:
+        fingerprint = _fingerprint(item, self.options)  # first: a file that changes now is found changed by the next run
         (frame,) = item.frames()
-        return _Decoded(frame, _fingerprint(item, self.options), self.model.prepare(frame.pixels), last=True)
+        return _Decoded(frame, fingerprint, self.model.prepare(frame.pixels), last=True)
 
 
 class _VideoReader:

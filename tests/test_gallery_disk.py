@@ -198,6 +198,31 @@ def test_removing_an_unknown_image_names_near_ones_and_removes_nothing(gallery: 
     assert gallery.image_count == 1
 
 
+def test_an_image_is_removed_by_the_path_that_a_user_has(gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Galleries of files go by absolute paths; a relative one, or a `Path`, was refused."""
+    monkeypatch.chdir(tmp_path)
+    gallery.add([frame(str(tmp_path / "photos" / name), 2) for name in ("a.jpg", "b.jpg", "c.jpg")])
+    gallery.remove_person("photos/a.jpg", 1)
+    assert gallery.remove(Path("photos/a.jpg"), "photos/../photos/b.jpg") == 3
+    assert list(gallery.images()) == [str(tmp_path / "photos" / "c.jpg")]
+
+
+def test_a_name_in_the_gallery_wins_over_the_path_that_it_might_mean(
+    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    gallery.add([frame("a.jpg"), frame(str(tmp_path / "a.jpg"))])
+    gallery.remove("a.jpg")
+    assert list(gallery.images()) == [str(tmp_path / "a.jpg")]
+
+
+def test_what_is_missing_may_be_passed_over(gallery: Gallery) -> None:
+    gallery.add([frame("a.jpg", 2), frame("b.jpg")])
+    assert gallery.remove("a.jpg", "gone.jpg", missing_ok=True) == 2
+    assert gallery.remove("gone.jpg", missing_ok=True) == 0
+    assert list(gallery.images()) == ["b.jpg"]
+
+
 NAMES = [
     "it's.jpg",
     "''.jpg",

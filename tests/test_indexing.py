@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from fakes import BLUE, GREEN, RED, RectangleModel, scene
-from personsearch import Gallery, PersonSearcher, indexing
+from personsearch import Gallery, PersonSearcher, indexing, sources
 from personsearch.errors import ConfigError
 
 
@@ -79,7 +79,8 @@ def test_one_unreadable_picture_is_reported_and_the_rest_are_indexed(photos: Pat
     (photos / "d.jpg").write_bytes(b"")
     gallery = PersonSearcher(RectangleModel()).index(photos)
     assert gallery.report is not None
-    assert sorted(Path(image).name for image in gallery.report.unreadable) == ["b.png", "d.jpg"]
+    assert gallery.report.unreadable.keys() == {str(photos / "b.png"), str(photos / "d.jpg")}
+    assert gallery.report.unreadable[str(photos / "d.jpg")].startswith("is empty (0 bytes)")  # what is wrong, the name only once
     assert names(gallery.report.added) == ["a.png", "c.png"]
     assert len(gallery) == 2
 
@@ -93,6 +94,38 @@ def test_a_picture_that_became_unreadable_leaves_the_gallery(photos: Path) -> No
     assert gallery.report is not None
     assert names(tuple(gallery.report.unreadable)) == ["a.png"]
     assert gallery.report.changed == ()
+
+
+def test_a_picture_that_changes_while_it_is_read_is_found_changed_next_time(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The digest was taken after decoding: the old features stood under the new content, for good."""
+    decode = sources.load
+
+    def load_and_replace(image: str) -> np.ndarray:
+        pixels = decode(image)
+        if image.endswith("a.png"):
+            save(photos / "a.png", scene((GREEN, 40, 10, 60)))
+        return pixels
+
+    searcher = PersonSearcher(RectangleModel())
+    with monkeypatch.context() as patch:
+        patch.setattr(sources, "load", load_and_replace)
+        searcher.index(photos)
+    gallery = searcher.index(photos)
+    assert names(gallery.report.changed) == ["a.png"]  # type: ignore[union-attr]
+    assert gallery.people().boxes[0].tolist() == [40, 10, 60, 70]
+
+
+def test_another_process_may_drop_the_same_pictures_first(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have seen that a picture has gone; the second to remove it failed."""
+    searcher = PersonSearcher(RectangleModel())
+    gallery = searcher.index(photos)
+    (photos / "a.png").unlink()
+    seen = gallery.images()
+    PersonSearcher(RectangleModel()).index(photos)
+    with monkeypatch.context() as patch:
+        patch.setattr(Gallery, "images", lambda _: seen)
+        assert names(searcher.index(photos).report.removed) == ["a.png"]  # type: ignore[union-attr]
+    assert len(gallery) == 2
 
 
 def test_two_sources_share_a_gallery_and_keep_to_themselves(photos: Path, tmp_path: Path) -> None:
