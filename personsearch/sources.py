@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PICTURE_EXTENSIONS = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+# Photos too, but of kinds that cannot be read: taken to be reported as unreadable, not passed over in silence.
+OTHER_EXTENSIONS = (".avif", ".heic", ".heif")
 VIDEO_EXTENSIONS = (".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 IN_MEMORY = re.compile(r"image-\d{6,}-(?:[0-9a-f]{8}|unreadable)")
 # Seeking lands near a time, not on it: start this many seconds before.
@@ -177,7 +179,7 @@ def _matching(pattern: str) -> list[str]:
     """Files that match; the part of the pattern that exists is taken literally, brackets and all."""
     parts = list(Path(pattern).parts)
     base = Path(parts.pop(0))
-    while (base / parts[0]).exists():
+    while os.path.exists(base / parts[0]):  # Path.exists raises where a folder may not be entered
         base /= parts.pop(0)
     if not re.search(r"[*?\[]", "".join(parts)):
         raise SourceError(f"{pattern} does not exist; pass a folder, a glob pattern, a picture, a video, or a list of pictures")
@@ -196,7 +198,7 @@ def _is_video(name: str) -> bool:
 
 
 def _is_wanted(name: str) -> bool:
-    return name.lower().endswith(PICTURE_EXTENSIONS + VIDEO_EXTENSIONS)
+    return name.lower().endswith(PICTURE_EXTENSIONS + OTHER_EXTENSIONS + VIDEO_EXTENSIONS)
 
 
 def _file(path: str) -> Item:

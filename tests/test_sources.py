@@ -217,6 +217,13 @@ def test_what_cannot_be_read_is_an_error_only_when_it_is_read(tmp_path: Path, na
         next(item.frames())
 
 
+def test_a_phones_heic_is_reported_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    (item,) = open_source(tmp_path).items
+    with pytest.raises(ImageError, match=r"no picture that can be read.*save it as one of JPEG"):
+        next(item.frames())
+
+
 def test_of_a_list_what_is_missing_or_broken_is_an_error_only_when_it_is_read(tmp_path: Path) -> None:
     broken = Image.open(io.BytesIO(encode(gradient(100, 100), "PNG")[:-100]))
     for item in open_source([tmp_path / "gone.jpg", tmp_path / "gone.mp4", tmp_path, b"", broken, gradient().astype(float)]).items:
@@ -229,6 +236,7 @@ def test_of_a_list_what_is_missing_or_broken_is_an_error_only_when_it_is_read(tm
     [
         ("", "path is empty"),
         ("missing", "missing does not exist; pass a folder"),
+        ("n" * 300, "does not exist; pass a folder"),  # longer than a name may be, which the system reports in another way
         ("missing/*.jpg", r"missing/\*.jpg holds no picture or video; looked for .*\.jpg .*\.mp4"),
         ("**.jpg", r"\*\*.jpg is no glob pattern; \*\* stands alone, as in photos/\*\*/\*.jpg"),
         ([], "list of pictures is empty"),
@@ -246,7 +254,7 @@ def test_what_is_no_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sour
 
 
 def test_an_empty_folder_names_the_extensions(tmp_path: Path) -> None:
-    (tmp_path / "IMG_1.heic").write_bytes(b"")
+    (tmp_path / "IMG_1.txt").write_bytes(b"")
     with pytest.raises(SourceError, match=rf"{tmp_path} holds no picture or video; looked for .*\.jpg .*\.mp4"):
         open_source(tmp_path)
 
