@@ -67,6 +67,14 @@ def test_files_of_one_name_and_weights_beside_them_are_copied(tmp_path: Path) ->
     assert open_folder(folder, "cpu").fingerprint != before
 
 
+def test_a_folders_own_files_may_be_saved_again_with_other_options(tmp_path: Path, files: dict[str, Path]) -> None:
+    """Copying a file onto itself is an error of the system."""
+    folder = save_two_step(tmp_path / "model", **files)
+    own = {"detector_file": folder / "detector/yolox.onnx", "embedder_file": folder / "embedder/reid.onnx"}
+    save_two_step(folder, **own, min_score=0.4)
+    assert open_folder(folder, "cpu").min_score == 0.4
+
+
 @pytest.mark.slow
 def test_torchvisions_weights_make_a_folder_too(tmp_path: Path, files: dict[str, Path]) -> None:
     network = detection.ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=2)

@@ -271,4 +271,5 @@ def _copy(file: Path, target: Path) -> None:
     for source in [file, *external_files(file)]:
         place = target.parent / source.relative_to(file.parent)
         place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, place)
+        if not (place.exists() and place.samefile(source)):  # a folder's own files may be saved again with other options
+            shutil.copyfile(source, place)
