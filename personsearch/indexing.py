@@ -1,6 +1,7 @@
 """From a source of pictures to a gallery: only what is new or changed, decoding beside the network, commit by commit."""
 
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -120,9 +121,16 @@ def _plan(source: Source, records: dict[str, ImageRecord], options: IndexOptions
             plan.done[item.image] = record.frames
         plan.todo.append(item)
     present = {item.image for item in source.items}
-    if source.root is not None:
-        plan.removed = sorted(image for image, record in records.items() if record.root == source.root and image not in present)
+    plan.removed = sorted(image for image, record in records.items() if image not in present and _has_gone(record, source))
     return plan
+
+
+def _has_gone(record: ImageRecord, source: Source) -> bool:
+    """Whether an image that the source does not have belongs to it: indexed from it, or deleted from its folder."""
+    if source.root is None:
+        return False
+    deleted = record.image.startswith(os.path.join(source.root, "")) and not os.path.lexists(record.image)
+    return record.root == source.root or deleted
 
 
 def _is_same(item: Item, record: ImageRecord, options: IndexOptions) -> bool:

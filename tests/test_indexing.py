@@ -140,6 +140,30 @@ def test_two_sources_share_a_gallery_and_keep_to_themselves(photos: Path, tmp_pa
     assert sorted(Path(image).name for image in gallery.images()) == ["b.png", "c.png", "z.png"]
 
 
+def test_a_deleted_picture_leaves_however_it_was_indexed(photos: Path, tmp_path: Path) -> None:
+    """One indexed by a pattern or a list stayed for good when its folder was indexed."""
+    searcher = PersonSearcher(RectangleModel())
+    place = tmp_path / "g.lance"
+    searcher.index([photos / "a.png"], gallery=place)
+    searcher.index(photos / "b*.png", gallery=place)
+    save(tmp_path / "photos.png", scene((RED, 10, 10, 60)))  # beside the folder, with its name in front
+    searcher.index([tmp_path / "photos.png"], gallery=place)
+    for name in ("photos/a.png", "photos/b.png", "photos.png"):
+        (tmp_path / name).unlink()
+    gallery = searcher.index(photos, gallery=place)
+    assert names(gallery.report.removed) == ["a.png", "b.png"]  # type: ignore[union-attr]
+    assert names(tuple(gallery.images())) == ["photos.png", "c.png"]
+
+
+def test_a_picture_that_is_there_but_no_part_of_the_folder_stays(photos: Path, tmp_path: Path) -> None:
+    save(photos / ".hidden.png", scene((RED, 10, 10, 60)))
+    searcher = PersonSearcher(RectangleModel())
+    searcher.index([photos / ".hidden.png"], gallery=tmp_path / "g.lance")
+    gallery = searcher.index(photos, gallery=tmp_path / "g.lance")
+    assert gallery.report.removed == ()  # type: ignore[union-attr]
+    assert names(tuple(gallery.images())) == [".hidden.png", "a.png", "b.png", "c.png"]
+
+
 def test_arrays_and_a_picture_named_twice(photos: Path) -> None:
     searcher = PersonSearcher(RectangleModel())
     assert len(searcher.index([scene((RED, 10, 10, 60)), scene((BLUE, 10, 10, 60))])) == 2
