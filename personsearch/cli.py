@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -133,26 +133,66 @@ def search(
 
 @app.command()
 def evaluate(
-    file: Annotated[Path, typer.Argument(help="Detections, embeddings and queries as JSON; README describes the fields.")],
-    protocol: Annotated[Protocol, typer.Option(help="Which gallery each query has.")],
-    cross_camera: Annotated[bool, typer.Option(help="PRW: only frames of other cameras.")] = False,
-    cbgm: Annotated[str | None, typer.Option(help="K1,K2: re-rank by context.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="Detections, embeddings and queries as JSON; README describes the fields.")] = None,
+    protocol: Annotated[Protocol | None, typer.Option(help="With FILE: which gallery each query has.")] = None,
+    dataset: Annotated[Protocol | None, typer.Option(help="Instead of FILE: measure a model on this data set.")] = None,
+    root: Annotated[Path | None, typer.Option(help="With --dataset: its folder.")] = None,
+    model: Model = None,
+    device: Device = "auto",
+    gallery_size: Annotated[list[str] | None, typer.Option(help="CUHK-SYSU: 50 to 4000, or full; may be given again.")] = None,
+    true_boxes: Annotated[bool, typer.Option(help="With --dataset: take the true boxes as found, for the upper bound.")] = False,
+    cross_camera: Annotated[bool, typer.Option(help="With FILE, PRW: only frames of other cameras. --dataset measures both ways.")] = False,
+    cbgm: Annotated[list[str] | None, typer.Option(help="K1,K2: re-rank by context; with --dataset it may be given again.")] = None,
     cbgm_variant: Annotated[Variant, typer.Option(help="Published numbers use the authors' variant.")] = Variant.AUTHORS,
-    min_score: Annotated[float, typer.Option(help="Detections below do not enter the search.")] = 0.5,
+    confidence_weighted: Annotated[bool, typer.Option(help="Rank by cosine x score (NAE, SeqNet), or by cosine (AlignPS).")] = True,
+    min_score: Annotated[
+        float | None, typer.Option(help="Detections below do not enter the search; by default 0.5 with FILE, else the model's own.")
+    ] = None,
     detection_min_score: Annotated[float, typer.Option(help="Detections below do not count for recall and AP.")] = 0.01,
+    curve: Annotated[Path | None, typer.Option(help="With --dataset: draw mAP and top-1 over the galleries, .png or .jpg.")] = None,
 ) -> None:
-    """Measure search (mAP, top-1, 5, 10) and detection (recall, AP) from arrays; prints one JSON object."""
-    from personsearch.evaluation import evaluate_file
+    """Measure search (mAP, top-1, 5, 10) and detection (recall, AP): of arrays in FILE, or of a model on a data set; prints JSON."""
+    pairs = [_pair(text) for text in cbgm or []]
+    if file is not None and protocol is not None and dataset is None:
+        from personsearch.evaluation import evaluate_file
 
-    measured = evaluate_file(
-        file,
-        protocol=protocol.value,
-        cross_camera=cross_camera,
-        cbgm=_pair(cbgm),
-        cbgm_variant=cbgm_variant.value,
-        min_score=min_score,
-        detection_min_score=detection_min_score,
-    )
+        if len(pairs) > 1 or root or model or gallery_size or true_boxes or curve:
+            raise ConfigError("FILE takes one --cbgm; --root, --model, --gallery-size, --true-boxes and --curve go with --dataset")
+        measured = evaluate_file(
+            file,
+            protocol=protocol.value,
+            cross_camera=cross_camera,
+            cbgm=pairs[0] if pairs else None,
+            cbgm_variant=cbgm_variant.value,
+            min_score=0.5 if min_score is None else min_score,
+            detection_min_score=detection_min_score,
+            confidence_weighted=confidence_weighted,
+        )
+    elif file is None and dataset is not None and root is not None and protocol is None and not cross_camera:
+        from personsearch.evaluation import curves
+        from personsearch.evaluation.runner import evaluate_dataset, table
+
+        sizes = [_size(text) for text in gallery_size or ["100"]]
+        if curve is not None:
+            curves.check_name(curve)
+        measured = evaluate_dataset(
+            _searcher(model, device),
+            dataset.value,
+            root,
+            gallery_sizes=sizes,
+            true_boxes=true_boxes,
+            cbgm=pairs,
+            cbgm_variant=cbgm_variant.value,
+            confidence_weighted=confidence_weighted,
+            min_score=min_score,
+            detection_min_score=detection_min_score,
+        )
+        _say(table(measured))
+        if curve is not None:
+            curves.draw(measured).save(curve)
+            _say(f"wrote {curve}")
+    else:
+        raise ConfigError("give FILE and --protocol (with --cross-camera if need be), or --dataset and --root, which bring their protocol")
     typer.echo(json.dumps(measured, indent=2))
 
 
@@ -195,6 +235,23 @@ def convert(
     typer.echo(json.dumps({"folder": str(folder)}))
 
 
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name, or a JSON file; a wrong name lists them.")],
+    data: Annotated[Path, typer.Argument(help="COCO-style annotations.json, or the folder that holds it.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the training: state, log and model.")],
+    device: Device = "auto",
+    resume: Annotated[bool, typer.Option(help="Go on with the training in OUT, to the same numbers.")] = False,
+    test_data: Annotated[Path | None, typer.Option(help="Measure the model on these during training.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes that decode pictures.")] = 0,
+) -> None:
+    """Train a model; prints its folder, which --model opens."""
+    from personsearch.training.run import train as run
+
+    folder = run(recipe, data, out, device=device, resume=resume, test_data=test_data, workers=workers)
+    typer.echo(json.dumps({"folder": str(folder)}))
+
+
 @app.callback(invoke_without_command=True)
 def _options(
     context: typer.Context,
@@ -232,14 +289,21 @@ def _box(text: str | None) -> tuple[float, float, float, float] | None:
     return x1, y1, x2, y2
 
 
-def _pair(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
+def _pair(text: str) -> tuple[int, int]:
     try:
         k1, k2 = (int(part) for part in text.split(","))
     except ValueError as error:
         raise ConfigError(f"--cbgm must be K1,K2, two whole numbers, got {text!r}") from error
     return k1, k2
+
+
+def _size(text: str) -> int | Literal["full"]:
+    if text == "full":
+        return "full"
+    try:
+        return int(text)
+    except ValueError as error:
+        raise ConfigError(f"--gallery-size must be a whole number or full, got {text!r}") from error
 
 
 def _summary(config: dict[str, Any]) -> dict[str, Any]:

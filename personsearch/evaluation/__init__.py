@@ -27,6 +27,7 @@ def evaluate_file(
     cbgm_variant: Variant = "authors",
     min_score: float = 0.5,
     detection_min_score: float = 0.01,
+    confidence_weighted: bool = True,
 ) -> dict[str, Any]:
     """`evaluate` for a JSON file; `personsearch.evaluation.schema` describes its fields.
 
@@ -42,6 +43,7 @@ def evaluate_file(
         cbgm_variant=cbgm_variant,
         min_score=min_score,
         detection_min_score=detection_min_score,
+        confidence_weighted=confidence_weighted,
     )
 
 
