@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -7,12 +9,18 @@ from training_scenes import HEIGHT, WIDTH, MadeUpScenes, recipe_of
 
 from personsearch.errors import ConfigError, WeightsError
 from personsearch.models import open_folder
+from personsearch.models.heads import HeadOutput
 from personsearch.training.batches import AugmentRecipe, TrainBatch, TrainItems, collate
 from personsearch.training.checkpoint import save_trained
 from personsearch.training.data import Sample
-from personsearch.training.learner import Learner
+from personsearch.training.dense_learner import Named, reid
+from personsearch.training.learner import Learner, person_loss
+from personsearch.training.oim import OIMLoss
+from personsearch.training.recipes import DenseLosses
+from personsearch.training.regions import Regions
 from personsearch.training.roi_learner import ROILearner
 from personsearch.training.start import build_learner
+from personsearch.training.triplet import triplet_aided
 
 NETWORKS = ("oim", "nae", "nae+", "seqnet", "alignps", "roi-alignps", "roi-alignps without rpn")
 
@@ -63,6 +71,35 @@ def test_a_detecting_alignps_branch_has_no_identity_losses() -> None:
     names = set(learner(batch_of(learner, MadeUpScenes(2).samples)))
     assert not names & {"oim", "triplet", "mutual_information"}
     assert "roi_oim" in names
+
+
+def test_person_losses_by_hand() -> None:
+    positive, size = torch.tensor([True, False]), 7
+    regions = Regions(
+        [torch.tensor([[0.0, 0.0, 7.0, 7.0]] * 2)], positive, torch.tensor([[0.0, 0.0, 7.0, 7.0], [-1.0] * 4]), positive.long()
+    )
+    empty = torch.zeros(2, 4)
+    logits = {
+        "oim": torch.tensor([[0.0, 1.0], [0.0, 3.0]]),
+        "nae": torch.tensor([1.0, 3.0]),
+        "nae+": torch.tensor([1.0, 3.0])[:, None, None, None].expand(-1, -1, size, size),
+    }
+    # a person at 1 and nobody at 3: -log sigmoid(1) and -log(1 - sigmoid(3)), whatever the form of the logits
+    expected = (math.log(1 + math.exp(-1)) + math.log(1 + math.exp(3))) / 2
+    for name, given in logits.items():
+        head = learner_of(name).network.reid_head
+        assert person_loss(head, HeadOutput(given, empty, empty), regions).item() == pytest.approx(expected, rel=1e-5), name
+
+
+def test_the_triplet_loss_compares_with_the_table_before_the_step() -> None:
+    torch.manual_seed(0)
+    features, identities = torch.nn.functional.normalize(torch.randn(4, 8)), torch.tensor([0, 1, 1, -1])
+    recipe = DenseLosses(triplet={"margin": 2.0}, oim={"queue_size": 2})
+    oim = OIMLoss(2, 8, recipe.oim)
+    expected = triplet_aided(features, identities, torch.zeros(2, 8), recipe.triplet)
+    losses = reid(Named(features, identities), oim, recipe)
+    assert oim.table.any()
+    assert losses["triplet"].item() == pytest.approx(expected.item())
 
 
 @pytest.mark.parametrize("name", NETWORKS)

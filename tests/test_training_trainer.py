@@ -1,5 +1,6 @@
 import json
 import shutil
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,15 @@ from personsearch.training.measure import search_scores
 from personsearch.training.run import train
 from personsearch.training.start import build_learner
 from personsearch.training.trainer import Trainer, TrainingError
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Networks so small gain nothing from a second thread, and lose much where cores are shared."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def trainer(out: Path, name: str = "nae", pictures: int = 4, options: dict | None = None, **changes) -> Trainer:
@@ -249,14 +259,18 @@ def test_a_perfect_model_scores_one() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "epochs"), [("oim", 70), ("nae", 70), ("seqnet", 50), ("alignps", 35), ("roi-alignps", 35)])
+@pytest.mark.parametrize(
+    ("name", "epochs"), [("oim", 80), ("nae", 80), ("nae+", 140), ("seqnet", 50), ("alignps", 35), ("roi-alignps", 35)]
+)
 def test_every_network_learns_eight_scenes_by_heart(name, epochs, tmp_path) -> None:
+    # as many epochs as it takes whatever the seed (1, 2 and 3 were tried): rounding differs between machines as seeds do
     data = MadeUpScenes(8)
-    recipe = recipe_of(name, epochs=epochs)
-    learner = Trainer(recipe, build_learner(recipe, data.identities), data, tmp_path)
+    recipe = recipe_of(name, epochs=epochs, batch_size=2)
+    learning = Trainer(recipe, build_learner(recipe, data.identities), data, tmp_path)
     scores = partial(search_scores, dataset=data)
-    assert scores(learner.model())["top1"] < 0.5
-    learner.run()
-    final = scores(learner.model())
+    assert scores(learning.model())["top1"] < 0.5
+    learning.run()
+    final = scores(learning.model())
+    assert final["queries"] == 24
     assert final["top1"] == 1, final
     assert final["recall"] > 0.9, final

@@ -39,7 +39,7 @@ class TrainBatch:
 
     def to(self, device: torch.device) -> "TrainBatch":
         """The same on a device."""
-        scenes = SceneBatch(self.scenes.pixels.to(device, non_blocking=True), self.scenes.resized, self.scenes.original)
+        scenes = SceneBatch(self.scenes.pixels.to(device), self.scenes.resized, self.scenes.original)
         return TrainBatch(scenes, [one.to(device) for one in self.boxes], [one.to(device) for one in self.identities])
 
 
@@ -118,6 +118,5 @@ class Loading:
                 collate_fn=collate,
                 num_workers=self.workers,
                 multiprocessing_context="spawn" if self.workers else None,
-                pin_memory=torch.cuda.is_available(),
             )
         )
