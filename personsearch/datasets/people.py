@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from personsearch.boxes import Array
 from personsearch.errors import DataError
@@ -62,9 +63,14 @@ class SearchSet:
     queries: tuple[QueryPerson, ...]
 
 
-def xywh_to_xyxy(boxes: Array) -> Array:
+def xyxy(boxes: ArrayLike) -> Array:
+    """(N, 4) float32 of corners; an empty input of any shape gives (0, 4)."""
+    return np.array(boxes, np.float32).reshape(-1, 4)
+
+
+def xywh_to_xyxy(boxes: ArrayLike) -> Array:
     """(N, 4) float32 corners of (N, 4) left, top, width, height; an empty input of any shape gives (0, 4)."""
-    corners = np.array(boxes, np.float32).reshape(-1, 4)
+    corners = xyxy(boxes)
     corners[:, 2:] += corners[:, :2]
     return corners
 
