@@ -1,0 +1,49 @@
+"""People's own boxes as YOLO has them: `labels/*.txt` beside `images/`, lines of class, centre x, centre y, width, height (0..1)."""
+
+from pathlib import Path
+
+import numpy as np
+
+from personsearch.datasets.files import check_folder, reading
+from personsearch.datasets.people import Picture, unlabelled, xyxy
+from personsearch.errors import DataError
+from personsearch.sources import PICTURE_EXTENSIONS
+
+ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # the EXIF tag, and its values for pictures that are turned by 90 degrees
+GET = "put the pictures into images/ and a text file of the same name into labels/, lines of: class x y width height (centre, 0..1)"
+
+
+def load(root: Path, *, person_class: int = 0) -> tuple[Picture, ...]:
+    """The pictures of `images/` by path; one without a text file has nobody in it.
+
+    Args:
+        root: the folder of `images/` and `labels/`; subfolders of the two correspond.
+        person_class: number of the class that counts; COCO's is 0.
+
+    Raises:
+        DataError: a folder is missing, there is no picture, or a text file or picture is broken.
+    """
+    images = root / "images"
+    check_folder(images, GET)
+    check_folder(root / "labels", GET)
+    paths = sorted(path for path in images.rglob("*") if path.suffix.lower() in PICTURE_EXTENSIONS)
+    if not paths:
+        raise DataError(f"{images} holds no picture; {GET}")
+    return tuple(_picture(path, (root / "labels" / path.relative_to(images)).with_suffix(".txt"), person_class) for path in paths)
+
+
+def _picture(path: Path, labels: Path, person_class: int) -> Picture:
+    from PIL import Image
+
+    if not labels.is_file():
+        return Picture(path, xyxy([]), unlabelled(0))
+    with reading(path, GET), Image.open(path) as picture:
+        width, height = picture.size
+        if picture.getexif().get(ORIENTATION, 1) in LYING:  # boxes are of the upright picture
+            width, height = height, width
+    with reading(labels, GET):
+        rows = np.array([[float(number) for number in line.split()] for line in labels.read_text().splitlines() if line.strip()])
+        rows = rows.reshape(-1, 5)
+        centres, sizes = rows[rows[:, 0] == person_class, 1:3], rows[rows[:, 0] == person_class, 3:5]
+        boxes = xyxy(np.concatenate([centres - sizes / 2, centres + sizes / 2], axis=1) * [width, height, width, height])
+        return Picture(path, boxes, unlabelled(len(boxes)))
