@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torchvision.models import resnet18, shufflenet_v2_x0_5
-from training_scenes import HEIGHT, WIDTH, MadeUpScenes, recipe_of
+from training_scenes import HEIGHT, WIDTH, MadeUpScenes, one_thread, recipe_of  # noqa: F401 - a fixture
 
 from personsearch.errors import ConfigError, WeightsError
 from personsearch.models import open_folder
@@ -21,6 +21,8 @@ from personsearch.training.regions import Regions
 from personsearch.training.roi_learner import ROILearner
 from personsearch.training.start import build_learner
 from personsearch.training.triplet import triplet_aided
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 NETWORKS = ("oim", "nae", "nae+", "seqnet", "alignps", "roi-alignps", "roi-alignps without rpn")
 

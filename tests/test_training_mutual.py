@@ -3,9 +3,12 @@ import math
 import pytest
 import torch
 from torch.nn.functional import normalize
+from training_scenes import one_thread  # noqa: F401 - a fixture
 
 from personsearch.training.mutual import InformationBound, MutualLearning, MutualRecipe, divergence, diversity, paired_means
 from personsearch.training.oim import OIMLoss, OIMRecipe
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_paired_means_by_hand() -> None:

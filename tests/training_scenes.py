@@ -1,6 +1,10 @@
 """Made-up scenes to learn from: people of two stripes, no two of them alike, before noise."""
 
+from collections.abc import Iterator
+
 import numpy as np
+import pytest
+import torch
 
 from personsearch.boxes import Array
 from personsearch.training.data import Sample
@@ -8,6 +12,15 @@ from personsearch.training.recipes import Recipe
 
 COLOURS = np.array([[220, 40, 40], [40, 200, 60], [50, 70, 230], [230, 210, 40]], np.float32)
 HEIGHT, WIDTH = 128, 192
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Networks so small gain nothing from a second thread, and lose much where cores are shared."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 class MadeUpScenes:
