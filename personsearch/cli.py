@@ -29,6 +29,14 @@ class Protocol(StrEnum):
     CUHK_SYSU = "cuhk-sysu"
 
 
+class Dataset(StrEnum):
+    """Data sets to measure on."""
+
+    PRW = "prw"
+    CUHK_SYSU = "cuhk-sysu"
+    POSETRACK21 = "posetrack21"
+
+
 class Rerank(StrEnum):
     """Ways to re-rank."""
 
@@ -135,7 +143,7 @@ def search(
 def evaluate(
     file: Annotated[Path | None, typer.Argument(help="Detections, embeddings and queries as JSON; README describes the fields.")] = None,
     protocol: Annotated[Protocol | None, typer.Option(help="With FILE: which gallery each query has.")] = None,
-    dataset: Annotated[Protocol | None, typer.Option(help="Instead of FILE: measure a model on this data set.")] = None,
+    dataset: Annotated[Dataset | None, typer.Option(help="Instead of FILE: measure a model on this data set.")] = None,
     root: Annotated[Path | None, typer.Option(help="With --dataset: its folder.")] = None,
     model: Model = None,
     device: Device = "auto",

@@ -9,7 +9,7 @@ from dataset_folders import write_cuhk_sysu, write_prw
 from PIL import Image
 from typer.testing import CliRunner
 
-from fakes import GREY, RED, RectangleModel
+from fakes import BLUE, GREY, RED, RectangleModel, scene
 from personsearch import cli, models
 from personsearch.datasets import prw
 from personsearch.datasets.people import SearchSet
@@ -63,6 +63,24 @@ def test_cuhk_sysu_sizes_and_cbgm(tmp_path: Path) -> None:
     assert [row[2] for row in search_rows(measured)][:4] == [1.0] * 4
     # In the full gallery s4 counts as one without the person: red there is wrong, but s3 has the better score.
     assert search_rows(measured)[4][2] == 1.0
+
+
+def test_posetrack21_with_two_people_asked_for_in_one_picture(tmp_path: Path) -> None:
+    (tmp_path / "posetrack_person_search").mkdir()
+    (tmp_path / "images").mkdir()
+    people = {1: [(RED, 4, 10, 90), (BLUE, 5, 100, 80)], 2: [(BLUE, 5, 20, 70)], 3: [(RED, 4, 60, 60)]}
+    for part, chosen in (("val", (1, 2, 3)), ("query", (1,))):
+        images = [{"id": one, "vid_id": "000342", "file_name": f"images/{one}.png"} for one in chosen]
+        annotations = [
+            {"image_id": one, "person_id": person, "bbox": [left, 20, 20, height]}
+            for one in chosen
+            for _, person, left, height in people[one]
+        ]
+        (tmp_path / "posetrack_person_search" / f"{part}.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    for one, rows in people.items():
+        Image.fromarray(scene(*((colour, left, 20, height) for colour, _, left, height in rows))).save(tmp_path / "images" / f"{one}.png")
+    measured = evaluate_dataset(PersonSearcher(RectangleModel()), "posetrack21", tmp_path)
+    assert search_rows(measured) == [("regular", None, 1.0, 1.0, 2)]
 
 
 def test_score_weighting_decides_between_equal_cosines(tmp_path: Path) -> None:
@@ -126,7 +144,7 @@ def test_missing_and_broken_pictures(tmp_path: Path) -> None:
 
 def test_options_that_do_not_fit(tmp_path: Path) -> None:
     searcher = PersonSearcher(RectangleModel())
-    with pytest.raises(ConfigError, match="dataset must be"):
+    with pytest.raises(ConfigError, match="dataset must be one of prw, cuhk-sysu, posetrack21, got 'market'"):
         evaluate_dataset(searcher, "market", tmp_path)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="gallery_sizes is empty"):
         evaluate_dataset(searcher, "cuhk-sysu", tmp_path, gallery_sizes=())

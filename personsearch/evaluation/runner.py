@@ -3,17 +3,17 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from personsearch.cbgm import Variant
-from personsearch.datasets import cuhk_sysu, prw
+from personsearch.datasets import cuhk_sysu, posetrack21, prw
 from personsearch.datasets.people import SearchSet
 from personsearch.errors import ConfigError
 from personsearch.evaluation import Protocol, evaluate
 from personsearch.evaluation.features import make_features, to_arrays
 from personsearch.searcher import PersonSearcher
 
-Dataset = Literal["prw", "cuhk-sysu"]
+Dataset = Literal["prw", "cuhk-sysu", "posetrack21"]
 CBGM = Sequence[tuple[int, int]]
 
 
@@ -21,7 +21,7 @@ CBGM = Sequence[tuple[int, int]]
 class _Gallery:
     """One way to search a data set."""
 
-    name: str  # "regular" and "multi-view" of PRW, the number of pictures of CUHK-SYSU
+    name: str  # "regular" (and "multi-view" of PRW), the number of pictures of CUHK-SYSU
     data: SearchSet
     cross_camera: bool = False
 
@@ -41,11 +41,12 @@ def evaluate_dataset(
 ) -> dict[str, Any]:
     """Measure a model on a data set. Features are kept in galleries, so another protocol or size costs no second pass.
 
-    PRW is searched in two ways: "regular" (every frame but the query's own) and "multi-view" (frames of other cameras only).
+    PRW is searched in two ways: "regular" (every frame but the query's own) and "multi-view" (frames of other cameras only);
+    PoseTrack21 in the regular way. Its regions to ignore are not taken out of detection, so that AP is lower than its authors count it.
 
     Args:
         searcher: the model.
-        dataset: "prw" or "cuhk-sysu".
+        dataset: "prw", "cuhk-sysu" or "posetrack21".
         root: folder of the data set.
         gallery_sizes: of CUHK-SYSU: 50, 100, 500, 1000, 2000, 4000 and "full"; one row each.
         true_boxes: embed the annotated boxes instead of the people found: the upper bound for a perfect detector.
@@ -63,12 +64,12 @@ def evaluate_dataset(
         DataError: a file of the data set is missing or broken; the message says what to download and where to put it.
         ConfigError: options that do not fit.
     """
-    if dataset not in ("prw", "cuhk-sysu"):
-        raise ConfigError(f'dataset must be "prw" or "cuhk-sysu", got {dataset!r}')
+    if dataset not in get_args(Dataset):
+        raise ConfigError(f"dataset must be one of {', '.join(get_args(Dataset))}, got {dataset!r}")
     if not gallery_sizes:
         raise ConfigError("gallery_sizes is empty; name at least one size")
     threshold = searcher.model.min_score if min_score is None else min_score
-    protocol: Protocol = dataset
+    protocol: Protocol = "cuhk-sysu" if dataset == "cuhk-sysu" else "prw"
     features = None
     rows: list[dict[str, Any]] = []
     for gallery in _galleries(dataset, Path(root), gallery_sizes):
@@ -114,6 +115,8 @@ def _galleries(dataset: Dataset, root: Path, sizes: Sequence[cuhk_sysu.GallerySi
     if dataset == "cuhk-sysu":
         for size in sizes:
             yield _Gallery(str(size), cuhk_sysu.load_test(root, size))
+    elif dataset == "posetrack21":
+        yield _Gallery("regular", posetrack21.load_test(root))
     else:
         data = prw.load_test(root)
         yield _Gallery("regular", data)
