@@ -1,14 +1,14 @@
 import json
 import shutil
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from training_scenes import MadeUpScenes, recipe_of
+from training_scenes import MadeUpScenes, one_thread, recipe_of  # noqa: F401 - a fixture
+from typer.testing import CliRunner
 
-from personsearch import PersonSearcher
+from personsearch import PersonSearcher, cli
 from personsearch.errors import ConfigError, DataError
 from personsearch.training.checkpoint import LOG_FILE, MODEL_FOLDER, STATE_FILE, load_state
 from personsearch.training.data import Sample
@@ -17,14 +17,7 @@ from personsearch.training.run import train
 from personsearch.training.start import build_learner
 from personsearch.training.trainer import Trainer, TrainingError
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks so small gain nothing from a second thread, and lose much where cores are shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def trainer(out: Path, name: str = "nae", pictures: int = 4, options: dict | None = None, **changes) -> Trainer:
@@ -211,6 +204,17 @@ def test_train_from_files(tmp_path) -> None:
     with pytest.raises(ConfigError, match="holds a training already"):
         train(recipe, data, tmp_path / "out", device="cpu", progress=False)
     assert train(recipe, data, tmp_path / "out", device="cpu", resume=True, progress=False) == model
+
+
+def test_train_on_the_command_line(tmp_path) -> None:
+    recipe, data, out = tmp_path / "recipe.json", coco_folder(tmp_path / "data"), tmp_path / "out"
+    recipe.write_text(recipe_of("alignps", epochs=1).model_dump_json())
+    arguments = ["train", str(recipe), str(data), str(out), "--device", "cpu"]
+    result = CliRunner().invoke(cli.app, arguments)
+    assert json.loads(result.stdout) == {"folder": str(out / MODEL_FOLDER)}
+    assert PersonSearcher.from_pretrained(out / MODEL_FOLDER, device="cpu").model.name == "alignps"
+    assert isinstance(CliRunner().invoke(cli.app, arguments).exception, ConfigError)
+    assert CliRunner().invoke(cli.app, [*arguments, "--resume"]).exit_code == 0
 
 
 def coco_folder(folder: Path) -> Path:
