@@ -39,9 +39,8 @@ def load_train(root: Path) -> tuple[tuple[Picture, ...], int]:
     path = _protocol_path(root, "Train")
     with reading(path, GET):
         for number, cell in enumerate(np.ravel(read_mat(path)["Train"])):
-            for appearance in np.ravel(unwrap(cell)["scene"]):
-                for one in np.ravel(appearance):
-                    _name_person(chosen, identities, text(one["imname"]), np.ravel(one["idlocate"]), number)
+            for one in np.ravel(unwrap(cell)[2]):  # fields by place, as the authors' code takes them: name, count, scenes
+                _name_person(chosen, identities, text(one[0]), np.ravel(one[1]), number)
     return number_identities(_pictures(root, chosen, identities))
 
 
@@ -133,9 +132,9 @@ def _load_boxes(root: Path) -> _Boxes:
     boxes: _Boxes = {}
     with reading(path, GET):
         for row in np.ravel(read_mat(path)["Img"]):
-            people = [np.ravel(one["idlocate"]) for one in np.ravel(row["box"])]
+            people = [np.ravel(one[0]) for one in np.ravel(row[2])]  # fields by place: name, count, people
             rows = np.array(people, np.float64).reshape(-1, 4)
-            boxes[text(row["imname"])] = rows[(rows[:, 2:] > 0).all(axis=1)]
+            boxes[text(row[0])] = rows[(rows[:, 2:] > 0).all(axis=1)]
     return boxes
 
 
