@@ -60,7 +60,7 @@ def test_nobody_like_the_query_is_an_answer(photos: Path) -> None:
 def test_list_in_list_out(photos: Path) -> None:
     searcher = PersonSearcher(RectangleModel())
     gallery = searcher.index(photos)
-    queries = [crop(RED), Query(photos / "b.png", (50, 30, 70, 110)), crop(GREEN)]
+    queries = [crop(RED), Query(photos / "b.png", (50, 30, 70, 110)), crop(GREEN), Query(photos / "a.png", (10, 10, 30, 70))]
     together = searcher.search(queries, gallery)
     assert [result.hits for result in together] == [searcher.search(query, gallery).hits for query in queries]
     assert searcher.search([], gallery) == []
@@ -123,7 +123,7 @@ def test_min_score_decides_who_enters(photos: Path) -> None:
     assert len(searcher.index(photos, min_score=0.7)) == 1
 
 
-@pytest.mark.parametrize("box", [(300, 10, 320, 50), (10, 10, 10, 50), (float("nan"), 0, 5, 5)])
+@pytest.mark.parametrize("box", [(300, 10, 320, 50), (200, 10, 220, 50), (10, 10, 10, 50), (float("nan"), 0, 5, 5)])
 def test_a_wrong_query_box_is_named(photos: Path, box: tuple[float, float, float, float]) -> None:
     with pytest.raises(BoxError):
         PersonSearcher(RectangleModel()).search(Query(photos / "a.png", box), photos)
