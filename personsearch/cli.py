@@ -244,6 +244,18 @@ def convert(
 
 
 @app.command()
+def export(
+    model: Annotated[str, typer.Argument(help="A model folder, a name that `personsearch models` lists, or hf:org/name@revision.")],
+    out: Annotated[Path, typer.Argument(help="The .onnx file to write.")],
+) -> None:
+    """Write a one-network model as one ONNX file; Python opens it with from_pretrained(OUT, backend="onnx")."""
+    from personsearch.export import export_folder
+    from personsearch.pretrained import find_model
+
+    typer.echo(json.dumps({"file": str(export_folder(find_model(model), out))}))
+
+
+@app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe's name, or a JSON file; a wrong name lists them.")],
     data: Annotated[Path, typer.Argument(help="COCO-style annotations.json, or the folder that holds it.")],

@@ -39,6 +39,7 @@ class OnnxSession:
     Attributes:
         device: where it really runs.
         inputs, outputs: what the file declares.
+        metadata: texts by name that whoever wrote the file put in.
 
     Raises:
         WeightsError: missing, not an ONNX file, or a network that this ONNX Runtime cannot run.
@@ -65,6 +66,7 @@ class OnnxSession:
         self.device = device if on_cuda else "cpu"
         self.inputs = tuple(_port(value, path) for value in self._session.get_inputs())
         self.outputs = tuple(_port(value, path) for value in self._session.get_outputs())
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
 
     def run(self, *arrays: Array) -> list[Array]:
         """All outputs, for one array for each input, in the order of `inputs`; cast to the input's dtype if need be.

@@ -40,12 +40,19 @@ class PersonSearcher:
         self.folder: Path | None = None  # that the model was opened from
 
     @classmethod
-    def from_pretrained(cls, name_or_folder: str | os.PathLike[str] | None = None, *, device: str = "auto") -> "PersonSearcher":
+    def from_pretrained(
+        cls,
+        name_or_folder: str | os.PathLike[str] | None = None,
+        *,
+        device: str = "auto",
+        backend: Literal["torch", "onnx"] = "torch",
+    ) -> "PersonSearcher":
         """Open a model.
 
         Args:
             name_or_folder: a model folder, a name (`personsearch models` lists them), or "hf:org/name@revision".
             device: "auto" (CUDA if there is one), "cpu", "cuda" or "cuda:1".
+            backend: "torch", or "onnx" for a file that `personsearch export` wrote; the two keep galleries of their own.
 
         Raises:
             ModelNotFoundError: no such model; the message says how to get it, or lists what is there.
@@ -57,6 +64,13 @@ class PersonSearcher:
             raise ModelNotFoundError(
                 "this version carries no model of its own; name a model folder, or make one from two ONNX files as README shows"
             )
+        if backend == "onnx":
+            from personsearch.backends import OnnxSceneModel  # torch is loaded only by those who open a model
+
+            file = Path(name_or_folder)
+            if file.suffix != ".onnx":
+                raise ConfigError(f'backend "onnx" opens a file; run: personsearch export {file} model.onnx, and pass model.onnx')
+            return cls(OnnxSceneModel(file, device=resolve_device(device)))
         folder = pretrained.find_model(name_or_folder)
         searcher = cls(open_folder(folder, resolve_device(device)))
         searcher.folder = folder

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from personsearch.models.config import BackboneConfig
@@ -140,7 +141,7 @@ class PixelwiseHead(BaselineHead):
     def scores(self, logits: Tensor) -> Tensor:
         """(N,) 0..1: the mean of the cells, over the greatest of the image."""
         means = logits.sigmoid().mean(dim=(1, 2, 3))
-        return means / means.max() if len(means) else means
+        return means / F.pad(means, (0, 1)).max()  # the 0 more is for an image without regions
 
 
 BASELINE_HEADS: dict[HeadKind, Callable[[BackboneConfig, int], BaselineHead]] = {"oim": OIMHead, "nae": NAEHead, "nae+": PixelwiseHead}

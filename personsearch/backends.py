@@ -1,0 +1,71 @@
+"""A file that `personsearch export` wrote, as a `PersonModel` on ONNX Runtime."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from personsearch.boxes import Array
+from personsearch.errors import WeightsError
+from personsearch.export import METADATA, NETWORKS
+from personsearch.models.alignps import AlignPSConfig, dense_input
+from personsearch.models.config import SceneConfig, parse_config
+from personsearch.models.rcnn import region_input
+from personsearch.models.scene import SceneInput, scene_of_crop
+from personsearch.onnx_session import OnnxSession
+from personsearch.results import Detections
+from personsearch.weights import fingerprint
+
+
+class OnnxSceneModel:
+    """An exported network; what it finds is PyTorch's up to rounding.
+
+    Its galleries are its own all the same: the fingerprint is of the exported file, so that features of two
+    backends, which may differ in the last digits, are never mixed. Networks take one image at a time.
+
+    Args:
+        path: the file; nothing else is needed, as the config is inside.
+        device: "cpu", "cuda" or "cuda:1".
+
+    Raises:
+        WeightsError: no such file, or one that `personsearch export` did not write.
+        ConfigError: the config inside is malformed.
+        DeviceError: the device is not there.
+    """
+
+    def __init__(self, path: Path, *, device: str = "cpu") -> None:
+        self._session = OnnxSession(path, device=device)
+        told = self._session.metadata.get(METADATA)
+        if told is None:
+            raise WeightsError(f"{path} was not written by `personsearch export`; export the model again")
+        values = json.loads(told)
+        self.config: SceneConfig = parse_config(NETWORKS[values["config"]["architecture"]][0], values["config"], path)
+        self.name = self.config.name
+        self.fingerprint = fingerprint(values, [path])
+        self.embedding_dim = int(values["embedding_dim"])
+        self.min_score = self.config.min_score
+        self.device = self._session.device
+
+    def prepare(self, image: Array) -> SceneInput:
+        """The network's input for one RGB uint8 image (H, W, 3)."""
+        make = dense_input if isinstance(self.config, AlignPSConfig) else region_input
+        return make(image, self.config.short_side, self.config.long_side)
+
+    def detect(self, prepared: Sequence[SceneInput], *, min_score: float = 0.0) -> list[Detections]:
+        """The people of each image from `min_score` on, best first; boxes in original pixels."""
+        found = [Detections(*self._run(item, np.zeros((0, 4), np.float32))[:3]) for item in prepared]
+        return [one.take(one.scores >= min_score) for one in found]
+
+    def embed(self, prepared: Sequence[SceneInput], boxes: Sequence[Array]) -> list[Array]:
+        """(N, D) unit rows for each image's (N, 4) boxes in original pixels."""
+        return [self._run(item, one)[3] for item, one in zip(prepared, boxes, strict=True)]
+
+    def embed_crops(self, crops: Sequence[Array]) -> Array:
+        """(N, D) unit rows of N bare crops, each embedded in a made-up scene around it (see `scene_of_crop`)."""
+        scenes = [scene_of_crop(crop) for crop in crops]
+        rows = self.embed([self.prepare(scene) for scene, _ in scenes], [box[None] for _, box in scenes])
+        return np.concatenate([np.zeros((0, self.embedding_dim), np.float32), *rows])
+
+    def _run(self, item: SceneInput, wanted: Array) -> list[Array]:
+        return self._session.run(item.pixels.numpy()[None], np.array(item.resized), np.array(item.original), wanted)
