@@ -22,6 +22,9 @@ app = typer.Typer(
 )
 
 
+PICTURES = (".png", ".jpg", ".jpeg")  # what is drawn can be written so
+
+
 class Protocol(StrEnum):
     """Evaluation protocols."""
 
@@ -77,6 +80,8 @@ def detect(
     """Find the people of each picture; one JSON object a line: image, boxes (xyxy pixels), scores."""
     if draw is not None and len(images) != 1:
         raise ConfigError(f"--draw takes one picture, got {len(images)}")
+    if draw is not None and draw.suffix.lower() not in PICTURES:
+        raise ConfigError(f"--draw must end with {', '.join(PICTURES)}, got {draw}")
     searcher = _searcher(model, device)
     for image in images:
         found = searcher.detect(image)
@@ -123,10 +128,13 @@ def search(
     """Find a person in a gallery; prints the hits as JSON."""
     from personsearch.results import Query
 
-    if out is not None and out.suffix.lower() not in (".html", ".png", ".jpg", ".jpeg"):
-        raise ConfigError(f"--out must end with .html, .png or .jpg, got {out}")
+    if out is not None and out.suffix.lower() not in (".html", *PICTURES):
+        raise ConfigError(f"--out must end with .html, {', '.join(PICTURES)}, got {out}")
     asked = Query(query, _box(box))
+    if rerank is not None and asked.box is None:
+        raise ConfigError("--rerank cbgm compares the people around the query; give the query's scene and --box")
     searcher = _searcher(model, device)
+    _check_query(asked)
     people = searcher.open_gallery(source, gallery=gallery, every=every, min_score=min_score)
     result = searcher.search(asked, people, top_k=top_k, rerank=rerank.value if rerank else None, min_similarity=min_similarity)
     typer.echo(result.to_json())
@@ -297,6 +305,16 @@ def _searcher(model: str | None, device: str) -> Any:
     from personsearch.searcher import PersonSearcher
 
     return PersonSearcher.from_pretrained(model, device=device)
+
+
+def _check_query(query: Any) -> None:
+    """Name a wrong query now, not after a source has been indexed."""
+    from personsearch import images
+    from personsearch.boxes import check_boxes
+
+    picture = images.load(query.image)
+    if query.box is not None:
+        check_boxes(query.box, *picture.shape[:2])
 
 
 def _box(text: str | None) -> tuple[float, float, float, float] | None:

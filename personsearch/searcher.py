@@ -136,11 +136,17 @@ class PersonSearcher:
         """
         if not _is_list(image):
             return self.embed([image], None if boxes is None else [boxes])[0]
-        loaded = [images.load(item) for item in image]
+        if boxes is not None and len(boxes) != len(image):
+            raise QueryError(f"{len(image)} images need {len(image)} arrays of boxes, got {len(boxes)}")
+        rows: list[Array] = []
+        for start in range(0, len(image), BATCH):
+            loaded = [images.load(item) for item in image[start : start + BATCH]]
+            rows += self._embed_batch(loaded, None if boxes is None else boxes[start : start + BATCH])
+        return rows
+
+    def _embed_batch(self, loaded: list[Array], boxes: Any) -> list[Array]:
         if boxes is None:
             return list(self.model.embed_crops(loaded)[:, None])
-        if len(boxes) != len(loaded):
-            raise QueryError(f"{len(loaded)} images need {len(loaded)} arrays of boxes, got {len(boxes)}")
         checked = [check_boxes(one, *picture.shape[:2]) for one, picture in zip(boxes, loaded, strict=True)]
         return self.model.embed([self.model.prepare(picture) for picture in loaded], checked)
 
@@ -250,7 +256,7 @@ class PersonSearcher:
             top_k: at most this many hits.
             rerank: "cbgm" re-ranks by the people around the query; the query must be a `Query` with a box.
             min_similarity: hits below this cosine are left out, so that nobody may be found.
-            confidence_weighted: rank by similarity x score.
+            confidence_weighted: rank by similarity x score; of CBGM its variant says so.
             cbgm_k: k1 images re-ranked, k2 people of the query scene, the query counted (SeqNet's values for PRW).
             cbgm_variant: "paper" (Algorithm 1) or "authors" (as their code computes it).
 
@@ -260,11 +266,11 @@ class PersonSearcher:
         """
         queries = query if _is_list(query) else [query]
         asked = [one if isinstance(one, Query) else Query(one) for one in queries]
-        _check_options(asked, top_k, rerank)
+        _check_options(asked, top_k, rerank, min_similarity, confidence_weighted)
+        rows = self._query_rows(asked)  # before a source is indexed, so that a wrong query is named at once
         opened = self.open_gallery(gallery)
         self._check_model(opened)
         people = opened.people()
-        rows = self._query_rows(asked)
         if rerank == "cbgm":
             ranked = [
                 ranking.rank_cbgm(
@@ -332,9 +338,13 @@ def _query_box(query: Query, picture: Array) -> Array:
     return check_boxes([] if query.box is None else query.box, *picture.shape[:2])
 
 
-def _check_options(queries: list[Query], top_k: int, rerank: str | None) -> None:
+def _check_options(queries: list[Query], top_k: int, rerank: str | None, min_similarity: float | None, weighted: bool) -> None:
     if top_k < 1:
         raise QueryError(f"top_k must be at least 1, got {top_k}")
+    if min_similarity is not None and np.isnan(min_similarity):
+        raise QueryError("min_similarity is not a number; pass a cosine, -1..1, or None")
+    if rerank is not None and weighted:
+        raise QueryError('confidence_weighted has no part in CBGM; cbgm_variant="authors" multiplies by the scores')
     if rerank not in (None, "cbgm"):
         raise QueryError(f'rerank must be None or "cbgm", got {rerank!r}')
     if rerank == "cbgm" and any(query.box is None for query in queries):

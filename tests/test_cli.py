@@ -93,6 +93,7 @@ def test_models_lists_what_is_here(folder: Path, monkeypatch: pytest.MonkeyPatch
         ("search", "red.png", "photos", "--model", "model", "--rerank", "cbgm"),
         ("search", "red.png", "photos", "--model", "model", "--box", "1,2,3"),
         ("search", "red.png", "photos", "--model", "model", "--out", "hits.docx"),
+        ("detect", "red.png", "--model", "model", "--draw", "people.docx"),
         ("search", "red.png", "nothing", "--model", "model"),
         ("search", "nothing.png", "photos", "--model", "model"),
         ("search", "red.png", "photos", "--model", "no-such-model"),
@@ -105,6 +106,14 @@ def test_clear_errors(folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: 
     result = runner.invoke(cli.app, list(arguments))
     assert isinstance(result.exception, PersonSearchError)
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize("query", [("nothing.png",), ("red.png", "--box", "300,1,320,9"), ("red.png", "--rerank", "cbgm")])
+def test_a_wrong_query_is_named_before_anything_is_indexed(folder: Path, query: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    result = runner.invoke(cli.app, ["search", query[0], "photos", "--model", "model", "--gallery", "g.lance", *query[1:]])
+    assert isinstance(result.exception, PersonSearchError)
+    assert not (folder / "g.lance").exists()
 
 
 def test_exit_codes_of_the_real_command(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from fakes import BLUE, GREEN, RED, YELLOW, RectangleModel, scene
 from personsearch import Gallery, PersonSearcher, Query
-from personsearch.errors import BoxError, GalleryModelError, ModelNotFoundError, QueryError, SourceError
+from personsearch.errors import BoxError, GalleryModelError, ImageError, ModelNotFoundError, QueryError, SourceError
 
 
 @pytest.fixture
@@ -137,6 +137,33 @@ def test_wrong_options_are_named(photos: Path) -> None:
         searcher.search(crop(RED), photos, rerank="hungarian")  # type: ignore[call-overload]
     with pytest.raises(SourceError):
         searcher.index(photos / "nothing_here")
+
+
+def test_a_wrong_query_is_named_before_a_source_is_indexed(photos: Path) -> None:
+    """It was named only after the whole folder had been indexed."""
+    model = RectangleModel()
+    for query in ("nothing.png", Query(photos / "a.png", (300, 10, 320, 50))):
+        with pytest.raises((ImageError, BoxError)):
+            PersonSearcher(model).search(query, photos)
+    assert model.detected == 0
+
+
+def test_options_that_cbgm_does_not_take_are_named(photos: Path) -> None:
+    searcher, query = PersonSearcher(RectangleModel()), Query(photos / "a.png", (10, 10, 30, 70))
+    with pytest.raises(QueryError, match="authors"):
+        searcher.search(query, photos, rerank="cbgm", confidence_weighted=True)
+    with pytest.raises(QueryError, match="not a number"):
+        searcher.search(query, photos, min_similarity=float("nan"))
+
+
+def test_a_long_list_is_embedded_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All pictures of a list were in memory at once."""
+    model, sizes = RectangleModel(), []
+    embed = model.embed_crops
+    monkeypatch.setattr(model, "embed_crops", lambda crops: sizes.append(len(crops)) or embed(crops))
+    rows = PersonSearcher(model).embed([crop(RED)] * 20 + [crop(BLUE)])
+    assert max(sizes) == 8
+    np.testing.assert_allclose(np.concatenate(rows), [[1, 0, 0]] * 20 + [[0, 0, 1]])
 
 
 def test_an_unknown_model_says_what_is_there() -> None:
