@@ -119,6 +119,9 @@ def search(
     box: Annotated[str | None, typer.Option(help="x1,y1,x2,y2 of the person in the query picture, pixels.")] = None,
     top_k: Annotated[int, typer.Option(help="How many hits.")] = 10,
     rerank: Annotated[Rerank | None, typer.Option(help="Re-rank by the people around the query; needs --box.")] = None,
+    cbgm: Annotated[str, typer.Option(help="K1,K2 of --rerank cbgm: scenes re-ranked, people of the query's scene.")] = "30,4",
+    cbgm_variant: Annotated[Variant, typer.Option(help="Of --rerank cbgm.")] = Variant.PAPER,
+    confidence_weighted: Annotated[bool, typer.Option(help="Rank by cosine x score.")] = False,
     min_similarity: Annotated[float | None, typer.Option(help="Leave out hits below this cosine.")] = None,
     gallery: GalleryAt = None,
     every: Every = 1,
@@ -130,13 +133,22 @@ def search(
 
     if out is not None and out.suffix.lower() not in (".html", *PICTURES):
         raise ConfigError(f"--out must end with .html, {', '.join(PICTURES)}, got {out}")
-    asked = Query(query, _box(box))
+    asked, k = Query(query, _box(box)), _pair(cbgm)
     if rerank is not None and asked.box is None:
         raise ConfigError("--rerank cbgm compares the people around the query; give the query's scene and --box")
     searcher = _searcher(model, device)
     _check_query(asked)
     people = searcher.open_gallery(source, gallery=gallery, every=every, min_score=min_score)
-    result = searcher.search(asked, people, top_k=top_k, rerank=rerank.value if rerank else None, min_similarity=min_similarity)
+    result = searcher.search(
+        asked,
+        people,
+        top_k=top_k,
+        rerank=rerank.value if rerank else None,
+        min_similarity=min_similarity,
+        confidence_weighted=confidence_weighted,
+        cbgm_k=k,
+        cbgm_variant=cbgm_variant.value,
+    )
     typer.echo(result.to_json())
     if out is None:
         return

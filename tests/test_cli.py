@@ -76,6 +76,13 @@ def test_search_by_scene_box_with_cbgm(folder: Path) -> None:
     result = json.loads(run(*query, "--rerank", "cbgm").stdout)
     assert result["query"]["box"] == [10, 10, 30, 70]
     assert result["hits"][0]["similarity"] == pytest.approx(1)
+    weighted = json.loads(run(*query, "--rerank", "cbgm", "--cbgm", "10,3", "--cbgm-variant", "authors").stdout)
+    assert weighted["hits"][0]["ranked_by"] == pytest.approx(0.6)  # the cosine times the score
+
+
+def test_search_ranks_by_cosine_times_score(folder: Path) -> None:
+    query = ("search", folder / "red.png", folder / "photos", "--model", folder / "model")
+    assert json.loads(run(*query, "--confidence-weighted").stdout)["hits"][0]["ranked_by"] == pytest.approx(0.6)
 
 
 def test_models_lists_what_is_here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
