@@ -146,7 +146,7 @@ def _is_same(item: Item, record: ImageRecord, options: IndexOptions) -> bool:
 def _index(model: PersonModel, source: Source, gallery: Gallery, plan: _Plan, options: IndexOptions) -> None:
     items = {item.image: item for item in plan.todo}
     pending: list[FramePeople] = []
-    committed = time.monotonic()
+    committed, commits = time.monotonic(), 0
     bar = tqdm(total=len(items), unit="image", desc="indexing", disable=None if options.progress is None else not options.progress)
     with bar, _Decoder(model, plan, options) as decoder:
         for batch in decoder.batches():
@@ -172,10 +172,10 @@ def _index(model: PersonModel, source: Source, gallery: Gallery, plan: _Plan, op
                 bar.update(int(decoded.last))
             if len(pending) >= COMMIT_FRAMES or time.monotonic() - committed > COMMIT_SECONDS:
                 gallery.add(pending)
-                pending, committed = [], time.monotonic()
+                pending, committed, commits = [], time.monotonic(), commits + 1
         if pending:
             gallery.add(pending)
-    if items:
+    if commits > 0:  # else there is one file, with nothing to merge
         gallery.compact()
 
 
