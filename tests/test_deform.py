@@ -58,6 +58,14 @@ def test_the_cpu_form_is_torchvisions(modulated, stride, batch, outputs) -> None
         torch.testing.assert_close(DeformConvCPU(conv)(x), conv(x), atol=2e-5, rtol=1e-5)  # rounding of sums of 54 products
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_no_image_at_all_gives_none(form, stride) -> None:
+    """A deformable res5 sees the regions of nobody."""
+    with torch.no_grad():
+        assert form(random_conv(3, 40, stride=stride))(torch.zeros(0, 3, 14, 14)).shape == (0, 40, 14 // stride, 14 // stride)
+
+
 def test_the_cpu_form_runs_under_bfloat16_autocast() -> None:
     conv = random_conv(6, 8)
     x = torch.randn(1, 6, 11, 8, generator=torch.Generator().manual_seed(3))

@@ -38,7 +38,7 @@ class DeformConvCPU(nn.Module):
         output = torch.cat(maps, dim=1)
         if self.bias is not None:
             output += self.bias
-        return output.view(len(x), *offset.shape[2:], -1).permute(0, 3, 1, 2)
+        return output.view(len(x), *offset.shape[2:], output.shape[1]).permute(0, 3, 1, 2)
 
     @staticmethod
     def _sum(products: Tensor, rows: Tensor, shares: Tensor) -> Tensor:
