@@ -1,6 +1,7 @@
 """Authors' checkpoints into model folders; one file per layout."""
 
 import pickle
+import re
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +24,7 @@ CONVERTERS = {
     "roi-alignps": "personsearch.convert.alignps",
 }
 WRAPPERS = ("model", "state_dict")
+OTHER_OBJECT = re.compile(r"GLOBAL (\S+)")  # in torch's refusal, whose other words tell how to run the code all the same
 
 
 def convert_checkpoint(file: Path, out_dir: Path, *, source: str) -> Path:
@@ -89,8 +91,9 @@ def read_checkpoint(file: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise WeightsError(f"{file} cannot be read: {error.strerror}") from error
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
-        raise WeightsError(f"{file} is no checkpoint of plain tensors, and code in it is never run ({reason})") from error
+        found = OTHER_OBJECT.search(str(error))
+        reason = f"it asks for {found[1]}" if found else "it is another kind of file"
+        raise WeightsError(f"{file} is no checkpoint of plain tensors, and code in it is never run: {reason}") from error
     except (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise WeightsError(f"{file} is not a checkpoint, or is cut short ({error}); download it again") from error
     return _unwrap(loaded, file)
@@ -98,7 +101,7 @@ def read_checkpoint(file: Path) -> dict[str, Tensor]:
 
 def _unwrap(loaded: Any, file: Path) -> dict[str, Tensor]:
     inner = next((loaded[key] for key in WRAPPERS if key in loaded), loaded) if isinstance(loaded, Mapping) else None
-    if not isinstance(inner, Mapping) or not inner or not all(isinstance(value, Tensor) for value in inner.values()):
+    if not isinstance(inner, Mapping) or not inner or not all(isinstance(key, str) and isinstance(inner[key], Tensor) for key in inner):
         found = f"keys {', '.join(map(str, list(loaded)[:8]))}" if isinstance(loaded, Mapping) else f"a {type(loaded).__name__}"
         raise WeightsError(f"{file} holds no network's tensors, alone or under {' or '.join(map(repr, WRAPPERS))}; it holds {found}")
     prefix = "module." if all(key.startswith("module.") for key in inner) else ""
