@@ -130,7 +130,9 @@ def test_the_plain_form_does_not_mix_a_batch() -> None:
     for image, one in enumerate(prepared):
         for alone, both in zip(opened.network(one.pixels[None])[1], together, strict=True):
             for field in ("class_logits", "centerness_logits", "distances", "features"):
-                torch.testing.assert_close(getattr(both, field)[image], getattr(alone, field)[0], atol=1e-4, rtol=1e-4)
+                expected = getattr(alone, field)[0]
+                # An untrained network's deformed taps enlarge rounding, by how much depends on the number of threads
+                torch.testing.assert_close(getattr(both, field)[image], expected, atol=1e-4 * expected.abs().max().item(), rtol=0)
 
 
 def test_a_query_gets_the_detection_that_overlaps_it_most_whatever_its_score() -> None:
