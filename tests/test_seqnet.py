@@ -219,13 +219,14 @@ def test_without_fcs_the_second_head_scores() -> None:
 
 
 def test_without_nms_the_second_head_sees_every_likely_proposal() -> None:
-    """Table 3: all 40 proposals score above 0, so all go on; with NMS fewer do, and nobody is seen twice."""
-    seen = []
-    for first_nms in (True, False):
-        model = tiny(keep_score=0.0, first_nms=first_nms)
+    """Table 3: all 40 proposals score above 0, so all go on, `max_people` at most; with NMS fewer do, and nobody is seen twice."""
+    seen: list[int] = []
+    for changes in ({}, {"first_nms": False}, {"first_nms": False, "max_people": 9}):
+        model = tiny(keep_score=0.0, **changes)
         model.network.second.register_forward_hook(lambda _, __, made: seen.append(len(made.embeddings)))
         detect(model, PEOPLE)
     assert seen[0] < seen[1] == 40
+    assert seen[2] == 9
 
 
 def test_context_puts_the_query_first_and_drops_who_overlaps_it() -> None:

@@ -1,0 +1,75 @@
+"""What stands between every network for scenes and its users."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from personsearch.boxes import Array
+from personsearch.models.scene import SceneBatch, SceneDetections, SceneInput, SceneModel, SceneNetwork, scene_of_crop
+
+
+class Echo(SceneNetwork):
+    """Says of each image its height and width, and how many images came with it."""
+
+    embedding_dim = 2
+
+    def prepare(self, image: Array) -> SceneInput:
+        height, width = image.shape[:2]
+        pixels = torch.zeros(3, -height % 32 + height, -width % 32 + width)
+        return SceneInput(pixels, (height, width), (height, width))
+
+    def detect(self, batch: SceneBatch) -> list[SceneDetections]:
+        count = torch.tensor([len(batch.pixels) / 10, 0.05])
+        rows = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+        return [SceneDetections(torch.tensor([[0, 0, w, h], [0, 0, 1, 1.0]]), count, rows) for h, w in batch.original]
+
+    def embed(self, batch: SceneBatch, boxes: list[Tensor]) -> list[Tensor]:
+        return [one[:, :2] for one in boxes]
+
+
+def echo(**options) -> SceneModel:
+    return SceneModel(Echo(), name="echo", fingerprint="abc", min_score=0.5, **options)
+
+
+def image(height: int, width: int) -> Array:
+    return np.zeros((height, width, 3), np.uint8)
+
+
+def test_images_are_grouped_by_padded_shape_and_come_back_in_order() -> None:
+    model = echo()
+    found = model.detect([model.prepare(image(*size)) for size in ((30, 60), (90, 20), (20, 40), (32, 64))])
+    assert [one.boxes[0].tolist() for one in found] == [[0, 0, 60, 30], [0, 0, 20, 90], [0, 0, 40, 20], [0, 0, 64, 32]]
+    np.testing.assert_allclose([one.scores[0] for one in found], [0.3, 0.1, 0.3, 0.3])
+    assert model.detect([]) == []
+
+
+def test_people_below_the_score_asked_for_are_left_out() -> None:
+    model = echo()
+    (found,) = model.detect([model.prepare(image(30, 60))], min_score=0.1)
+    np.testing.assert_allclose(found.scores, [0.1])
+
+
+def test_boxes_stay_with_their_images() -> None:
+    model = echo()
+    boxes = [np.full((count, 4), count, np.float32) for count in (1, 0, 2)]
+    rows = model.embed([model.prepare(image(*size)) for size in ((30, 60), (90, 20), (20, 40))], boxes)
+    assert [one.tolist() for one in rows] == [[[1, 1]], [], [[2, 2], [2, 2]]]
+
+
+def test_a_precision_is_another_gallery() -> None:
+    assert [echo(precision=one).fingerprint for one in ("float32", "bfloat16", "float16")] == ["abc", "abc-bfloat16", "abc-float16"]
+
+
+@pytest.mark.parametrize(("height", "width", "scene_width", "left"), [(10, 4, 50, 23), (2, 30, 30, 0), (1, 1, 5, 2)])
+def test_the_scene_of_a_crop(height, width, scene_width, left) -> None:
+    """The crop in the middle, a third of the height; around it its mean colour."""
+    crop = np.zeros((height, width, 3), np.uint8)
+    crop[:, :, 0], crop[0, :, 2] = 200, 10 * height
+    scene, box = scene_of_crop(crop)
+    assert scene.shape == (3 * height, scene_width, 3)
+    assert box.tolist() == [left, height, left + width, 2 * height]
+    np.testing.assert_array_equal(scene[height : 2 * height, left : left + width], crop)
+    assert scene[0, 0].tolist() == [200, 0, 10]
+    assert (scene[:height] == scene[0, 0]).all()
+    assert (scene[2 * height :] == scene[0, 0]).all()
