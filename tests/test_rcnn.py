@@ -125,6 +125,20 @@ def test_the_box_regressor_sees_the_strongest_cells_or_nae_plus_their_mean(kind:
     close(head(maps).deltas, [[seen] * 4])
 
 
+@pytest.mark.parametrize("kind", ["oim", "nae"])
+@torch.no_grad()
+def test_the_strongest_cells_of_both_maps_are_embedded(kind: HeadKind) -> None:
+    head = build_baseline_head(BackboneConfig(name="resnet18", width=0.25), kind, 32).eval()
+    seen: list[Tensor] = []
+    for projector in head.embedding.projectors:
+        projector.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    regions = torch.ones(1, 64, 14, 14)
+    regions[:, :, 3, 5] = 7
+    head(regions)
+    assert seen[0].tolist() == [[7] * 64]
+    torch.testing.assert_close(seen[1], head.res5(regions).flatten(2).max(dim=2).values)
+
+
 @pytest.mark.parametrize("kind", ["oim", "nae", "nae+"])
 def test_a_head_takes_no_region_at_all(kind: HeadKind) -> None:
     head = build_baseline_head(BackboneConfig(name="resnet18", width=0.25), kind, 32).eval()
