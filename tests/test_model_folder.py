@@ -14,6 +14,7 @@ from personsearch.models.deform import DeformConv
 from personsearch.models.folder import load_strict
 from personsearch.models.fuse import optimize_for_inference
 from personsearch.models.rcnn import RCNN, RCNNConfig
+from personsearch.models.region_pool import RegionPoolCPU
 from personsearch.models.resnet import build_backbone
 from personsearch.models.seqnet import SeqNet, SeqNetConfig
 from personsearch.weights import save_model
@@ -44,6 +45,8 @@ def test_a_folder_gives_what_was_saved(tmp_path, network, config) -> None:
     written(tmp_path, plain, config)
     model = open_folder(tmp_path, "cpu")
     assert (model.name, model.min_score, model.embedding_dim) == (config.name, 0.5, 256)
+    assert isinstance(model.network.pool, RegionPoolCPU)
+    assert model.network.backbone.conv1.weight.is_contiguous(memory_format=torch.channels_last)
     prepared = model.prepare(synth(100, 150, 1))
     box = np.array([[20, 10, 70, 95]], np.float32)
     (row,) = model.embed([prepared], [box])
