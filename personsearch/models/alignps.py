@@ -145,7 +145,11 @@ def dense_input(image: Array, short_side: int, long_side: int) -> SceneInput:
 
 
 def open_folder(folder: Path, device: str) -> SceneModel:
-    """The AlignPS or AlignPS+ of a model folder, on `device`."""
+    """The AlignPS or AlignPS+ of a folder.
+
+    Raises:
+        ConfigError, WeightsError: its files do not make a model.
+    """
     return open_scene_folder(folder, device, AlignPSConfig, AlignPS)
 
 

@@ -18,7 +18,7 @@ class BackboneConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: BackboneName = "resnet50"
-    width: float = Field(default=1.0, gt=0, le=4)  # factor on all channel numbers
+    width: float = Field(default=1.0, gt=0, le=4)  # factor on all channel numbers; a ShuffleNet's stem keeps its 24
     style: Style = "pytorch"  # where a ResNet-50 block has its stride: "pytorch" in the 3x3, "caffe" in the first 1x1
     norm: Norm = "batch"  # "frozen": batch norm that training leaves alone; "group": what a picture gives needs no others
     deformable: tuple[Literal[3, 4, 5], ...] = ()  # levels whose stages have modulated deformable 3x3 (a ResNet-50 only)

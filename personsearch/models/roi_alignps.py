@@ -69,5 +69,9 @@ class ROIAlignPS(AlignPS):
 
 
 def open_folder(folder: Path, device: str) -> SceneModel:
-    """The ROI-AlignPS of a model folder, on `device`."""
+    """The ROI-AlignPS of a folder.
+
+    Raises:
+        ConfigError, WeightsError: its files do not make a model.
+    """
     return open_scene_folder(folder, device, ROIAlignPSConfig, ROIAlignPS)
