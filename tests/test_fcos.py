@@ -73,6 +73,14 @@ def test_only_the_best_cells_and_people_are_kept() -> None:
     assert people(maps, before_nms=3).cells[:, 2].tolist() == [11, 10, 9]
 
 
+def test_the_released_rules_take_1000_cells_of_a_level_and_100_people() -> None:
+    crowded = blank(40, 40)
+    crowded.class_logits.fill_(SURE)
+    crowded.distances.fill_(0.1)  # nobody overlaps
+    assert len(people(crowded, resized=(320, 320), original=(320, 320)).boxes) == 100
+    assert len(people(crowded, resized=(320, 320), original=(320, 320), max_people=5000).boxes) == 1000
+
+
 def test_nobody_is_an_empty_result() -> None:
     found = people(blank(), blank(5, 6, 16))
     assert found.boxes.shape == (0, 4)
