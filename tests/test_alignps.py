@@ -143,6 +143,17 @@ def test_a_query_gets_the_detection_that_overlaps_it_most_whatever_its_score() -
     np.testing.assert_allclose(rows, expected["emb"][[last, 0]], atol=2e-5)
 
 
+@pytest.mark.parametrize(("share", "found"), [(0.15, True), (0.05, False)])
+def test_a_query_that_overlaps_a_detection_by_a_tenth_gets_it(share, found) -> None:
+    opened, expected = model("alignps", "fast"), golden("alignps")
+    prepared, strip = opened.prepare(picture()), expected["boxes"][:1].copy()
+    strip[0, 2] = strip[0, 0] + share * (strip[0, 2] - strip[0, 0])  # a share of the best person, from the left
+    overlap = inclusive_iou(torch.from_numpy(strip), torch.from_numpy(expected["boxes"]))[0]
+    assert overlap.max() == pytest.approx(share, abs=0.03)
+    (row,) = opened.embed([prepared], [strip])[0]
+    assert np.allclose(row, expected["emb"][overlap.argmax()], atol=2e-5) == found
+
+
 def test_no_boxes_give_no_rows() -> None:
     opened = small()
     assert len(opened.detect([opened.prepare(scene())])[0]) > 0
