@@ -305,7 +305,9 @@ def test_serial_looks_again_at_who_was_found() -> None:
 def test_any_detector_with_any_reidentifier() -> None:
     """Table 2: who is found is the detector's word, who they are the re-identifier's."""
     detector, other = tiny("nae"), tiny("oim", embedding_dim=16, short_side=128, long_side=200)
+    detector.min_score = 0.3
     both = CombinedModel(detector, other)
+    assert both.min_score == 0.3
     assert isinstance(both, PersonModel)
     (alone,), (found,) = detect(detector, SCENE), detect(both, SCENE)
     assert found.boxes.tolist() == alone.boxes.tolist()
