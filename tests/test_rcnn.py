@@ -159,15 +159,26 @@ def test_regions_of_a_ramp_are_half_a_cell_to_the_lower_right(pool) -> None:
     assert region[0, 0].tolist() == [2.5 + cell for cell in range(14)]
 
 
-def test_the_cpu_form_pools_what_torchvision_pools() -> None:
+@pytest.mark.parametrize("pool", [RegionPool(24, 8), RegionPoolCPU(24, 8)])
+def test_a_tall_region_has_rows_and_columns_of_its_own(pool) -> None:
+    """A box of 24 x 8 cells of the map from (2, 1) on: a ramp along each axis is read off half a cell to the lower right."""
+    down, across = torch.arange(30.0)[:, None].expand(30, 20), torch.arange(20.0).expand(30, 20)
+    (region,) = pool(torch.stack([down, across])[None], [torch.tensor([[2 * 16.0, 16.0, 10 * 16.0, 25 * 16.0]])])
+    assert region.shape == (2, 24, 8)
+    assert region[0, :, 3].tolist() == [1.5 + row for row in range(24)]
+    assert region[1, 5].tolist() == [2.5 + column for column in range(8)]
+
+
+@pytest.mark.parametrize("size", [(14, 14), (24, 8)])
+def test_the_cpu_form_pools_what_torchvision_pools(size) -> None:
     """Boxes of every size, in, over and outside the map, in a batch with an image without any."""
     generator = torch.Generator().manual_seed(0)
     c4 = torch.randn(3, 5, 9, 13, generator=generator)
     centres, sides = torch.rand(200, 2, generator=generator) * 300 - 50, torch.rand(200, 2, generator=generator) ** 3 * 300
     boxes = torch.cat([centres - sides / 2, centres + sides / 2], dim=1)
     split = [boxes[:120], boxes[:0], boxes[120:]]
-    torch.testing.assert_close(RegionPoolCPU()(c4, split), RegionPool()(c4, split), atol=1e-5, rtol=1e-5)
-    assert RegionPoolCPU()(c4, [boxes[:0]] * 3).shape == (0, 5, 14, 14)
+    torch.testing.assert_close(RegionPoolCPU(*size)(c4, split), RegionPool(*size)(c4, split), atol=1e-5, rtol=1e-5)
+    assert RegionPoolCPU(*size)(c4, [boxes[:0]] * 3).shape == (0, 5, *size)
 
 
 def test_deltas_move_a_box() -> None:

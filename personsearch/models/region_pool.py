@@ -13,17 +13,21 @@ SAMPLES = 2  # along each side of a cell
 
 
 class RegionPool(nn.Module):
-    """The map at boxes, each box as 14 x 14 cells."""
+    """The map at boxes, each box as height x width cells."""
+
+    def __init__(self, height: int = SIZE, width: int = SIZE) -> None:
+        super().__init__()
+        self.height, self.width = height, width
 
     def forward(self, c4: Tensor, boxes: Sequence[Tensor]) -> Tensor:
-        """(N, C, 14, 14) float32 regions of all images' boxes.
+        """(N, C, height, width) float32 regions of all images' boxes.
 
         Args:
             c4: (B, C, H, W), stride 16.
             boxes: (N_i, 4) xyxy pixels of each resized image; N is their sum.
         """
         # aligned=False is the older RoIAlign that the networks were trained with: half a cell to the lower right
-        regions: Tensor = roi_align(c4.float(), list(boxes), SIZE, 1 / STRIDE, SAMPLES, aligned=False)
+        regions: Tensor = roi_align(c4.float(), list(boxes), (self.height, self.width), 1 / STRIDE, SAMPLES, aligned=False)
         return regions
 
 
@@ -36,39 +40,40 @@ class RegionPoolCPU(RegionPool):
     """
 
     def forward(self, c4: Tensor, boxes: Sequence[Tensor]) -> Tensor:
-        """(N, C, 14, 14) float32, see `RegionPool`."""
+        """(N, C, height, width) float32, see `RegionPool`."""
         batch, channels, height, width = c4.shape
         table = c4.permute(0, 2, 3, 1).reshape(-1, channels).float()
         corners = torch.cat(list(boxes)) / STRIDE
         counts = torch.tensor([len(one) for one in boxes])
         first = torch.arange(batch).repeat_interleave(counts) * (height * width)
-        row, share_y = neighbours(corners[:, 1], corners[:, 3], height)
-        column, share_x = neighbours(corners[:, 0], corners[:, 2], width)
+        row, share_y = neighbours(corners[:, 1], corners[:, 3], height, self.height)
+        column, share_x = neighbours(corners[:, 0], corners[:, 2], width, self.width)
         places = first[:, None, None, None, None] + row[:, :, None, :, None] * width + column[:, None, :, None, :]
         shares = share_y[:, :, None, :, None] * share_x[:, None, :, None, :]
         cells = F.embedding_bag(places.view(-1, 16), table, per_sample_weights=shares.view(-1, 16), mode="sum")
-        return cells.view(-1, SIZE, SIZE, channels).permute(0, 3, 1, 2)
+        return cells.view(-1, self.height, self.width, channels).permute(0, 3, 1, 2)
 
 
-def neighbours(start: Tensor, end: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Along one axis, the four places that make each cell, and their shares of it.
+def neighbours(start: Tensor, end: Tensor, size: int, cells: int) -> tuple[Tensor, Tensor]:
+    """Along one axis, the four places that make each cell of a region, and their shares of it.
 
     Args:
         start: (N,) first side of each box, in cells of the map.
         end: (N,) second side.
         size: cells of the map.
+        cells: of the region.
 
     Returns:
-        (N, 14, 4) int64 places, and (N, 14, 4) float32 shares; a sample outside the map has share 0.
+        (N, cells, 4) int64 places, and (N, cells, 4) float32 shares; a sample outside the map has share 0.
     """
-    step = (end - start).clamp(min=1) / (SIZE * SAMPLES)
-    at = start[:, None] + step[:, None] * (torch.arange(SIZE * SAMPLES) + 0.5)
+    step = (end - start).clamp(min=1) / (cells * SAMPLES)
+    at = start[:, None] + step[:, None] * (torch.arange(cells * SAMPLES) + 0.5)
     inside = (at >= -1) & (at <= size)
     at = at.clamp(0, size - 1)
     low = at.floor()
     places = torch.stack([low, (low + 1).clamp(max=size - 1)], dim=2).long()
     shares = torch.stack([1 - (at - low), at - low], dim=2) * inside[:, :, None] / SAMPLES
-    return places.view(-1, SIZE, 2 * SAMPLES), shares.view(-1, SIZE, 2 * SAMPLES)
+    return places.view(-1, cells, 2 * SAMPLES), shares.view(-1, cells, 2 * SAMPLES)
 
 
 def use_cpu_pooling(network: nn.Module) -> None:
@@ -76,4 +81,4 @@ def use_cpu_pooling(network: nn.Module) -> None:
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, RegionPool):
-                setattr(module, name, RegionPoolCPU())
+                setattr(module, name, RegionPoolCPU(child.height, child.width))
