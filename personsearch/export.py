@@ -15,6 +15,7 @@ from torchvision.ops import nms, remove_small_boxes
 from personsearch.errors import ConfigError, MissingExtraError
 from personsearch.models.alignps import MIN_QUERY_IOU, AlignPS, AlignPSConfig, inclusive_iou
 from personsearch.models.config import SceneConfig, parse_config
+from personsearch.models.dkd import DKD, DKDConfig
 from personsearch.models.fcos import LevelMaps
 from personsearch.models.fcos_select import REACH_IN_STRIDES
 from personsearch.models.folder import load_strict
@@ -38,6 +39,7 @@ NETWORKS: dict[str, tuple[type[SceneConfig], Callable[[Any], SceneNetwork]]] = {
     "alignps": (AlignPSConfig, AlignPS),
     "roi-alignps": (ROIAlignPSConfig, ROIAlignPS),
     "seqnet": (SeqNetConfig, SeqNet),
+    "dkd": (DKDConfig, DKD),
     "oim": (RCNNConfig, RCNN),
     "nae": (RCNNConfig, RCNN),
 }
@@ -111,7 +113,7 @@ def graph_of(network: SceneNetwork) -> nn.Module:
 
 
 class RegionGraph(nn.Module):
-    """SeqNet, OIM, NAE or NAE+."""
+    """SeqNet, OIM, NAE, NAE+ or DKD."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()

@@ -16,6 +16,8 @@ ARCHITECTURES = {
     "oim": "personsearch.models.rcnn",
     "nae": "personsearch.models.rcnn",
     "seqnet": "personsearch.models.seqnet",
+    "dkd": "personsearch.models.dkd",
+    "reid": "personsearch.models.reid",
     "alignps": "personsearch.models.alignps",
     "roi-alignps": "personsearch.models.roi_alignps",
 }

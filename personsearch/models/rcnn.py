@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models.detection._utils import BoxCoder
 from torchvision.ops import nms
 
@@ -86,8 +86,8 @@ class RegionNetwork(SceneNetwork):
 
     @property
     @abstractmethod
-    def reid_head(self) -> BaselineHead:
-        """The head that embeds."""
+    def reid_head(self) -> nn.Module:
+        """The head that embeds; what it gives has `embeddings`."""
 
     @abstractmethod
     def find(self, c4: Tensor, proposals: Tensor, frame: Tensor, given: Candidates | None = None) -> Candidates:

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from personsearch.models.heads import FirstHead
-from personsearch.models.rcnn import RCNN, RCNNConfig, RegionNetwork, region_input
+from personsearch.models.rcnn import RCNN, RCNNConfig, region_input
 from personsearch.models.rpn import frames_of
 from personsearch.models.seqnet import SeqNet, SeqNetConfig
 from personsearch.training.batches import TrainBatch
@@ -20,7 +20,7 @@ class RegionLearner(Learner):
     Source: SeqNet (arXiv 2103.10148), Eq. 1-3 and "Training"; serend1p1ty/SeqNet@edec285; dichen-cd/NAE4PS@ec43d1e.
     """
 
-    network: RegionNetwork
+    network: RCNN | SeqNet
     prepare = staticmethod(region_input)
 
     def __init__(self, config: RCNNConfig | SeqNetConfig, losses: RegionLosses, identities: int) -> None:

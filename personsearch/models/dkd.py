@@ -1,0 +1,99 @@
+"""DKD's student: Faster R-CNN with two heads that share nothing, one finds people, the other tells who they are.
+
+Source: Zhang et al., Diverse Knowledge Distillation for End-to-End Person Search (AAAI 2021), Sec. 3.2. The teacher
+(`personsearch.models.reid`) serves training alone. The authors have released no code.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from personsearch.models.config import BackboneConfig
+from personsearch.models.folder import open_scene_folder
+from personsearch.models.heads import FirstHead, FirstOutput
+from personsearch.models.layers import SHORTEST
+from personsearch.models.rcnn import Candidates, RegionConfig, RegionNetwork, choose
+from personsearch.models.region_pool import RegionPool
+from personsearch.models.reid import neck
+from personsearch.models.resnet import LastStage
+from personsearch.models.scene import SceneModel
+
+REGION_HEIGHT, REGION_WIDTH = 16, 8  # cells of a region (Sec. 3.2)
+
+
+class DKDConfig(RegionConfig):
+    """What the config.json of a student says; the defaults are the paper's."""
+
+    architecture: Literal["dkd"] = "dkd"
+    name: str = "dkd"
+    embedding_dim: int = Field(default=2048, ge=2)
+    short_side: int = Field(default=800, ge=32)
+    long_side: int = Field(default=1333, ge=32)
+    # The paper gives no threshold; this is NAE's, whose measure of detection it takes over (Sec. 3.1)
+    nms_iou: float = Field(default=0.4, gt=0, le=1)
+
+
+@dataclass(frozen=True)
+class ReidOutput:
+    """What the re-id head says about N regions."""
+
+    features: Tensor  # (N, D) float32, of any length: what a classifier sees in training
+
+    @property
+    def embeddings(self) -> Tensor:
+        """(N, D) unit rows."""
+        return F.normalize(self.features, eps=SHORTEST)
+
+
+class ReidHead(nn.Module):
+    """A res5 of its own, the mean over its map, and BNNeck, as in the teacher."""
+
+    def __init__(self, backbone: BackboneConfig, dim: int) -> None:
+        super().__init__()
+        self.res5 = LastStage(backbone)
+        self.neck = neck(self.res5.channels, dim)
+
+    def forward(self, regions: Tensor) -> ReidOutput:
+        """Of (N, C, 16, 8) regions."""
+        return ReidOutput(self.neck(self.res5(regions).mean(dim=(2, 3))).float())
+
+
+class DKD(RegionNetwork):
+    """The detection head looks at the proposals, the re-id head at the people that it finds.
+
+    The paper does not say where the re-id head looks at inference. It learns at true boxes (Sec. 2.3), and the people found
+    are nearer to those than the proposals are.
+    """
+
+    def __init__(self, config: DKDConfig) -> None:
+        super().__init__(config)
+        self.config = config
+        self.pool = RegionPool(REGION_HEIGHT, REGION_WIDTH)
+        self.detection = FirstHead(config.backbone)
+        self.reid = ReidHead(config.backbone, config.embedding_dim)
+
+    @property
+    def reid_head(self) -> ReidHead:
+        """The head that embeds."""
+        return self.reid
+
+    def find(self, c4: Tensor, proposals: Tensor, frame: Tensor, given: Candidates | None = None) -> Candidates:
+        """The people of one image, best first (see `RegionNetwork.find`)."""
+        seen: FirstOutput = self.detection(self.pool(c4, [proposals]))
+        unknown = proposals.new_zeros(len(proposals), self.embedding_dim)  # only who is kept is embedded
+        people = Candidates(self.refine(proposals, seen.deltas, frame), seen.scores, unknown)
+        people = choose(people, given, min_score=self.config.keep_score, nms_iou=self.config.nms_iou, limit=self.config.max_people)
+        return Candidates(people.boxes, people.scores, self.reid(self.pool(c4, [people.boxes])).embeddings)
+
+
+def open_folder(folder: Path, device: str) -> SceneModel:
+    """The student of a folder.
+
+    Raises:
+        ConfigError, WeightsError: its files do not make a model.
+    """
+    return open_scene_folder(folder, device, DKDConfig, DKD)

@@ -1,0 +1,189 @@
+"""A network that embeds crops of people: the strong re-id baseline with BNNeck. It is DKD's teacher, and the R of its [D; R].
+
+Source: Luo et al., Bag of Tricks and a Strong Baseline for Deep Person Re-identification (CVPRW 2019), which "Diverse
+Knowledge Distillation for End-to-End Person Search" (DKD), Sec. 3.2, takes as its external re-id model.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor, nn
+from torchvision.ops import roi_align
+
+from personsearch.boxes import Array
+from personsearch.models.config import BackboneConfig, parse_config
+from personsearch.models.folder import load_strict, make_fast
+from personsearch.models.layers import SHORTEST
+from personsearch.models.rcnn import region_input
+from personsearch.models.resnet import DEEPEST, build_backbone
+from personsearch.models.two_step import TwoStep
+from personsearch.weights import WEIGHTS_FILE, fingerprint, read_config, read_tensors
+
+CROPS_AT_ONCE = 32
+ADAPTIVE = 0  # samples of RoIAlign: as many as a cell has pixels, so that a large crop is averaged, not thinned out
+
+
+class ReidConfig(BaseModel):
+    """What the config.json of a crop network says; the defaults are DKD's teacher."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    architecture: Literal["reid"] = "reid"
+    name: str = "reid"  # for people to read
+    trained_on: str | None = None  # the data set, for people to read
+    backbone: BackboneConfig = BackboneConfig()
+    height: int = Field(default=256, ge=32)  # pixels that a crop is resized to, whatever its shape
+    width: int = Field(default=128, ge=16)
+    embedding_dim: int = Field(default=2048, ge=2)
+    bnneck: bool = True  # batch norm between feature and classifier (DKD's Table 6)
+    last_stride: Literal[1, 2] = 1  # of the last stage (Luo et al., "Last Stride"); 1 is for ResNets
+    identities: int = Field(default=0, ge=0)  # that the classifier tells apart; a student learns from it, a search needs none
+
+    @model_validator(mode="after")
+    def _stride_of_a_resnet(self) -> "ReidConfig":
+        if self.last_stride == 1 and self.backbone.name == "shufflenet":
+            raise ValueError("last_stride 1 is for ResNets; a ShuffleNet halves its map in parallel branches, so give 2")
+        return self
+
+
+class ReidNetwork(nn.Module):
+    """Backbone, mean over the map, BNNeck, and a classifier of the identities it was trained on."""
+
+    def __init__(self, config: ReidConfig) -> None:
+        super().__init__()
+        self.size = (config.height, config.width)
+        self.backbone = build_backbone(config.backbone)
+        if config.last_stride == 1:
+            keep_size(self.backbone.get_submodule("layer4"))
+        self.neck = neck(self.backbone.channels[DEEPEST], config.embedding_dim, norm=config.bnneck)
+        self.classifier = classifier(config.embedding_dim, config.identities) if config.identities else None
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """(N, D) unit rows, float32, of (N, 3, height, width) normalised crops (see `crops_of`)."""
+        return F.normalize(self.features(crops), eps=SHORTEST)
+
+    def features(self, crops: Tensor) -> Tensor:
+        """(N, D) rows of any length, float32: what the classifier sees."""
+        features: Tensor = self.neck(self.backbone(crops)[DEEPEST].mean(dim=(2, 3)))
+        return features.float()
+
+
+def neck(channels: int, dim: int, *, norm: bool = True) -> nn.Sequential:
+    """From a pooled map to the feature that is classified and compared: BNNeck, a batch norm whose shift stays 0.
+
+    A backbone with another number of channels than the embedding gets a linear layer first; in the papers' there is none.
+
+    Source: Luo et al. (CVPRW 2019), Sec. 3.5.
+    """
+    layers: list[nn.Module] = [] if channels == dim else [nn.Linear(channels, dim, bias=False)]
+    if norm:
+        layers.append(batch_norm := nn.BatchNorm1d(dim))
+        batch_norm.bias.requires_grad_(False)
+    return nn.Sequential(*layers)
+
+
+def classifier(dim: int, identities: int) -> nn.Linear:
+    """(N, dim) features to (N, identities) logits, no shift. Source: Luo et al. (CVPRW 2019), Sec. 3.5."""
+    layer = nn.Linear(dim, identities, bias=False)
+    nn.init.normal_(layer.weight, std=0.001)  # near to even probabilities, so that the backbone is not torn at the start
+    return layer
+
+
+def keep_size(stage: nn.Module) -> None:
+    """Take the stride out of a ResNet's stage, in place."""
+    for part in stage.modules():
+        if isinstance(part, nn.Conv2d):
+            part.stride = (1, 1)
+
+
+def crops_of(pixels: Tensor, boxes: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+    """(N, 3, height, width) float32 crops of all images' boxes, resized to one size; what lies outside the image is 0, the mean colour.
+
+    Args:
+        pixels: (B, 3, H, W), normalised as `region_input` does.
+        boxes: (N_i, 4) xyxy pixels of each image, at sub-pixel places too; N is their sum.
+        size: (height, width).
+    """
+    crops: Tensor = roi_align(pixels.float(), list(boxes), size, 1.0, ADAPTIVE, aligned=True)
+    return crops
+
+
+class CropEmbedder:
+    """A crop network as the `Embedder` of two steps.
+
+    Args:
+        network: with its weights; moved to `device` and set to eval mode here.
+        fingerprint: digest of its config and weights.
+        device: "cpu", "cuda" or "cuda:1".
+    """
+
+    def __init__(self, network: ReidNetwork, config: ReidConfig, *, fingerprint: str, device: str = "cpu") -> None:
+        self.network = network.to(device).eval()
+        self.embedding_dim = config.embedding_dim
+        self.fingerprint = fingerprint
+        self.device = torch.device(device)
+
+    def embed(self, crops: Sequence[Array]) -> Array:
+        """(N, D) float32 unit rows of N crops, RGB uint8 (h, w, 3); N may be 0."""
+        parts = [np.zeros((0, self.embedding_dim), np.float32)]
+        for start in range(0, len(crops), CROPS_AT_ONCE):
+            inputs = torch.stack([self._input(crop) for crop in crops[start : start + CROPS_AT_ONCE]])
+            with torch.inference_mode():
+                parts.append(self.network(inputs.to(self.device)).cpu().numpy())
+        return np.concatenate(parts)
+
+    def _input(self, crop: Array) -> Tensor:
+        height, width = crop.shape[:2]
+        pixels = region_input(crop, min(height, width), max(height, width)).pixels[None]  # normalised, not resized
+        return crops_of(pixels, [torch.tensor([[0.0, 0.0, width, height]])], self.network.size)[0]
+
+
+class WholeImage:
+    """The `Detector` of pictures that are crops already: one person, as large as the picture."""
+
+    fingerprint = "whole-image"
+
+    def prepare(self, image: Array) -> tuple[int, int]:
+        """(height, width) of an RGB uint8 image (H, W, 3)."""
+        return image.shape[0], image.shape[1]
+
+    def detect(self, prepared: Sequence[tuple[int, int]]) -> list[tuple[Array, Array]]:
+        """For each image its own frame, (1, 4), with score 1."""
+        return [(np.array([[0, 0, width, height]], np.float32), np.ones(1, np.float32)) for height, width in prepared]
+
+
+def read_network(folder: Path) -> tuple[ReidConfig, ReidNetwork]:
+    """Config and network of a folder, in eval mode, as it was saved.
+
+    Raises:
+        ConfigError, WeightsError: its files do not make a crop network.
+    """
+    config = parse_config(ReidConfig, read_config(folder), folder)
+    network = ReidNetwork(config)
+    weights = folder / WEIGHTS_FILE
+    load_strict(network, read_tensors(weights), source=str(weights))
+    return config, network.eval()
+
+
+def crop_model(network: ReidNetwork, config: ReidConfig, digest: str, device: str) -> TwoStep:
+    """A network in eval mode, made fast in place, as a model: every picture is one person, and `embed` takes boxes in it.
+
+    So it searches crops by itself, is the R of [GT; R] with true boxes, and of [D; R] in a `CombinedModel`.
+    """
+    make_fast(network, device)
+    return TwoStep(WholeImage(), CropEmbedder(network, config, fingerprint=digest, device=device), name=config.name)
+
+
+def open_folder(folder: Path, device: str) -> TwoStep:
+    """The crop network of a folder as a model, see `crop_model`.
+
+    Raises:
+        ConfigError, WeightsError: its files do not make a model.
+    """
+    config, network = read_network(folder)
+    return crop_model(network, config, fingerprint(read_config(folder), [folder / WEIGHTS_FILE]), device)
