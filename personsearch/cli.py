@@ -278,17 +278,30 @@ def export(
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe's name, or a JSON file; a wrong name lists them.")],
-    data: Annotated[Path, typer.Argument(help="COCO-style annotations.json, or the folder that holds it.")],
-    out: Annotated[Path, typer.Argument(help="Folder of the training: state, log and model.")],
+    places: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[DATA] OUT",
+            help="DATA: COCO-style annotations.json, or its folder; not with --dataset. OUT: folder of the training: state, log and model.",
+        ),
+    ],
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="Instead of DATA: a data set; a wrong name lists them. May be given again.")
+    ] = None,
+    root: Annotated[list[Path] | None, typer.Option(help="With --dataset: its folder; as often, in the same order.")] = None,
     device: Device = "auto",
     resume: Annotated[bool, typer.Option(help="Go on with the training in OUT, to the same numbers.")] = False,
     test_data: Annotated[Path | None, typer.Option(help="Measure the model on these during training.")] = None,
     workers: Annotated[int, typer.Option(help="Processes that decode pictures.")] = 0,
 ) -> None:
     """Train a model; prints its folder, which --model opens."""
+    names, roots = dataset or [], root or []
+    if len(names) != len(roots) or len(places) != (1 if names else 2):
+        raise ConfigError("give RECIPE DATA OUT, or RECIPE OUT with --dataset NAME --root DIR, as many of one as of the other")
     from personsearch.training.run import train as run
 
-    folder = run(recipe, data, out, device=device, resume=resume, test_data=test_data, workers=workers)
+    data = list(zip(names, roots, strict=True)) or places[0]
+    folder = run(recipe, data, places[-1], device=device, resume=resume, test_data=test_data, workers=workers)
     typer.echo(json.dumps({"folder": str(folder)}))
 
 

@@ -93,6 +93,7 @@ class Recipe(BaseModel):
     epochs: int = Field(default=20, ge=1)
     batch_size: int = Field(default=5, ge=1)
     accumulate: int = Field(default=1, ge=1)  # batches to one step of the optimizer
+    share: float = Field(default=1.0, gt=0, le=1)  # of the pictures, chosen by the seed (hybrid pre-training, Fig. 5)
     frozen: tuple[str, ...] = ()  # beginnings of the names of parameters that do not learn
     backbone_weights: Path | None = None  # a safetensors file with a classifier's weights under torchvision's names
     precision: Precision = "float32"

@@ -8,6 +8,7 @@ from personsearch.models.device import resolve_device
 from personsearch.training.checkpoint import MODEL_FOLDER, STATE_FILE
 from personsearch.training.data import CocoPeople, PeopleDataset
 from personsearch.training.measure import search_scores
+from personsearch.training.readers import Roots, part_of, read_people
 from personsearch.training.recipes import Recipe, load_recipe
 from personsearch.training.start import build_learner
 from personsearch.training.trainer import Trainer
@@ -17,7 +18,7 @@ ANNOTATIONS = "annotations.json"  # in the folder of a data set
 
 def train(
     recipe: str | Path | Recipe,
-    data: str | Path | PeopleDataset,
+    data: str | Path | PeopleDataset | Roots,
     out: str | Path,
     *,
     device: str = "auto",
@@ -31,7 +32,7 @@ def train(
 
     Args:
         recipe: a recipe's name, a JSON file, or a recipe.
-        data: a COCO-style JSON file, a folder with `annotations.json`, or a data set.
+        data: a COCO-style JSON file, a folder with `annotations.json`, a data set, or (name of a reader, folder) pairs.
         out: the folder of the training: state, log and model.
         device: "auto", "cpu", "cuda" or "cuda:1".
         resume: go on from the state in `out`.
@@ -50,7 +51,7 @@ def train(
         TrainingError: a loss is no finite number.
     """
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-    folder, dataset = Path(out), _dataset(data)
+    folder, dataset = Path(out), part_of(_dataset(data), chosen.share, chosen.seed)
     if not resume and (folder / STATE_FILE).exists():
         raise ConfigError(f"{folder} holds a training already; resume it, or choose another folder")
     trainer = Trainer(
@@ -70,8 +71,8 @@ def train(
     return folder / MODEL_FOLDER
 
 
-def _dataset(data: str | Path | PeopleDataset) -> PeopleDataset:
-    if not isinstance(data, str | Path):
-        return data
-    path = Path(data)
-    return CocoPeople(path / ANNOTATIONS if path.is_dir() else path)
+def _dataset(data: str | Path | PeopleDataset | Roots) -> PeopleDataset:
+    if isinstance(data, str | Path):
+        path = Path(data)
+        return CocoPeople(path / ANNOTATIONS if path.is_dir() else path)
+    return read_people(data) if isinstance(data, list) else data
