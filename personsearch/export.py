@@ -26,6 +26,7 @@ from personsearch.models.roi_alignps import ROIAlignPS, ROIAlignPSConfig
 from personsearch.models.rpn import SMALLEST, RegionProposals, cut
 from personsearch.models.scene import SceneNetwork
 from personsearch.models.seqnet import SeqNet, SeqNetConfig
+from personsearch.models.trident import Trident, TridentConfig
 from personsearch.weights import WEIGHTS_FILE, read_config, read_tensors
 
 OPSET = 20  # the first with a DeformConv that the exporter writes is 19
@@ -40,6 +41,7 @@ NETWORKS: dict[str, tuple[type[SceneConfig], Callable[[Any], SceneNetwork]]] = {
     "roi-alignps": (ROIAlignPSConfig, ROIAlignPS),
     "seqnet": (SeqNetConfig, SeqNet),
     "dkd": (DKDConfig, DKD),
+    "trident": (TridentConfig, Trident),
     "oim": (RCNNConfig, RCNN),
     "nae": (RCNNConfig, RCNN),
 }
@@ -113,7 +115,7 @@ def graph_of(network: SceneNetwork) -> nn.Module:
 
 
 class RegionGraph(nn.Module):
-    """SeqNet, OIM, NAE, NAE+ or DKD."""
+    """SeqNet, OIM, NAE, NAE+, Trident or DKD."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()

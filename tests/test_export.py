@@ -17,6 +17,7 @@ from personsearch.models import open_folder
 from personsearch.models.config import BackboneConfig
 from personsearch.models.rcnn import RCNN, RCNNConfig
 from personsearch.models.scene import SceneModel
+from personsearch.models.trident import Trident, TridentConfig
 from personsearch.searcher import PersonSearcher
 from personsearch.weights import WEIGHTS_FILE, read_config
 
@@ -83,6 +84,21 @@ def test_oim_and_nae_are_exported_and_find_nobody_too(changes: dict[str, Any], k
     assert agree(differences(plain, exported, picture))
     # The best of NAE+ always scores 1
     assert (len(expected.boxes) > 0) == (keep_score == 0.0 or "pixelwise" in changes)
+
+
+@pytest.mark.parametrize(("partitions", "keep_score"), [(6, 0.0), (None, 0.0), (None, 0.999999)])
+def test_trident_is_exported_and_finds_nobody_too(partitions: int | None, keep_score: float, tmp_path: Path) -> None:
+    backbone = BackboneConfig(name="resnet18", width=0.25)
+    changes: dict[str, Any] = {"partitions": partitions, "keep_score": keep_score}
+    config = TridentConfig(backbone=backbone, embedding_dim=16, short_side=96, long_side=160, **changes)
+    torch.manual_seed(0)
+    plain = SceneModel(Trident(config), name="tiny", fingerprint="", min_score=0)
+    torch.manual_seed(0)
+    exported = OnnxSceneModel(export_network(Trident(config), config, tmp_path / "tiny.onnx"))
+    picture = alignps_golden.picture()
+    assert agree(differences(plain, exported, picture))
+    assert agree(differences(plain, exported, np.ascontiguousarray(picture[:200])))  # another shape of the input
+    assert (len(plain.detect([plain.prepare(picture)])[0].boxes) > 0) == (keep_score == 0.0)
 
 
 def test_parity_fails_for_another_weight(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ ARCHITECTURES = {
     "seqnet": "personsearch.models.seqnet",
     "dkd": "personsearch.models.dkd",
     "reid": "personsearch.models.reid",
+    "trident": "personsearch.models.trident",
     "alignps": "personsearch.models.alignps",
     "roi-alignps": "personsearch.models.roi_alignps",
 }

@@ -1,0 +1,136 @@
+"""Trident: Faster R-CNN with three branches that share their features: detection, re-identification, part classification.
+
+Source: Han, Ko and Sim, End-to-End Trainable Trident Person Search Network Using Adaptive Gradient Propagation (ICCV 2021).
+There is no public code. Where its text is silent, the choice is named here, and is that of NAE, its reference for the rest.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from personsearch.models.config import BackboneConfig
+from personsearch.models.folder import open_scene_folder
+from personsearch.models.heads import CLASSES, REGION_LEVEL, strongest
+from personsearch.models.layers import ProjectedEmbedding
+from personsearch.models.rcnn import Candidates, RegionConfig, RegionNetwork, choose
+from personsearch.models.region_pool import RegionPool
+from personsearch.models.resnet import LastStage, level_channels
+from personsearch.models.scene import SceneModel
+
+REGION_HEIGHT, REGION_WIDTH = 24, 8  # cells of a region (Sec. 5.2); res5 halves them
+
+Partitions = Literal[2, 3, 4, 6, 12]  # what divides the 12 rows that res5 leaves of a region
+
+
+class TridentConfig(RegionConfig):
+    """What the config.json of a Trident says; the defaults are the paper's network."""
+
+    architecture: Literal["trident"] = "trident"
+    name: str = "trident"
+    embedding_dim: int = Field(default=256, ge=2)  # 128 of each of the two encoders
+    # N_p of the part classification, which serves training alone; None: without that branch (Table 1). The paper gives no number;
+    # 6 is that of PCB, which it follows ("similar to PCB") and whose map is 24 x 8 as the regions are here.
+    partitions: Partitions | None = 6
+    nms_iou: float = Field(default=0.4, gt=0, le=1)
+
+
+@dataclass(frozen=True)
+class TridentOutput:
+    """What the head says about N regions."""
+
+    class_logits: Tensor  # (N, 2), no person and person
+    deltas: Tensor  # (N, 4)
+    embeddings: Tensor  # (N, D) unit rows
+    parts: Tensor | None  # (N, P, P + 1), scores of each of P partitions (from the top) for being the k-th; the last: background
+
+    @property
+    def scores(self) -> Tensor:
+        """(N,) 0..1, how sure it is of a person: p_i1 of the paper."""
+        return self.class_logits.softmax(dim=1)[:, 1]
+
+
+class Encoders(ProjectedEmbedding):
+    """The re-identification branch: a fully connected layer on each feature, side by side, as a unit row."""
+
+    @staticmethod
+    def _projector(inputs: int, outputs: int) -> nn.Sequential:
+        return nn.Sequential(nn.Linear(inputs, outputs))
+
+
+class TridentHead(nn.Module):
+    """Three branches on the region before res5 and after it (the paper's multi-scale features); each part is one linear layer.
+
+    The text leaves open which branch takes which feature. It has encoders and foreground classifiers in the plural, one box
+    regressor, and partitions of the output of res5 alone. So here encoders and foreground classifiers are one for each feature,
+    the classifiers' scores are added, and the regressor and the partitions see res5. Features are the strongest cells, as in the
+    partitions. "Only the foreground classifiers do not train the biases": they have none.
+
+    Source: the paper, Fig. 2, Sec. 4.3 and 5.2.
+    """
+
+    def __init__(self, backbone: BackboneConfig, dim: int, partitions: int | None) -> None:
+        super().__init__()
+        self.res5 = LastStage(backbone)
+        sizes = [level_channels(backbone, REGION_LEVEL), self.res5.channels]
+        self.classes = nn.ModuleList(nn.Linear(inputs, CLASSES, bias=False) for inputs in sizes)
+        self.boxes = nn.Linear(self.res5.channels, 4)
+        self.embedding = Encoders(sizes, dim)
+        self.partitions = partitions
+        self.parts = None if partitions is None else nn.Linear(self.res5.channels, partitions + 1)
+        for layer in (*self.classes, self.boxes, self.parts):  # the encoders do so on their own
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=0.01)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+
+    def forward(self, regions: Tensor) -> TridentOutput:
+        """Of (N, C, 24, 8) regions."""
+        maps = self.res5(regions)
+        features = [strongest(regions), strongest(maps)]
+        before, after = (classifier(one).float() for classifier, one in zip(self.classes, features, strict=True))
+        return TridentOutput(before + after, self.boxes(features[1]).float(), self.embedding(features), self._parts(maps))
+
+    def _parts(self, maps: Tensor) -> Tensor | None:
+        if self.parts is None or self.partitions is None:
+            return None
+        scores: Tensor = self.parts(strongest_of_partitions(maps, self.partitions))
+        return scores.float()
+
+
+def strongest_of_partitions(maps: Tensor, partitions: int) -> Tensor:
+    """(N, P, C): the greatest value of each channel in each of P partitions, from the top, of (N, C, H, W); P divides H."""
+    return torch.unflatten(maps, 2, (partitions, -1)).amax(dim=(3, 4)).transpose(1, 2)
+
+
+class Trident(RegionNetwork):
+    """The trident network. The paper ranks by cosine x score: take `confidence_weighted=True` in a search."""
+
+    def __init__(self, config: TridentConfig) -> None:
+        super().__init__(config)
+        self.config = config
+        self.pool = RegionPool(REGION_HEIGHT, REGION_WIDTH)
+        self.head = TridentHead(config.backbone, config.embedding_dim, config.partitions)
+
+    @property
+    def reid_head(self) -> TridentHead:
+        """Its only head."""
+        return self.head
+
+    def find(self, c4: Tensor, proposals: Tensor, frame: Tensor, given: Candidates | None = None) -> Candidates:
+        """The people of one image, best first (see `RegionNetwork.find`)."""
+        seen: TridentOutput = self.head(self.pool(c4, [proposals]))
+        people = Candidates(self.refine(proposals, seen.deltas, frame), seen.scores, seen.embeddings)
+        return choose(people, given, min_score=self.config.keep_score, nms_iou=self.config.nms_iou, limit=self.config.max_people)
+
+
+def open_folder(folder: Path, device: str) -> SceneModel:
+    """The Trident of a folder.
+
+    Raises:
+        ConfigError, WeightsError: its files do not make a model.
+    """
+    return open_scene_folder(folder, device, TridentConfig, Trident)
