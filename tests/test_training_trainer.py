@@ -264,7 +264,7 @@ def test_a_perfect_model_scores_one() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "epochs"), [("oim", 80), ("nae", 80), ("nae+", 140), ("seqnet", 50), ("alignps", 35), ("roi-alignps", 35)]
+    ("name", "epochs"), [("oim", 80), ("nae", 80), ("nae+", 140), ("seqnet", 50), ("trident", 50), ("alignps", 35), ("roi-alignps", 35)]
 )
 def test_every_network_learns_eight_scenes_by_heart(name, epochs, tmp_path) -> None:
     # as many epochs as it takes whatever the seed (1, 2 and 3 were tried): rounding differs between machines as seeds do

@@ -80,6 +80,7 @@ RECIPES = {
     "nae": (REGION_NETWORK | {"architecture": "nae"}, REGION_LOSSES),
     "nae+": (REGION_NETWORK | {"architecture": "nae", "pixelwise": True}, REGION_LOSSES),
     "seqnet": (REGION_NETWORK | {"architecture": "seqnet"}, REGION_LOSSES),
+    "trident": (REGION_NETWORK | {"architecture": "trident"}, {"proposals": FEW, "head": HEAD, "reid": SHORT_QUEUE}),
     "alignps": (DENSE_NETWORK | {"architecture": "alignps"}, DENSE_LOSSES),
     "roi-alignps": (DENSE_NETWORK | {"architecture": "roi-alignps", "rpn": PROPOSALS}, TWO_LOSSES),
     "roi-alignps without rpn": (DENSE_NETWORK | {"architecture": "roi-alignps"}, TWO_LOSSES),

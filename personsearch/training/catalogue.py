@@ -5,14 +5,16 @@ information, clipping of gradients) it has the code's value. "code" is the relea
 starts from a ResNet-50 trained on ImageNet (`backbone_weights`); those on "-scratch" do not, so nothing in them is frozen.
 
 Sources: arXiv 2109.00211, Sec. IV-A; arXiv 2103.10148, Implementation; daodaofr/AlignPS@5d62dbc (configs);
-serend1p1ty/SeqNet@edec285 (defaults.py); dichen-cd/NAE4PS@ec43d1e (README, configs). ImageNet weights are never downloaded.
+serend1p1ty/SeqNet@edec285 (defaults.py); dichen-cd/NAE4PS@ec43d1e (README, configs);
+Han, Ko and Sim (ICCV 2021), Sec. 5.2. ImageNet weights are never downloaded.
 """
 
 from typing import Any
 
+from personsearch.training.agwf import AGWFRecipe
 from personsearch.training.batches import AugmentRecipe
 from personsearch.training.oim import OIMRecipe
-from personsearch.training.recipes import DenseLosses, OptimizerRecipe, Recipe, RegionLosses, TwoBranchLosses
+from personsearch.training.recipes import DenseLosses, OptimizerRecipe, Recipe, RegionLosses, TridentLosses, TwoBranchLosses
 from personsearch.training.regions import ProposalRecipe, RegionRecipe, SamplingRecipe
 from personsearch.training.triplet import TripletRecipe
 
@@ -22,6 +24,15 @@ MULTI_SCALE = AugmentRecipe(sizes=((400, 667), (600, 1000), (800, 1333), (900, 1
 FIRST_LAYERS = ("backbone.conv1", "backbone.bn1")
 NEGATIVES_BELOW = SamplingRecipe(negative_iou=0.1)  # NAE's and ROI-AlignPS's; SeqNet's is 0.5
 ALIGNPS_DROPS = (16, 22)
+# What Trident's Tables 1 and 2 leave out: changes of the network, and of the numbers of its losses
+TRIDENT_ABLATIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "agwf": ({}, {"adaptive": False}),
+    "parts": ({"partitions": None}, {}),
+    "agwf-and-parts": ({"partitions": None}, {"adaptive": False}),
+    "binary": ({}, {"binary": False}),
+    "unlabelled": ({}, {"unlabelled": False}),
+    "binary-and-unlabelled": ({}, {"binary": False, "unlabelled": False}),
+}
 
 
 def _rcnn(architecture: str, data: str) -> Recipe:
@@ -43,6 +54,26 @@ def _seqnet(data: str) -> Recipe:
         losses=RegionLosses(oim=OIMRecipe(queue_size=QUEUES[data])),
         optimizer=OptimizerRecipe(clip=10.0, warmup_steps="epoch", drops=(16,)),
         epochs=20 if data == "cuhk" else 18,
+        frozen=FIRST_LAYERS,
+    )
+
+
+def _trident(data: str, without: str | None = None) -> Recipe:
+    """Trident, as a whole or without a part. Its paper takes NAE's numbers for region proposals.
+
+    It gives neither how regions are sampled, nor the weight of the box loss, frozen layers or clipping: they are NAE's too.
+    """
+    network, reid = ({}, {}) if without is None else TRIDENT_ABLATIONS[without]
+    name = f"trident-{data}" if without is None else f"trident-{data}-without-{without}"
+    return Recipe(
+        name=name,
+        network={"architecture": "trident", "name": name, **network},
+        losses=TridentLosses(
+            head=RegionRecipe(sampling=NEGATIVES_BELOW, box_weight=10.0), reid=AGWFRecipe(queue_size=QUEUES[data], **reid)
+        ),
+        optimizer=OptimizerRecipe(clip=10.0, warmup_steps="epoch", warmup_start=0.0, drops=(8,)),
+        epochs=14 if data == "cuhk" else 10,
+        batch_size=4,
         frozen=FIRST_LAYERS,
     )
 
@@ -154,7 +185,8 @@ def from_scratch(recipe: Recipe) -> Recipe:
 def _all() -> dict[str, Recipe]:
     recipes = []
     for data in QUEUES:
-        region = [_rcnn("oim", data), _rcnn("nae", data), _seqnet(data)]
+        region = [_rcnn("oim", data), _rcnn("nae", data), _seqnet(data), _trident(data)]
+        region += [_trident(data, part) for part in TRIDENT_ABLATIONS if data == "prw"]  # where the paper measured them
         paper = [_alignps_paper(data), _alignps_paper(data, plus=True), _roi_paper(data)]
         code = [_alignps_code(data), _alignps_code(data, plus=True), _roi_code(data)]
         recipes += [*region, *paper, *code, *map(from_scratch, region + paper)]

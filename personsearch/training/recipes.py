@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from personsearch.errors import ConfigError
 from personsearch.models.scene import Precision
+from personsearch.training.agwf import AGWFRecipe
 from personsearch.training.batches import AugmentRecipe
 from personsearch.training.dense import DenseRecipe
 from personsearch.training.mutual import MutualRecipe
@@ -50,11 +51,22 @@ class TwoBranchLosses(BaseModel):
     mutual: MutualRecipe | None = MutualRecipe()
 
 
-Losses = RegionLosses | DenseLosses | TwoBranchLosses
+class TridentLosses(BaseModel):
+    """What Trident learns from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    proposals: ProposalRecipe = ProposalRecipe()
+    head: RegionRecipe = RegionRecipe(box_weight=10.0)
+    reid: AGWFRecipe = AGWFRecipe()
+
+
+Losses = RegionLosses | DenseLosses | TwoBranchLosses | TridentLosses
 LOSSES: dict[str, type[Losses]] = {
     "oim": RegionLosses,
     "nae": RegionLosses,
     "seqnet": RegionLosses,
+    "trident": TridentLosses,
     "alignps": DenseLosses,
     "roi-alignps": TwoBranchLosses,
 }

@@ -13,12 +13,14 @@ from personsearch.models.rcnn import RCNNConfig
 from personsearch.models.resnet import LastStage
 from personsearch.models.roi_alignps import ROIAlignPSConfig
 from personsearch.models.seqnet import SeqNetConfig
+from personsearch.models.trident import TridentConfig
 from personsearch.training.dense_learner import DenseLearner
 from personsearch.training.learner import Learner
 from personsearch.training.optimize import OFFSETS, freeze
-from personsearch.training.recipes import DenseLosses, Recipe, TwoBranchLosses
+from personsearch.training.recipes import DenseLosses, Recipe, TridentLosses, TwoBranchLosses
 from personsearch.training.region_learner import RegionLearner
 from personsearch.training.roi_learner import ROILearner
+from personsearch.training.trident_learner import TridentLearner
 from personsearch.weights import read_tensors
 
 CLASSIFIER = ("fc.", "conv5.")  # what a classifier has after its last stage
@@ -50,6 +52,8 @@ def _build(recipe: Recipe, identities: int) -> Learner:
         return ROILearner(parse_config(ROIAlignPSConfig, values, source), losses, identities)
     if isinstance(losses, DenseLosses):
         return DenseLearner(parse_config(AlignPSConfig, values, source), losses, identities)
+    if isinstance(losses, TridentLosses):
+        return TridentLearner(parse_config(TridentConfig, values, source), losses, identities)
     if values["architecture"] == "seqnet":
         return RegionLearner(parse_config(SeqNetConfig, values, source), losses, identities)
     return RegionLearner(parse_config(RCNNConfig, values, source), losses, identities)
