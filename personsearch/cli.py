@@ -291,6 +291,7 @@ def train(
     root: Annotated[list[Path] | None, typer.Option(help="With --dataset: its folder; as often, in the same order.")] = None,
     device: Device = "auto",
     resume: Annotated[bool, typer.Option(help="Go on with the training in OUT, to the same numbers.")] = False,
+    teacher: Annotated[Path | None, typer.Option(help="Folder of the crop network that a DKD recipe learns from.")] = None,
     test_data: Annotated[Path | None, typer.Option(help="Measure the model on these during training.")] = None,
     workers: Annotated[int, typer.Option(help="Processes that decode pictures.")] = 0,
 ) -> None:
@@ -301,7 +302,7 @@ def train(
     from personsearch.training.run import train as run
 
     data = list(zip(names, roots, strict=True)) or places[0]
-    folder = run(recipe, data, places[-1], device=device, resume=resume, test_data=test_data, workers=workers)
+    folder = run(recipe, data, places[-1], device=device, resume=resume, teacher=teacher, test_data=test_data, workers=workers)
     typer.echo(json.dumps({"folder": str(folder)}))
 
 

@@ -8,11 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from personsearch.boxes import Array
-from personsearch.models.config import SceneConfig
-from personsearch.models.folder import UNUSED
+from personsearch.models.base import PersonModel
+from personsearch.models.folder import UNUSED, scene_model
 from personsearch.models.heads import BaselineHead, HeadOutput, OIMHead, PixelwiseHead
 from personsearch.models.rpn import RegionProposals
-from personsearch.models.scene import SceneNetwork
 from personsearch.training.batches import Prepare, TrainBatch
 from personsearch.training.regions import ProposalRecipe, Regions, cell_labels, proposal_losses
 
@@ -20,8 +19,8 @@ from personsearch.training.regions import ProposalRecipe, Regions, cell_labels, 
 class Learner(nn.Module, ABC):
     """A network, its losses, and the memories that they keep. Subclasses are one family of networks each."""
 
-    network: SceneNetwork
-    config: SceneConfig
+    network: nn.Module
+    config: Any  # what the network is built of
     prepare: Prepare  # a function of a module, so that worker processes can have it
 
     @abstractmethod
@@ -31,6 +30,10 @@ class Learner(nn.Module, ABC):
     def exported(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """config.json and tensors of a model folder: what inference needs, no more."""
         return self.config.model_dump(mode="json"), tensors_of(self.network.state_dict())
+
+    def model(self, network: Any, digest: str, device: str) -> PersonModel:
+        """`network`, a copy of the learner's in eval mode, as a model; it is changed."""
+        return scene_model(network, self.config, digest, device)
 
 
 def tensors_of(state: Mapping[str, Tensor]) -> dict[str, Array]:

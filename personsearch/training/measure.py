@@ -2,16 +2,24 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from personsearch.evaluation.arrays import EvaluationData, EvaluationQuery, Scene
 from personsearch.evaluation.protocols import prw
 from personsearch.evaluation.search import measure_search
 from personsearch.metrics import detection_metrics
 from personsearch.models.base import PersonModel
+from personsearch.results import Detections
 from personsearch.training.data import PeopleDataset, Sample
 
 
 def search_scores(
-    model: PersonModel, dataset: PeopleDataset, *, pictures: Sequence[int] | None = None, max_queries: int | None = None
+    model: PersonModel,
+    dataset: PeopleDataset,
+    *,
+    pictures: Sequence[int] | None = None,
+    max_queries: int | None = None,
+    true_boxes: bool = False,
 ) -> dict[str, float]:
     """Every labelled person as a query in its scene, looked for in all other pictures, by cosine (PRW's protocol).
 
@@ -20,6 +28,7 @@ def search_scores(
         dataset: decoded once.
         pictures: of the data set; None for all.
         max_queries: only so many, evenly chosen; None for all.
+        true_boxes: the gallery is the people annotated, each with score 1, instead of those found (DKD's [GT; R]).
 
     Returns:
         `mAP`, `top1`, `recall` and `ap` (of detection at the model's `min_score`), `queries`; 0..1 but the last.
@@ -28,7 +37,7 @@ def search_scores(
     for number in range(len(dataset)) if pictures is None else pictures:
         sample = dataset[number]
         prepared = model.prepare(sample.image)
-        (found,) = model.detect([prepared])
+        (found,) = [_given(model, prepared, sample)] if true_boxes else model.detect([prepared])
         kept = found.take(found.scores >= model.min_score)
         scenes.append(Scene(str(number), sample.camera, sample.boxes, sample.identities, kept))
         queries += _queries(model, prepared, sample, str(number))
@@ -38,6 +47,11 @@ def search_scores(
     search = measure_search(data, prw(data), min_score=0.0, confidence_weighted=False)
     detection = detection_metrics((one.boxes, one.found.boxes, one.found.scores) for one in scenes)
     return {"mAP": search.mAP, "top1": search.top1, "recall": detection.recall, "ap": detection.ap, "queries": search.queries}
+
+
+def _given(model: PersonModel, prepared: object, sample: Sample) -> Detections:
+    (rows,) = model.embed([prepared], [sample.boxes])
+    return Detections(sample.boxes, np.ones(len(rows), np.float32), rows)
 
 
 def _queries(model: PersonModel, prepared: object, sample: Sample, scene: str) -> list[EvaluationQuery]:

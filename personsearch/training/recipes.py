@@ -9,7 +9,9 @@ from personsearch.errors import ConfigError
 from personsearch.models.scene import Precision
 from personsearch.training.agwf import AGWFRecipe
 from personsearch.training.batches import AugmentRecipe
+from personsearch.training.crop_augment import ErasingRecipe, ShiftRecipe
 from personsearch.training.dense import DenseRecipe
+from personsearch.training.distillation import DistillationRecipe
 from personsearch.training.mutual import MutualRecipe
 from personsearch.training.oim import OIMRecipe
 from personsearch.training.regions import ProposalRecipe, RegionRecipe
@@ -61,11 +63,35 @@ class TridentLosses(BaseModel):
     reid: AGWFRecipe = AGWFRecipe()
 
 
-Losses = RegionLosses | DenseLosses | TwoBranchLosses | TridentLosses
+class ReidLosses(BaseModel):
+    """What a crop network (DKD's teacher) learns from: softmax cross-entropy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shift: ShiftRecipe | None = ShiftRecipe()  # ISA (the paper's R-2); None: zero padding (R-1)
+    padding: int = Field(default=10, ge=0)  # zeros on every side of a resized crop, of R-1 alone
+    erasing: ErasingRecipe | None = ErasingRecipe()
+
+
+class DKDLosses(BaseModel):
+    """What DKD's student learns from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    proposals: ProposalRecipe = ProposalRecipe()
+    head: RegionRecipe = RegionRecipe(box_weight=10.0)
+    reid_weight: float = Field(default=0.1, ge=0)  # lambda of Eq. 5; 0 learns to detect only (the paper's D)
+    distillation: DistillationRecipe | None = DistillationRecipe()  # None: from identities alone (Ours-0)
+    teacher: Path | None = None  # the folder of a trained crop network
+
+
+Losses = RegionLosses | DenseLosses | TwoBranchLosses | TridentLosses | ReidLosses | DKDLosses
 LOSSES: dict[str, type[Losses]] = {
     "oim": RegionLosses,
     "nae": RegionLosses,
     "seqnet": RegionLosses,
+    "dkd": DKDLosses,
+    "reid": ReidLosses,
     "trident": TridentLosses,
     "alignps": DenseLosses,
     "roi-alignps": TwoBranchLosses,

@@ -7,9 +7,10 @@ from personsearch.errors import ConfigError
 from personsearch.models.device import resolve_device
 from personsearch.training.checkpoint import MODEL_FOLDER, STATE_FILE
 from personsearch.training.data import CocoPeople, PeopleDataset
+from personsearch.training.dkd_learner import with_teacher
 from personsearch.training.measure import search_scores
 from personsearch.training.readers import Roots, part_of, read_people
-from personsearch.training.recipes import Recipe, load_recipe
+from personsearch.training.recipes import Recipe, ReidLosses, load_recipe
 from personsearch.training.start import build_learner
 from personsearch.training.trainer import Trainer
 
@@ -23,6 +24,7 @@ def train(
     *,
     device: str = "auto",
     resume: bool = False,
+    teacher: str | Path | None = None,
     test_data: str | Path | PeopleDataset | None = None,
     workers: int = 0,
     save_every: int | None = None,
@@ -36,7 +38,8 @@ def train(
         out: the folder of the training: state, log and model.
         device: "auto", "cpu", "cuda" or "cuda:1".
         resume: go on from the state in `out`.
-        test_data: as `data`; the model is measured on it during training.
+        teacher: folder of a trained crop network, for the recipes that learn from one (DKD's).
+        test_data: as `data`; the model is measured on it during training, a crop network at the true boxes.
         workers: processes that decode pictures.
         save_every: steps between two states; None for one after each epoch.
         progress: show a bar on stderr.
@@ -45,15 +48,18 @@ def train(
         The folder of the model, for `PersonSearcher.from_pretrained`.
 
     Raises:
-        ConfigError: the recipe is malformed, or `out` holds a training already (or, to resume, another's).
+        ConfigError: the recipe is malformed or needs another teacher, or `out` holds a training already (or, to resume, another's).
         DataError: the data set is not as it should be, or there is no state to resume.
         DeviceError: no such device.
         TrainingError: a loss is no finite number.
     """
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    if teacher is not None:
+        chosen = with_teacher(chosen, Path(teacher))
     folder, dataset = Path(out), part_of(_dataset(data), chosen.share, chosen.seed)
     if not resume and (folder / STATE_FILE).exists():
         raise ConfigError(f"{folder} holds a training already; resume it, or choose another folder")
+    crops = isinstance(chosen.losses, ReidLosses)  # such a network finds nobody by itself
     trainer = Trainer(
         chosen,
         build_learner(chosen, dataset.identities),
@@ -61,7 +67,7 @@ def train(
         folder,
         device=resolve_device(device),
         workers=workers,
-        evaluate=None if test_data is None else partial(search_scores, dataset=_dataset(test_data)),
+        evaluate=None if test_data is None else partial(search_scores, dataset=_dataset(test_data), true_boxes=crops),
         save_every=save_every,
         progress=progress,
     )

@@ -8,17 +8,21 @@ from torch import nn
 from personsearch.errors import WeightsError
 from personsearch.models.alignps import AlignPSConfig
 from personsearch.models.config import parse_config
+from personsearch.models.dkd import DKDConfig
 from personsearch.models.folder import UNUSED
 from personsearch.models.rcnn import RCNNConfig
+from personsearch.models.reid import ReidConfig
 from personsearch.models.resnet import LastStage
 from personsearch.models.roi_alignps import ROIAlignPSConfig
 from personsearch.models.seqnet import SeqNetConfig
 from personsearch.models.trident import TridentConfig
 from personsearch.training.dense_learner import DenseLearner
+from personsearch.training.dkd_learner import DKDLearner
 from personsearch.training.learner import Learner
 from personsearch.training.optimize import OFFSETS, freeze
-from personsearch.training.recipes import DenseLosses, Recipe, TridentLosses, TwoBranchLosses
+from personsearch.training.recipes import DenseLosses, DKDLosses, Recipe, ReidLosses, TridentLosses, TwoBranchLosses
 from personsearch.training.region_learner import RegionLearner
+from personsearch.training.reid_learner import ReidLearner
 from personsearch.training.roi_learner import ROILearner
 from personsearch.training.trident_learner import TridentLearner
 from personsearch.weights import read_tensors
@@ -54,6 +58,10 @@ def _build(recipe: Recipe, identities: int) -> Learner:
         return DenseLearner(parse_config(AlignPSConfig, values, source), losses, identities)
     if isinstance(losses, TridentLosses):
         return TridentLearner(parse_config(TridentConfig, values, source), losses, identities)
+    if isinstance(losses, ReidLosses):
+        return ReidLearner(parse_config(ReidConfig, values, source), losses, identities)
+    if isinstance(losses, DKDLosses):
+        return DKDLearner(parse_config(DKDConfig, values, source), losses, identities)
     if values["architecture"] == "seqnet":
         return RegionLearner(parse_config(SeqNetConfig, values, source), losses, identities)
     return RegionLearner(parse_config(RCNNConfig, values, source), losses, identities)

@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from personsearch.errors import ConfigError, PersonSearchError
 from personsearch.models.base import PersonModel
-from personsearch.models.folder import scene_model
 from personsearch.training.batches import Draw, Loading, TrainBatch, TrainItems, epoch_batches
 from personsearch.training.checkpoint import MODEL_FOLDER, Log, load_state, save_state, save_trained
 from personsearch.training.data import PeopleDataset
@@ -116,8 +115,7 @@ class Trainer:
 
     def model(self) -> PersonModel:
         """A copy of the network as it is now, ready to search with."""
-        network = copy.deepcopy(self.learner.network).eval()
-        return scene_model(network, self.learner.config, UNKNOWN, str(self.device))
+        return self.learner.model(copy.deepcopy(self.learner.network).eval(), UNKNOWN, str(self.device))
 
     def _epoch(self, end: int, lines: Log, bar: "tqdm[None]") -> None:
         """What is left of the epoch of this step, or up to step `end`."""
