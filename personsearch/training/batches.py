@@ -61,12 +61,19 @@ class TrainItems(torch.utils.data.Dataset[TrainItem]):
     def __getitem__(self, draw: Draw) -> TrainItem:
         """The picture of a draw (epoch, number)."""
         epoch, number = draw
-        rng = np.random.default_rng([self.seed, epoch, number])
-        sample = augment(self.dataset[number], self.recipe, rng)
+        return self.item(self.dataset[number], np.random.default_rng([self.seed, epoch, number]))
+
+    def item(self, sample: Sample, rng: np.random.Generator) -> TrainItem:
+        """The sample augmented and prepared."""
+        sample = augment(sample, self.recipe, rng)
         short, long = self.recipe.sizes[int(rng.integers(len(self.recipe.sizes)))]
         scene = self.prepare(sample.image, short, long)
         scale = np.array([scene.resized[1] / scene.original[1], scene.resized[0] / scene.original[0]] * 2, np.float32)
         return TrainItem(scene, torch.from_numpy(sample.boxes * scale), torch.from_numpy(sample.identities))
+
+    def batch(self, items: Sequence[TrainItem]) -> TrainBatch:
+        """A batch of items (see `collate`)."""
+        return collate(items)
 
 
 def augment(sample: Sample, recipe: AugmentRecipe, rng: np.random.Generator) -> Sample:
@@ -115,7 +122,7 @@ class Loading:
             torch.utils.data.DataLoader(
                 self.items,
                 batch_sampler=batches,
-                collate_fn=collate,
+                collate_fn=self.items.batch,
                 num_workers=self.workers,
                 multiprocessing_context="spawn" if self.workers else None,
             )

@@ -12,7 +12,8 @@ from personsearch.models.base import PersonModel
 from personsearch.models.folder import UNUSED, scene_model
 from personsearch.models.heads import BaselineHead, HeadOutput, OIMHead, PixelwiseHead
 from personsearch.models.rpn import RegionProposals
-from personsearch.training.batches import Prepare, TrainBatch
+from personsearch.training.batches import AugmentRecipe, Prepare, TrainBatch, TrainItems
+from personsearch.training.data import PeopleDataset
 from personsearch.training.regions import ProposalRecipe, Regions, cell_labels, proposal_losses
 
 
@@ -26,6 +27,10 @@ class Learner(nn.Module, ABC):
     @abstractmethod
     def forward(self, batch: TrainBatch) -> dict[str, Tensor]:
         """The weighted losses of a batch by name, () each; their sum is what the optimizer makes small."""
+
+    def items(self, dataset: PeopleDataset, recipe: AugmentRecipe, seed: int) -> TrainItems:
+        """What batches are made of."""
+        return TrainItems(dataset, self.prepare, recipe, seed)
 
     def exported(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """config.json and tensors of a model folder: what inference needs, no more."""

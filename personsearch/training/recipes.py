@@ -14,6 +14,7 @@ from personsearch.training.dense import DenseRecipe
 from personsearch.training.distillation import DistillationRecipe
 from personsearch.training.mutual import MutualRecipe
 from personsearch.training.oim import OIMRecipe
+from personsearch.training.pretraining import PretrainingRecipe
 from personsearch.training.regions import ProposalRecipe, RegionRecipe
 from personsearch.training.triplet import TripletRecipe
 
@@ -135,6 +136,7 @@ class Recipe(BaseModel):
     frozen: tuple[str, ...] = ()  # beginnings of the names of parameters that do not learn
     backbone_weights: Path | None = None  # a safetensors file with a classifier's weights under torchvision's names
     precision: Precision = "float32"
+    pretraining: PretrainingRecipe | None = None  # learn from data sets of the sub-tasks (OIM, NAE and SeqNet)
     seed: int = Field(default=1, ge=0)
     evaluate_every: int = Field(default=1, ge=1)  # epochs
 
@@ -147,6 +149,14 @@ class Recipe(BaseModel):
         if architecture not in LOSSES:
             raise ValueError(f"network.architecture is {architecture!r}; there is training for {', '.join(LOSSES)}")
         return values | {"losses": LOSSES[architecture].model_validate(values.get("losses", {}))}
+
+    @model_validator(mode="after")
+    def _possible_pretraining(self) -> "Recipe":
+        if self.pretraining is not None and not isinstance(self.losses, RegionLosses):
+            raise ValueError(f"pretraining is for oim, nae and seqnet, not for {self.network['architecture']}, which can start from theirs")
+        if self.pretraining is not None and self.share < 1:
+            raise ValueError("share is for data of the whole task; name fewer data sets in pretraining")
+        return self
 
 
 def load_recipe(name_or_file: str | Path) -> Recipe:

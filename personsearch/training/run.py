@@ -9,6 +9,7 @@ from personsearch.training.checkpoint import MODEL_FOLDER, STATE_FILE
 from personsearch.training.data import CocoPeople, PeopleDataset
 from personsearch.training.dkd_learner import with_teacher
 from personsearch.training.measure import search_scores
+from personsearch.training.pretraining import read_sub_tasks
 from personsearch.training.readers import Roots, part_of, read_people
 from personsearch.training.recipes import Recipe, ReidLosses, load_recipe
 from personsearch.training.start import build_learner
@@ -56,7 +57,7 @@ def train(
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     if teacher is not None:
         chosen = with_teacher(chosen, Path(teacher))
-    folder, dataset = Path(out), part_of(_dataset(data), chosen.share, chosen.seed)
+    folder, dataset = Path(out), part_of(_dataset(data, chosen), chosen.share, chosen.seed)
     if not resume and (folder / STATE_FILE).exists():
         raise ConfigError(f"{folder} holds a training already; resume it, or choose another folder")
     crops = isinstance(chosen.losses, ReidLosses)  # such a network finds nobody by itself
@@ -77,8 +78,10 @@ def train(
     return folder / MODEL_FOLDER
 
 
-def _dataset(data: str | Path | PeopleDataset | Roots) -> PeopleDataset:
+def _dataset(data: str | Path | PeopleDataset | Roots, recipe: Recipe | None = None) -> PeopleDataset:
     if isinstance(data, str | Path):
         path = Path(data)
         return CocoPeople(path / ANNOTATIONS if path.is_dir() else path)
-    return read_people(data) if isinstance(data, list) else data
+    if not isinstance(data, list):
+        return data
+    return read_people(data) if recipe is None or recipe.pretraining is None else read_sub_tasks(recipe.pretraining, data)

@@ -20,6 +20,7 @@ from personsearch.training.dense_learner import DenseLearner
 from personsearch.training.dkd_learner import DKDLearner
 from personsearch.training.learner import Learner
 from personsearch.training.optimize import OFFSETS, freeze
+from personsearch.training.pretraining_learner import PretrainingLearner
 from personsearch.training.recipes import DenseLosses, DKDLosses, Recipe, ReidLosses, TridentLosses, TwoBranchLosses
 from personsearch.training.region_learner import RegionLearner
 from personsearch.training.reid_learner import ReidLearner
@@ -62,9 +63,11 @@ def _build(recipe: Recipe, identities: int) -> Learner:
         return ReidLearner(parse_config(ReidConfig, values, source), losses, identities)
     if isinstance(losses, DKDLosses):
         return DKDLearner(parse_config(DKDConfig, values, source), losses, identities)
-    if values["architecture"] == "seqnet":
-        return RegionLearner(parse_config(SeqNetConfig, values, source), losses, identities)
-    return RegionLearner(parse_config(RCNNConfig, values, source), losses, identities)
+    config: RCNNConfig | SeqNetConfig
+    config = parse_config(SeqNetConfig, values, source) if values["architecture"] == "seqnet" else parse_config(RCNNConfig, values, source)
+    if recipe.pretraining is not None:
+        return PretrainingLearner(config, losses, identities, recipe.pretraining)
+    return RegionLearner(config, losses, identities)
 
 
 def load_backbone(network: nn.Module, file: Path) -> None:

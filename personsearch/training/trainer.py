@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from personsearch.errors import ConfigError, PersonSearchError
 from personsearch.models.base import PersonModel
-from personsearch.training.batches import Draw, Loading, TrainBatch, TrainItems, epoch_batches
+from personsearch.training.batches import Draw, Loading, TrainBatch, epoch_batches
 from personsearch.training.checkpoint import MODEL_FOLDER, Log, load_state, save_state, save_trained
 from personsearch.training.data import PeopleDataset
 from personsearch.training.learner import Learner
@@ -71,7 +71,7 @@ class Trainer:
         self.device = torch.device(device)
         self.evaluate, self.save_every, self.progress = evaluate, save_every, progress
         self.pictures, self.identities = len(dataset), dataset.identities
-        self.loading = Loading(TrainItems(dataset, learner.prepare, recipe.augment, recipe.seed), workers)
+        self.loading = Loading(learner.items(dataset, recipe.augment, recipe.seed), workers)
         self.optimizer = build_optimizer(learner, recipe.optimizer)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "float16")
         self.step = 0
