@@ -13,6 +13,7 @@ from typing import Any
 
 from personsearch.training.agwf import AGWFRecipe
 from personsearch.training.batches import AugmentRecipe
+from personsearch.training.catalogue_dkd import dkd_recipes
 from personsearch.training.oim import OIMRecipe
 from personsearch.training.recipes import DenseLosses, OptimizerRecipe, Recipe, RegionLosses, TridentLosses, TwoBranchLosses
 from personsearch.training.regions import ProposalRecipe, RegionRecipe, SamplingRecipe
@@ -187,6 +188,7 @@ def _all() -> dict[str, Recipe]:
     for data in QUEUES:
         region = [_rcnn("oim", data), _rcnn("nae", data), _seqnet(data), _trident(data)]
         region += [_trident(data, part) for part in TRIDENT_ABLATIONS if data == "prw"]  # where the paper measured them
+        region += dkd_recipes(data)
         paper = [_alignps_paper(data), _alignps_paper(data, plus=True), _roi_paper(data)]
         code = [_alignps_code(data), _alignps_code(data, plus=True), _roi_code(data)]
         recipes += [*region, *paper, *code, *map(from_scratch, region + paper)]
