@@ -292,6 +292,10 @@ def train(
     device: Device = "auto",
     resume: Annotated[bool, typer.Option(help="Go on with the training in OUT, to the same numbers.")] = False,
     teacher: Annotated[Path | None, typer.Option(help="Folder of the crop network that a DKD recipe learns from.")] = None,
+    initial: Annotated[
+        Path | None, typer.Option(help="Start from the backbone of this model folder; OUT/initial.json lists what was taken.")
+    ] = None,
+    whole: Annotated[bool, typer.Option(help="With --initial: start from all of it; it must be the same network.")] = False,
     test_data: Annotated[Path | None, typer.Option(help="Measure the model on these during training.")] = None,
     workers: Annotated[int, typer.Option(help="Processes that decode pictures.")] = 0,
 ) -> None:
@@ -299,10 +303,16 @@ def train(
     names, roots = dataset or [], root or []
     if len(names) != len(roots) or len(places) != (1 if names else 2):
         raise ConfigError("give RECIPE DATA OUT, or RECIPE OUT with --dataset NAME --root DIR, as many of one as of the other")
+    if whole and initial is None:
+        raise ConfigError("--whole says how much of --initial FOLDER to take; give both")
+    from personsearch.training.initialise import InitialRecipe
     from personsearch.training.run import train as run
 
+    start = None if initial is None else InitialRecipe(folder=initial, take="whole" if whole else "backbone")
     data = list(zip(names, roots, strict=True)) or places[0]
-    folder = run(recipe, data, places[-1], device=device, resume=resume, teacher=teacher, test_data=test_data, workers=workers)
+    folder = run(
+        recipe, data, places[-1], device=device, resume=resume, teacher=teacher, initial=start, test_data=test_data, workers=workers
+    )
     typer.echo(json.dumps({"folder": str(folder)}))
 
 

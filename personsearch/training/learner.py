@@ -14,6 +14,7 @@ from personsearch.models.heads import BaselineHead, HeadOutput, OIMHead, Pixelwi
 from personsearch.models.rpn import RegionProposals
 from personsearch.training.batches import AugmentRecipe, Prepare, TrainBatch, TrainItems
 from personsearch.training.data import PeopleDataset
+from personsearch.training.initialise import Taken
 from personsearch.training.regions import ProposalRecipe, Regions, cell_labels, proposal_losses
 
 
@@ -23,6 +24,7 @@ class Learner(nn.Module, ABC):
     network: nn.Module
     config: Any  # what the network is built of
     prepare: Prepare  # a function of a module, so that worker processes can have it
+    taken: Taken | None = None  # what the network started from, if that is another model
 
     @abstractmethod
     def forward(self, batch: TrainBatch) -> dict[str, Tensor]:

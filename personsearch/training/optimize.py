@@ -8,10 +8,10 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from personsearch.errors import ConfigError
+from personsearch.training.initialise import OFFSETS
 from personsearch.training.recipes import OptimizerRecipe
 
 NORMS = (_BatchNorm, nn.GroupNorm)
-OFFSETS = "conv_offset"  # of deformable convolutions
 
 
 def freeze(network: nn.Module, beginnings: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ from personsearch.training.batches import AugmentRecipe
 from personsearch.training.crop_augment import ErasingRecipe, ShiftRecipe
 from personsearch.training.dense import DenseRecipe
 from personsearch.training.distillation import DistillationRecipe
+from personsearch.training.initialise import InitialRecipe
 from personsearch.training.mutual import MutualRecipe
 from personsearch.training.oim import OIMRecipe
 from personsearch.training.pretraining import PretrainingRecipe
@@ -135,6 +136,7 @@ class Recipe(BaseModel):
     share: float = Field(default=1.0, gt=0, le=1)  # of the pictures, chosen by the seed (hybrid pre-training, Fig. 5)
     frozen: tuple[str, ...] = ()  # beginnings of the names of parameters that do not learn
     backbone_weights: Path | None = None  # a safetensors file with a classifier's weights under torchvision's names
+    initial: InitialRecipe | None = None  # a model to start from, whole or its backbone
     precision: Precision = "float32"
     pretraining: PretrainingRecipe | None = None  # learn from data sets of the sub-tasks (OIM, NAE and SeqNet)
     seed: int = Field(default=1, ge=0)
@@ -149,6 +151,12 @@ class Recipe(BaseModel):
         if architecture not in LOSSES:
             raise ValueError(f"network.architecture is {architecture!r}; there is training for {', '.join(LOSSES)}")
         return values | {"losses": LOSSES[architecture].model_validate(values.get("losses", {}))}
+
+    @model_validator(mode="after")
+    def _one_start(self) -> "Recipe":
+        if self.initial is not None and self.backbone_weights is not None:
+            raise ValueError("initial and backbone_weights both start the backbone; leave one out")
+        return self
 
     @model_validator(mode="after")
     def _possible_pretraining(self) -> "Recipe":

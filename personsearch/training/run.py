@@ -1,5 +1,6 @@
 """A training from a recipe and a data set to a model folder: what `personsearch train` does."""
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from personsearch.models.device import resolve_device
 from personsearch.training.checkpoint import MODEL_FOLDER, STATE_FILE
 from personsearch.training.data import CocoPeople, PeopleDataset
 from personsearch.training.dkd_learner import with_teacher
+from personsearch.training.initialise import InitialRecipe
 from personsearch.training.measure import search_scores
 from personsearch.training.pretraining import read_sub_tasks
 from personsearch.training.readers import Roots, part_of, read_people
@@ -15,6 +17,7 @@ from personsearch.training.recipes import Recipe, ReidLosses, load_recipe
 from personsearch.training.start import build_learner
 from personsearch.training.trainer import Trainer
 
+INITIAL_FILE = "initial.json"  # what was taken of the model to start from
 ANNOTATIONS = "annotations.json"  # in the folder of a data set
 
 
@@ -26,6 +29,7 @@ def train(
     device: str = "auto",
     resume: bool = False,
     teacher: str | Path | None = None,
+    initial: InitialRecipe | None = None,
     test_data: str | Path | PeopleDataset | None = None,
     workers: int = 0,
     save_every: int | None = None,
@@ -40,6 +44,7 @@ def train(
         device: "auto", "cpu", "cuda" or "cuda:1".
         resume: go on from the state in `out`.
         teacher: folder of a trained crop network, for the recipes that learn from one (DKD's).
+        initial: a model to start from, in place of what the recipe starts from; `initial.json` in `out` lists which tensors were taken.
         test_data: as `data`; the model is measured on it during training, a crop network at the true boxes.
         workers: processes that decode pictures.
         save_every: steps between two states; None for one after each epoch.
@@ -52,18 +57,22 @@ def train(
         ConfigError: the recipe is malformed or needs another teacher, or `out` holds a training already (or, to resume, another's).
         DataError: the data set is not as it should be, or there is no state to resume.
         DeviceError: no such device.
+        WeightsError: the weights to start from are missing or another network's.
         TrainingError: a loss is no finite number.
     """
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     if teacher is not None:
         chosen = with_teacher(chosen, Path(teacher))
+    if initial is not None:
+        chosen = chosen.model_copy(update={"initial": initial, "backbone_weights": None})
     folder, dataset = Path(out), part_of(_dataset(data, chosen), chosen.share, chosen.seed)
     if not resume and (folder / STATE_FILE).exists():
         raise ConfigError(f"{folder} holds a training already; resume it, or choose another folder")
     crops = isinstance(chosen.losses, ReidLosses)  # such a network finds nobody by itself
+    learner = build_learner(chosen, dataset.identities)
     trainer = Trainer(
         chosen,
-        build_learner(chosen, dataset.identities),
+        learner,
         dataset,
         folder,
         device=resolve_device(device),
@@ -74,6 +83,9 @@ def train(
     )
     if resume:
         trainer.resume()
+    if learner.taken is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / INITIAL_FILE).write_text(json.dumps(learner.taken.to_dict(), indent=2) + "\n", encoding="utf-8")
     trainer.run()
     return folder / MODEL_FOLDER
 

@@ -1,34 +1,31 @@
 """A learner at its start: built of a recipe, repeatable, on a backbone's weights if there are any."""
 
+import logging
 from pathlib import Path
 
 import torch
-from torch import nn
 
-from personsearch.errors import WeightsError
 from personsearch.models.alignps import AlignPSConfig
 from personsearch.models.config import parse_config
 from personsearch.models.dkd import DKDConfig
-from personsearch.models.folder import UNUSED
 from personsearch.models.rcnn import RCNNConfig
 from personsearch.models.reid import ReidConfig
-from personsearch.models.resnet import LastStage
 from personsearch.models.roi_alignps import ROIAlignPSConfig
 from personsearch.models.seqnet import SeqNetConfig
 from personsearch.models.trident import TridentConfig
 from personsearch.training.dense_learner import DenseLearner
 from personsearch.training.dkd_learner import DKDLearner
+from personsearch.training.initialise import initialise, load_backbone
 from personsearch.training.learner import Learner
-from personsearch.training.optimize import OFFSETS, freeze
+from personsearch.training.optimize import freeze
 from personsearch.training.pretraining_learner import PretrainingLearner
 from personsearch.training.recipes import DenseLosses, DKDLosses, Recipe, ReidLosses, TridentLosses, TwoBranchLosses
 from personsearch.training.region_learner import RegionLearner
 from personsearch.training.reid_learner import ReidLearner
 from personsearch.training.roi_learner import ROILearner
 from personsearch.training.trident_learner import TridentLearner
-from personsearch.weights import read_tensors
 
-CLASSIFIER = ("fc.", "conv5.")  # what a classifier has after its last stage
+log = logging.getLogger(__name__)
 
 
 def build_learner(recipe: Recipe, identities: int) -> Learner:
@@ -40,13 +37,16 @@ def build_learner(recipe: Recipe, identities: int) -> Learner:
 
     Raises:
         ConfigError: the recipe's network is not as its architecture's config has it.
-        WeightsError: the backbone's weights are missing or another backbone's.
+        WeightsError: the weights to start from are missing or another network's.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         learner = _build(recipe, identities)
     if recipe.backbone_weights is not None:
         load_backbone(learner.network, recipe.backbone_weights)
+    if recipe.initial is not None:
+        learner.taken = initialise(learner.network, learner.config, recipe.initial)
+        log.info("%s: %s", recipe.initial.folder, learner.taken)
     freeze(learner.network, recipe.frozen)
     return learner
 
@@ -68,29 +68,3 @@ def _build(recipe: Recipe, identities: int) -> Learner:
     if recipe.pretraining is not None:
         return PretrainingLearner(config, losses, identities, recipe.pretraining)
     return RegionLearner(config, losses, identities)
-
-
-def load_backbone(network: nn.Module, file: Path) -> None:
-    """Copy a classifier's weights into the backbone, and its last stage into every last stage that regions go through.
-
-    Args:
-        network: one of the library's networks for scenes.
-        file: safetensors under torchvision's names; the classifier's own layers are not needed. Offsets of deformable
-            convolutions, which it does not have, stay as they are.
-
-    Raises:
-        WeightsError: a tensor is missing or of another shape.
-    """
-    tensors = {name: torch.from_numpy(array) for name, array in read_tensors(file).items() if not name.startswith(CLASSIFIER)}
-    # a last stage of its own is called layer4, whatever the backbone
-    tensors |= {name.replace("stage4.", "layer4.", 1): one for name, one in tensors.items() if name.startswith("stage4.")}
-    parts = {"backbone": network.get_submodule("backbone")}
-    parts |= {name: part for name, part in network.named_modules() if isinstance(part, LastStage)}
-    for place, part in parts.items():
-        for name, own in part.state_dict().items():
-            if name.endswith(UNUSED) or OFFSETS in name:
-                continue
-            if name not in tensors or tensors[name].shape != own.shape:
-                found = f"has shape {tuple(tensors[name].shape)}" if name in tensors else "is missing"
-                raise WeightsError(f"{file}: {name} {found}, {place} needs {tuple(own.shape)}; take the weights of the recipe's backbone")
-            own.copy_(tensors[name])

@@ -1,0 +1,156 @@
+"""Weights to start from: a classifier's, or another model's, whole or its backbone; and what was taken of them."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from personsearch.errors import WeightsError
+from personsearch.models.config import BackboneConfig, parse_config
+from personsearch.models.folder import UNUSED, check_names
+from personsearch.models.rcnn import RGB_STD
+from personsearch.models.resnet import LastStage
+from personsearch.weights import WEIGHTS_FILE, read_config, read_tensors
+
+OFFSETS = "conv_offset"  # of deformable convolutions
+CLASSIFIER = ("fc.", "conv5.")  # what a classifier has after its last stage
+BACKBONE, RES5 = "backbone.", "res5.layer4."
+REID_HEADS = ("head.", "second.", "reid.", "roi.")  # the heads that embed; their last stage stands for the backbone's
+LIVE_OR_FROZEN = ("batch", "frozen")  # norms that mean the same by the same tensors
+BGR = ("alignps", "roi-alignps")  # networks that take BGR pixels less the mean; the others take RGB, over its spread too
+
+
+class InitialRecipe(BaseModel):
+    """A model to start from, made by a pre-training, say."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: Path  # of the model
+    take: Literal["whole", "backbone"] = "backbone"  # all of it, if it is the same network; or the backbone, for any network
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a network started from."""
+
+    taken: dict[str, str]  # the network's tensor -> the model's
+    adapted: tuple[str, ...]  # of these, what was changed for another form of pixels; the rest are equal
+    left: tuple[str, ...]  # the model's tensors that have no place
+    kept: tuple[str, ...]  # the network's tensors that start as the recipe has it
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        parts = (("took", tuple(self.taken)), ("adapted", self.adapted), ("left", self.left), ("kept", self.kept))
+        return "; ".join(f"{what} {len(names)}" + f" ({', '.join(names)})" * bool(names) for what, names in parts)
+
+
+def initialise(network: nn.Module, config: Any, recipe: InitialRecipe) -> Taken:
+    """Copy a model's tensors into a network, in place.
+
+    Into the backbone go the model's backbone and, where that ends before its last stage, the last stage of the head that embeds; this
+    goes into every last stage that regions go through, too. Where one of the two takes RGB and the other BGR pixels, the first
+    convolution is adapted, so that it gives the same of the same picture.
+
+    Args:
+        network: a learner's.
+        config: what it is built of, with `architecture` and `backbone`.
+        recipe: which model, and what of it.
+
+    Raises:
+        ConfigError: the folder's config.json is missing or broken.
+        WeightsError: its weights are missing or do not fit: another network (whole), or another backbone.
+    """
+    values, file = read_config(recipe.folder), recipe.folder / WEIGHTS_FILE
+    tensors = {name: torch.from_numpy(array) for name, array in read_tensors(file).items()}
+    if "backbone" not in values:
+        raise WeightsError(f"{recipe.folder} is a {values['architecture']} without a backbone of ours; start from a model trained here")
+    _check_backbones(parse_config(BackboneConfig, values["backbone"], recipe.folder), config.backbone, recipe.folder)
+    if recipe.take == "whole":
+        if values["architecture"] != config.architecture:
+            wanted = config.architecture
+            raise WeightsError(f'{recipe.folder} is a {values["architecture"]}, not a {wanted}; it can give its backbone: take "backbone"')
+        sources = {name: name for name in check_names(network, tensors, source=str(file))}
+    else:
+        sources = _backbone_sources(network, tensors, file)
+    first = next(name for name in sources if name.startswith(BACKBONE + "conv1."))
+    adapted = () if (values["architecture"] in BGR) == (config.architecture in BGR) else (first,)
+    own = network.state_dict()
+    for name, source in sources.items():
+        tensor = tensors[source]
+        own[name].copy_(_other_pixels(tensor, to_bgr=config.architecture in BGR) if name in adapted else tensor)
+    used = set(sources.values())
+    left = tuple(sorted(name for name in tensors if name not in used))
+    kept = tuple(name for name in own if name not in sources and not name.endswith(UNUSED))
+    return Taken(sources, adapted, left, kept)
+
+
+def load_backbone(network: nn.Module, file: Path) -> None:
+    """Copy a classifier's weights into the backbone, and its last stage into every last stage that regions go through.
+
+    Args:
+        network: one of the library's networks for scenes.
+        file: safetensors under torchvision's names; the classifier's own layers are not needed. Offsets of deformable
+            convolutions, which it does not have, stay as they are.
+
+    Raises:
+        WeightsError: a tensor is missing or of another shape.
+    """
+    tensors = {name: torch.from_numpy(array) for name, array in read_tensors(file).items() if not name.startswith(CLASSIFIER)}
+    own = network.state_dict()
+    for name, source in match_stages(network, tensors, file).items():
+        own[name].copy_(tensors[source])
+
+
+def match_stages(network: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> dict[str, str]:
+    """Which of a classifier's tensors each tensor of the network's backbone and last stages takes (see `load_backbone`).
+
+    Raises:
+        WeightsError: one is missing or of another shape.
+    """
+    places = {"backbone": network.get_submodule("backbone")}
+    places |= {name: part for name, part in network.named_modules() if isinstance(part, LastStage)}
+    matched = {}
+    for place, part in places.items():
+        for name, own in part.state_dict().items():
+            if name.endswith(UNUSED) or OFFSETS in name:
+                continue
+            # a last stage of its own is called layer4, whatever the backbone
+            source = name if name in tensors else name.replace("layer4.", "stage4.", 1)
+            if source not in tensors or tensors[source].shape != own.shape:
+                found = f"has shape {tuple(tensors[source].shape)}" if source in tensors else "is missing"
+                raise WeightsError(f"{file}: {name} {found}, {place} needs {tuple(own.shape)}; take the weights of the recipe's backbone")
+            matched[f"{place}.{name}"] = source
+    return matched
+
+
+def _backbone_sources(network: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> dict[str, str]:
+    """The network's tensor -> the model's, by way of a classifier's names."""
+    named = {name.removeprefix(BACKBONE): name for name in tensors if name.startswith(BACKBONE)}
+    if not any(name.startswith(("layer4.", "stage4.")) for name in named):
+        last = "stage4." if any(name.startswith("stage2.") for name in named) else "layer4."
+        heads = [head for head in REID_HEADS if any(name.startswith(head + RES5) for name in tensors)]
+        named |= {last + name.removeprefix(head + RES5): name for head in heads for name in tensors if name.startswith(head + RES5)}
+    matched = match_stages(network, {name: tensors[source] for name, source in named.items()}, file)
+    return {name: named[source] for name, source in matched.items()}
+
+
+def _check_backbones(given: BackboneConfig, wanted: BackboneConfig, folder: Path) -> None:
+    for field in ("name", "width", "style", "norm"):
+        one, other = getattr(given, field), getattr(wanted, field)
+        if one != other and not (field == "norm" and {one, other} <= set(LIVE_OR_FROZEN)):
+            raise WeightsError(
+                f"{folder}: its backbone's {field} is {one!r}, the recipe's {other!r}; set network.backbone.{field} to {one!r}"
+            )
+
+
+def _other_pixels(weight: Tensor, *, to_bgr: bool) -> Tensor:
+    """A first convolution (C, 3, h, w) for RGB pixels as `region_input` makes them, for BGR as `dense_input` does, or the other way."""
+    spread = 255 * torch.tensor(RGB_STD)[:, None, None]
+    return (weight / spread).flip(1) if to_bgr else weight.flip(1) * spread
