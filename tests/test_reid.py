@@ -11,8 +11,9 @@ from personsearch.errors import ConfigError, WeightsError
 from personsearch.models import open_folder
 from personsearch.models.base import PersonModel
 from personsearch.models.combined import CombinedModel
+from personsearch.models.crop_model import WholeImage, crop_model
 from personsearch.models.rcnn import RCNN, RCNNConfig, region_input
-from personsearch.models.reid import CropEmbedder, ReidConfig, ReidNetwork, WholeImage, classifier, crop_model, crops_of, neck
+from personsearch.models.reid import CropEmbedder, ReidConfig, ReidNetwork, classifier, crops_of, neck
 from personsearch.models.scene import SceneModel
 from personsearch.models.two_step import TwoStep
 from personsearch.weights import save_model

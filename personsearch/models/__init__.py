@@ -17,7 +17,7 @@ ARCHITECTURES = {
     "nae": "personsearch.models.rcnn",
     "seqnet": "personsearch.models.seqnet",
     "dkd": "personsearch.models.dkd",
-    "reid": "personsearch.models.reid",
+    "reid": "personsearch.models.crop_model",
     "trident": "personsearch.models.trident",
     "alignps": "personsearch.models.alignps",
     "roi-alignps": "personsearch.models.roi_alignps",

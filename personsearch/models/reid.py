@@ -17,12 +17,11 @@ from torchvision.ops import roi_align
 
 from personsearch.boxes import Array
 from personsearch.models.config import BackboneConfig, parse_config
-from personsearch.models.folder import load_strict, make_fast
+from personsearch.models.folder import load_strict
 from personsearch.models.layers import SHORTEST
 from personsearch.models.rcnn import region_input
 from personsearch.models.resnet import DEEPEST, build_backbone
-from personsearch.models.two_step import TwoStep
-from personsearch.weights import WEIGHTS_FILE, fingerprint, read_config, read_tensors
+from personsearch.weights import WEIGHTS_FILE, read_config, read_tensors
 
 CROPS_AT_ONCE = 32
 ADAPTIVE = 0  # samples of RoIAlign: as many as a cell has pixels, so that a large crop is averaged, not thinned out
@@ -143,20 +142,6 @@ class CropEmbedder:
         return crops_of(pixels, [torch.tensor([[0.0, 0.0, width, height]])], self.network.size)[0]
 
 
-class WholeImage:
-    """The `Detector` of pictures that are crops already: one person, as large as the picture."""
-
-    fingerprint = "whole-image"
-
-    def prepare(self, image: Array) -> tuple[int, int]:
-        """(height, width) of an RGB uint8 image (H, W, 3)."""
-        return image.shape[0], image.shape[1]
-
-    def detect(self, prepared: Sequence[tuple[int, int]]) -> list[tuple[Array, Array]]:
-        """For each image its own frame, (1, 4), with score 1."""
-        return [(np.array([[0, 0, width, height]], np.float32), np.ones(1, np.float32)) for height, width in prepared]
-
-
 def read_network(folder: Path) -> tuple[ReidConfig, ReidNetwork]:
     """Config and network of a folder, in eval mode, as it was saved.
 
@@ -168,22 +153,3 @@ def read_network(folder: Path) -> tuple[ReidConfig, ReidNetwork]:
     weights = folder / WEIGHTS_FILE
     load_strict(network, read_tensors(weights), source=str(weights))
     return config, network.eval()
-
-
-def crop_model(network: ReidNetwork, config: ReidConfig, digest: str, device: str) -> TwoStep:
-    """A network in eval mode, made fast in place, as a model: every picture is one person, and `embed` takes boxes in it.
-
-    So it searches crops by itself, is the R of [GT; R] with true boxes, and of [D; R] in a `CombinedModel`.
-    """
-    make_fast(network, device)
-    return TwoStep(WholeImage(), CropEmbedder(network, config, fingerprint=digest, device=device), name=config.name)
-
-
-def open_folder(folder: Path, device: str) -> TwoStep:
-    """The crop network of a folder as a model, see `crop_model`.
-
-    Raises:
-        ConfigError, WeightsError: its files do not make a model.
-    """
-    config, network = read_network(folder)
-    return crop_model(network, config, fingerprint(read_config(folder), [folder / WEIGHTS_FILE]), device)

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from personsearch.models.base import PersonModel
+from personsearch.models.crop_model import crop_model
 from personsearch.models.rcnn import region_input
-from personsearch.models.reid import ReidConfig, ReidNetwork, crop_model, crops_of
+from personsearch.models.reid import ReidConfig, ReidNetwork, crops_of
 from personsearch.training.batches import TrainBatch
 from personsearch.training.crop_augment import erased, padded, shifted
 from personsearch.training.learner import Learner
