@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # architecture in config.json -> the module that has `open_folder(folder, device) -> PersonModel`
 ARCHITECTURES = {
+    "nano": "personsearch.models.nano",
     "two-step": "personsearch.models.two_step",
     "oim": "personsearch.models.rcnn",
     "nae": "personsearch.models.rcnn",

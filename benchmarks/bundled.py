@@ -1,0 +1,72 @@
+"""The bundled model beside two public networks (YOLOX-nano + OSNet x0.25), on pictures that it was not trained on.
+
+`python benchmarks/bundled.py --shared DIR [--scenes DIR]`.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from real_pictures import Picture, measured, mot17, pennfudan, pets, precision, rendered
+
+from personsearch import PersonSearcher
+from personsearch.evaluation import evaluate
+from personsearch.models.two_step import save_two_step
+
+
+def numbers(pictures: list[Picture], searcher: PersonSearcher, *, cross_camera: bool, bare_crops: bool = False) -> dict[str, Any]:
+    """Search and detection at the model's own threshold, and the recall of all that its detector keeps."""
+    data = measured(pictures, searcher, bare_crops=bare_crops)
+    least = searcher.model.min_score
+    options: dict[str, Any] = {"protocol": "prw", "min_score": least, "confidence_weighted": False, "cross_camera": cross_camera}
+    result = evaluate(data, detection_min_score=least, **options)
+    everybody = evaluate(data, detection_min_score=0.0, **options)
+    return {
+        "mAP": result["search"]["mAP"],
+        "top1": result["search"]["top1"],
+        "queries": result["search"]["queries"],
+        "recall": result["detection"]["all"]["recall"],
+        "precision": precision(data, least),
+        "recall_all": everybody["detection"]["all"]["recall"],
+        "ap": everybody["detection"]["all"]["ap"],
+    }
+
+
+def yardstick(shared: Path, folder: Path) -> PersonSearcher:
+    """YOLOX-nano and OSNet x0.25 as one model."""
+    files = {"detector_file": shared / "teachers/yolox_nano_416x416.onnx", "embedder_file": shared / "teachers/osnet_x0_25_msmt17.onnx"}
+    return PersonSearcher.from_pretrained(save_two_step(folder, **files), device="cpu")
+
+
+def main(
+    shared: Annotated[Path, typer.Option(help="Folder with data/ and teachers/.")],
+    scenes: Annotated[Path | None, typer.Option(help="Rendered scenes, see personsearch.training.synthetic.")] = None,
+    model: Annotated[str | None, typer.Option(help="Another model than the package's.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="mot17, pets, pennfudan or rendered; may be given again.")] = None,
+) -> None:
+    """Measure both models on every set; one JSON object a line."""
+    data = shared / "data"
+    sets: dict[str, Callable[[], Iterable[Picture]]] = {
+        "mot17": lambda: mot17(data / "mot17_mini"),
+        "pets": lambda: pets(data / "pets09_s2l1"),
+        "pennfudan": lambda: pennfudan(data / "pennfudan"),
+    }
+    if scenes is not None:
+        sets["rendered"] = lambda: rendered(scenes)
+    with tempfile.TemporaryDirectory() as folder:
+        ours = PersonSearcher.from_pretrained(model, device="cpu")
+        searchers = {"bundled": ours, "yardstick": yardstick(shared, Path(folder))}
+        for name in only or list(sets):
+            pictures = list(sets[name]())
+            for who, searcher in searchers.items():
+                for bare in (False, True) if name in ("mot17", "pets") else (False,):
+                    found = numbers(pictures, searcher, cross_camera=name == "rendered", bare_crops=bare)
+                    shown = {key: round(value, 3) for key, value in found.items()}
+                    print(json.dumps({"set": name, "model": who, "query": "crop" if bare else "scene", **shown}), flush=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,63 @@
+"""The similarity above which two people are called the same, chosen on labelled pairs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from personsearch.boxes import Array
+from personsearch.errors import ConfigError
+
+
+class Calibration(BaseModel):
+    """A threshold and how often it is wrong."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_similarity: float = Field(ge=-1, le=1)  # cosine
+    false_match_rate: float = Field(ge=0, le=1)  # share of pairs of different people at or above it
+    miss_rate: float = Field(ge=0, le=1)  # share of pairs of the same person below it
+    data: str  # that the rates were measured on
+
+
+def calibrate(same: Array, different: Array, *, false_match_rate: float, data: str) -> Calibration:
+    """The lowest threshold at which at most so many pairs of different people match.
+
+    Args:
+        same: (S,) cosines of pairs of the same person.
+        different: (D,) cosines of pairs of different people.
+        false_match_rate: 0..1, the greatest that is wanted.
+        data: that the pairs are from, for people to read.
+
+    Raises:
+        ConfigError: no pairs of one kind, or a rate outside 0..1.
+    """
+    if not len(same) or not len(different):
+        raise ConfigError(
+            f"a threshold needs pairs of both kinds; got {len(same)} of the same person and {len(different)} of different people"
+        )
+    if not 0 <= false_match_rate <= 1:
+        raise ConfigError(f"false_match_rate must be 0..1, got {false_match_rate}")
+    ordered = np.sort(different)[::-1]
+    allowed = int(false_match_rate * len(ordered))
+    threshold = -1.0 if allowed >= len(ordered) else float(np.nextafter(np.float32(ordered[allowed]), np.float32(2)))
+    threshold = min(1.0, threshold)
+    return Calibration(min_similarity=threshold, data=data, **rates(same, different, threshold))
+
+
+def rates(same: Array, different: Array, min_similarity: float) -> dict[str, float]:
+    """`false_match_rate` and `miss_rate` of a threshold on pairs."""
+    return {"false_match_rate": float((different >= min_similarity).mean()), "miss_rate": float((same < min_similarity).mean())}
+
+
+def stored(config: Mapping[str, Any]) -> Calibration | None:
+    """The calibration that a model's config.json has, if any.
+
+    Raises:
+        ConfigError: it is malformed.
+    """
+    try:
+        return None if config.get("calibration") is None else Calibration.model_validate(config["calibration"])
+    except ValidationError as error:
+        raise ConfigError(f"calibration: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error

@@ -1,0 +1,162 @@
+"""The detector inside the package: a small anchor-free network for people only, which takes pictures of any shape."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torchvision.ops import nms
+
+from personsearch.boxes import Array
+from personsearch.models.csp_darknet import STRIDES, Conv, CSPDarknet, DepthwiseConv
+from personsearch.models.folder import load_strict
+from personsearch.models.letterbox import INTERPOLATION, View, letterbox
+from personsearch.weights import fingerprint, read_tensors
+
+RARE = 0.01  # share of cells with a person that the scores start from
+BEFORE_NMS = 1000  # cells of an image that are looked at, best first
+
+
+class NanoOptions(BaseModel):
+    """How the detector is built and used."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    width: int = Field(default=16, ge=8)  # of the backbone
+    channels: int = Field(default=64, ge=8)  # of the head
+    short_side: int = Field(default=480, ge=32)  # pixels; the resized image fits into short_side x long_side
+    long_side: int = Field(default=832, ge=32)
+    score_threshold: float = Field(default=0.1, ge=0, le=1)  # who is below is not embedded either
+    nms_iou: float = Field(default=0.5, ge=0, le=1)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What the network says about all cells of all levels, of a batch of B images."""
+
+    logits: Tensor  # (B, P) of being the cell of a person
+    boxes: Tensor  # (B, P, 4) xyxy pixels of the resized image
+
+
+class NanoHead(nn.Module):
+    """One level's predictions: a tower for the score, one for the box.
+
+    Source: the decoupled head of YOLOX (arXiv 2107.08430, Sec. 3) with one logit, trained to be the overlap of the box
+    with the person (arXiv 2006.04388, Sec. 3), in the place of objectness and classes.
+    """
+
+    def __init__(self, inputs: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.stem = Conv(inputs, channels)
+        self.score_tower = nn.Sequential(DepthwiseConv(channels, channels), DepthwiseConv(channels, channels))
+        self.box_tower = nn.Sequential(DepthwiseConv(channels, channels), DepthwiseConv(channels, channels))
+        self.score = nn.Conv2d(channels, 1, 1)
+        self.box = nn.Conv2d(channels, 4, 1)
+        nn.init.constant_(self.score.bias, float(np.log(RARE / (1 - RARE))))  # type: ignore[arg-type]  # it has a bias
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, P) logits and (B, P, 4) boxes of a (B, inputs, H, W) map, P = H * W, row by row."""
+        x = self.stem(maps)
+        logits = self.score(self.score_tower(x)).float().flatten(1)
+        shift, size = self.box(self.box_tower(x)).float().flatten(2).transpose(1, 2).split(2, dim=2)
+        height, width = maps.shape[2:]
+        row, column = torch.meshgrid(torch.arange(height, device=x.device), torch.arange(width, device=x.device), indexing="ij")
+        middle = (torch.stack([column, row], dim=2).flatten(0, 1) + shift) * self.stride
+        half = size.clamp(max=8).exp() * (self.stride / 2)
+        return logits, torch.cat([middle - half, middle + half], dim=2)
+
+
+class NanoNetwork(nn.Module):
+    """Backbone, neck and a head for each of three levels."""
+
+    def __init__(self, options: NanoOptions) -> None:
+        super().__init__()
+        self.backbone = CSPDarknet(options.width)
+        self.heads = nn.ModuleList(
+            NanoHead(inputs, options.channels, stride) for inputs, stride in zip(self.backbone.channels, STRIDES, strict=True)
+        )
+
+    def forward(self, pixels: Tensor) -> Cells:
+        """All cells of (B, 3, H, W) pixels, BGR 0..255; H and W are multiples of 32."""
+        parts = [head(maps) for head, maps in zip(self.heads, self.backbone(pixels), strict=True)]
+        logits, boxes = zip(*parts, strict=True)
+        return Cells(torch.cat(logits, dim=1), torch.cat(boxes, dim=1))
+
+
+class NanoDetector:
+    """The network as the `Detector` of two steps.
+
+    Args:
+        network: with its weights; moved to `device` and set to eval mode here.
+        options: size of the input and thresholds.
+        fingerprint: digest of options and weights.
+        device: "cpu", "cuda" or "cuda:1".
+    """
+
+    def __init__(self, network: NanoNetwork, options: NanoOptions, *, fingerprint: str, device: str = "cpu") -> None:
+        self.network = network.to(device).to(memory_format=torch.channels_last).eval()
+        self.options = options
+        self.fingerprint = fingerprint
+        self.device = torch.device(device)
+
+    def prepare(self, image: Array) -> View:
+        """An RGB uint8 image (H, W, 3), resized with its shape kept, on a canvas of whole cells."""
+        return resized(image, self.options.short_side, self.options.long_side)
+
+    def detect(self, prepared: Sequence[View]) -> list[tuple[Array, Array]]:
+        """For each image boxes (N, 4) float32, xyxy original pixels, and scores (N,) float32, best first."""
+        groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for i, view in enumerate(prepared):
+            groups[view.canvas.shape].append(i)
+        found: dict[int, tuple[Array, Array]] = {}
+        for index in groups.values():
+            canvases = torch.stack([torch.from_numpy(prepared[i].canvas) for i in index]).to(self.device)
+            with torch.inference_mode():
+                cells = self.network(pixels_of(canvases))
+                for row, i in enumerate(index):
+                    boxes, scores = self._select(cells.logits[row].sigmoid(), cells.boxes[row])
+                    found[i] = prepared[i].to_image(boxes.cpu().numpy()), scores.cpu().numpy()
+        return [found[i] for i in range(len(prepared))]
+
+    def _select(self, scores: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+        """Of (P,) scores and (P, 4) boxes those of different people, best first."""
+        likely = (scores >= self.options.score_threshold).nonzero()[:, 0]
+        order = likely[scores[likely].argsort(descending=True, stable=True)[:BEFORE_NMS]]
+        kept = order[nms(boxes[order], scores[order], self.options.nms_iou)]
+        return boxes[kept], scores[kept]
+
+
+def resized(image: Array, short_side: int, long_side: int) -> View:
+    """The whole image, fitted into short_side x long_side, on a canvas whose sides are multiples of the coarsest stride."""
+    height, width = image.shape[:2]
+    ratio = min(short_side / min(height, width), long_side / max(height, width))
+    size = (_whole_cells(height * ratio), _whole_cells(width * ratio))
+    # averaged where it shrinks: small people keep their outlines
+    return letterbox(image, (0, 0, width, height), size, interpolation=cv2.INTER_AREA if ratio < 1 else INTERPOLATION)
+
+
+def pixels_of(canvases: Tensor) -> Tensor:
+    """(B, 3, H, W) float32 BGR of (B, H, W, 3) uint8 RGB, channels-last."""
+    return canvases.flip(3).permute(0, 3, 1, 2).float()
+
+
+def open_nano(file: Path, options: NanoOptions, *, device: str = "cpu") -> NanoDetector:
+    """The detector of a safetensors file.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or another network's.
+    """
+    network = NanoNetwork(options)
+    load_strict(network, read_tensors(file), source=str(file))
+    digest = fingerprint({"kind": "nano", **options.model_dump()}, [file])
+    return NanoDetector(network, options, fingerprint=digest, device=device)
+
+
+def _whole_cells(pixels: float) -> int:
+    return max(1, round(pixels / STRIDES[-1])) * STRIDES[-1]

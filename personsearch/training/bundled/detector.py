@@ -1,0 +1,193 @@
+"""The detector of the bundled model, on a public detector's backbone.
+
+`python -m personsearch.training.bundled.detector --scenes DIR --photos FILE --backbone YOLOX --out DIR`; run again to go on.
+"""
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import typer
+from torch import Tensor, nn
+from torchvision.ops import box_iou, generalized_box_iou_loss
+
+from personsearch.models.csp_darknet import STRIDES, CSPDarknet
+from personsearch.models.nano_detector import NanoNetwork, NanoOptions, pixels_of
+from personsearch.training.bundled.pictures import SIDE, Picture, TrainView, listed, rendered, view
+from personsearch.training.bundled.reid import follow
+
+SCENES, PHOTOS = 3, 3  # of a batch
+RADIUS = 1.5  # strides around a person's middle in which cells are the person's
+REACH = (0, 64, 128, math.inf)  # pixels; half the greater side of a person's box decides the level
+HEAD_STEPS = 400  # in which the backbone stays as it is
+RATES = {"heads": 2e-3, "backbone": 2e-4}
+DECAY, WARMUP, AVERAGE = 0.02, 100, 0.996
+
+
+def quality_focal(logits: Tensor, target: Tensor) -> Tensor:
+    """Binary cross-entropy against a soft target, times the squared distance to it.
+
+    Source: Li et al., Generalized Focal Loss (arXiv 2006.04388), Eq. 2 with beta 2.
+    """
+    off = (target - logits.sigmoid()).detach().square()
+    return off * F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+
+
+def cell_middles(side: int) -> tuple[Tensor, Tensor]:
+    """(P, 2) x, y of the middles of all cells of a square view, and (P,) their level 0..2."""
+    middles, levels = [], []
+    for level, stride in enumerate(STRIDES):
+        at = torch.arange(side // stride) * stride + stride / 2
+        row, column = torch.meshgrid(at, at, indexing="ij")
+        middles.append(torch.stack([column, row], dim=2).flatten(0, 1))
+        levels.append(torch.full((len(middles[-1]),), level))
+    return torch.cat(middles), torch.cat(levels)
+
+
+def assign(middles: Tensor, levels: Tensor, boxes: Tensor) -> Tensor:
+    """(P,) number of each cell's person or -1: near the middle of a box of the level's size; the smallest box wins."""
+    nobody = torch.full((len(middles),), -1)
+    if not len(boxes):
+        return nobody
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    sides = boxes[:, 2:] - boxes[:, :2]
+    level = torch.bucketize(sides.amax(dim=1) / 2, torch.tensor(REACH[1:-1], dtype=sides.dtype))
+    off = (middles[:, None] - centre).abs()
+    stride = torch.tensor(STRIDES)[levels][:, None]
+    inside = (off * 2 < sides + stride[:, None] / 2).all(dim=2)  # half a cell of grace: narrow people have a cell too
+    own = (off.amax(dim=2) < RADIUS * stride) & inside & (levels[:, None] == level)
+    area, person = torch.where(own, sides.prod(dim=1), torch.inf).min(dim=1)
+    return person.masked_fill(area.isinf(), -1)
+
+
+def losses_of(network: NanoNetwork, views: list[TrainView]) -> dict[str, Tensor]:
+    """`score` and `box` of a batch of views."""
+    cells = network(pixels_of(torch.stack([torch.from_numpy(np.ascontiguousarray(one.canvas)) for one in views])))
+    middles, levels = cell_middles(SIDE)
+    score, box, weight = [], [], []
+    for logits, found, one in zip(cells.logits, cells.boxes, views, strict=True):
+        boxes, unsure = torch.from_numpy(one.boxes), torch.from_numpy(one.unsure)
+        person = assign(middles, levels, boxes)
+        mine = person >= 0
+        overlap = torch.zeros(len(person))
+        if mine.any():
+            wanted = boxes[person[mine]]
+            overlap[mine] = _pair_iou(found[mine].detach(), wanted)
+            box.append(generalized_box_iou_loss(found[mine], wanted, eps=1e-6))
+            weight.append(overlap[mine].clamp(min=0.2))
+        counts = ~_hidden(found.detach(), logits.detach(), boxes, unsure) | mine
+        score.append((quality_focal(logits, overlap) * counts).sum())
+    weights = torch.cat(weight) if weight else torch.zeros(1)
+    boxes_off = torch.cat(box) if box else cells.boxes.sum()[None] * 0
+    total = weights.sum().clamp(min=1)
+    return {"score": 2 * torch.stack(score).sum() / total, "box": 1.5 * (boxes_off * weights).sum() / total}
+
+
+def _pair_iou(first: Tensor, second: Tensor) -> Tensor:
+    low, high = torch.maximum(first[:, :2], second[:, :2]), torch.minimum(first[:, 2:], second[:, 2:])
+    shared = (high - low).clamp(min=0).prod(dim=1)
+    areas = [(one[:, 2:] - one[:, :2]).prod(dim=1) for one in (first, second)]
+    return shared / (areas[0] + areas[1] - shared).clamp(min=1e-6)
+
+
+def _hidden(found: Tensor, logits: Tensor, boxes: Tensor, unsure: Tensor) -> Tensor:
+    """(P,) cells that a box of the unsure explains, or that lie in between: their score is nobody's fault.
+
+    Cells whose box fits a true person well but that are not the person's own are left to suppression.
+    """
+    hidden = torch.zeros(len(found), dtype=torch.bool)
+    likely = logits > -3
+    if likely.any():
+        rows = torch.zeros(int(likely.sum()), dtype=torch.bool)
+        if len(unsure):
+            rows |= (box_iou(found[likely], unsure) > 0.4).any(dim=1)
+        if len(boxes):
+            rows |= (box_iou(found[likely], boxes) > 0.7).any(dim=1)
+        hidden[likely] = rows
+    return hidden
+
+
+def load_pretrained(backbone: CSPDarknet, file: Path) -> None:
+    """Copy backbone and neck of a YOLOX-Nano ONNX file, whose convolutions stand in the order of ours."""
+    import onnx  # only here: whoever uses the library needs none
+    from onnx import numpy_helper
+
+    graph = onnx.load(str(file)).graph
+    arrays = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    layers = [node for node in graph.node if node.op_type == "Conv"]
+    ours = [part for part in backbone.modules() if isinstance(part, nn.Conv2d)]
+    with torch.no_grad():
+        for part, node in zip(ours, layers, strict=False):
+            part.weight.copy_(torch.from_numpy(arrays[node.input[1]].copy()))
+            part.bias.copy_(torch.from_numpy(arrays[node.input[2]].copy()))  # type: ignore[union-attr]
+
+
+def train(
+    scenes: list[Picture], photos: list[Picture], backbone: Path, out: Path, steps: int, *, save_every: int = 100, seed: int = 1
+) -> NanoNetwork:
+    """Train up to `steps`, or go on; the running mean of the weights, in eval mode. State and log stand in `out`."""
+    torch.manual_seed(seed)
+    network = NanoNetwork(NanoOptions())
+    load_pretrained(network.backbone, backbone)
+    network = network.to(memory_format=torch.channels_last)
+    mean = NanoNetwork(NanoOptions()).eval()
+    mean.load_state_dict(network.state_dict())
+    groups = [{"params": list(network.get_submodule(name).parameters()), "name": name, "lr": rate} for name, rate in RATES.items()]
+    optimizer = torch.optim.AdamW(groups, weight_decay=DECAY)
+    start, state = 0, out / "detector.pt"
+    out.mkdir(parents=True, exist_ok=True)
+    if state.exists():
+        saved = torch.load(state, weights_only=True)
+        network.load_state_dict(saved["network"])
+        mean.load_state_dict(saved["mean"])
+        optimizer.load_state_dict(saved["optimizer"])
+        start = saved["step"]
+    sums: dict[str, float] = {}
+    began = time.perf_counter()
+    for step in range(start, steps):
+        rng = np.random.default_rng([seed, step])
+        chosen = [scenes[i] for i in rng.integers(len(scenes), size=SCENES)] + [photos[i] for i in rng.integers(len(photos), size=PHOTOS)]
+        for group in optimizer.param_groups:
+            group["lr"] = RATES[group["name"]] * _factor(step - HEAD_STEPS * (group["name"] == "backbone"), steps)
+        network.backbone.requires_grad_(step >= HEAD_STEPS)
+        losses = losses_of(network, [view(picture, rng) for picture in chosen])
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+        optimizer.step()
+        follow(mean, network, min(AVERAGE, (step + 1) / (step + 10)))
+        for name, loss in losses.items():
+            sums[name] = sums.get(name, 0.0) + float(loss.detach()) / save_every
+        if (step + 1) % save_every == 0 or step + 1 == steps:
+            with (out / "detector.jsonl").open("a") as log:
+                log.write(json.dumps({"step": step + 1, **sums, "seconds": time.perf_counter() - began}) + "\n")
+            sums = {}
+            content = {"network": network.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
+            torch.save(content, state.with_suffix(".new"))
+            state.with_suffix(".new").replace(state)
+    return mean
+
+
+def _factor(step: int, steps: int) -> float:
+    """Of the learning rate: 0 before its start, linear warm-up, then a cosine to nothing."""
+    return min(1.0, max(0.0, (step + 1) / WARMUP)) * (1 + math.cos(math.pi * max(0, step) / steps)) / 2
+
+
+def main(
+    scenes: Annotated[Path, typer.Option(help="Folder that `personsearch.training.synthetic` wrote.")],
+    photos: Annotated[Path, typer.Option(help="photos.json of `personsearch.training.bundled.pack`.")],
+    backbone: Annotated[Path, typer.Option(help="YOLOX-Nano as ONNX.")],
+    out: Annotated[Path, typer.Option(help="Folder for state and log; a state that is there is gone on with.")],
+    steps: int = 2400,
+) -> None:
+    """Train the detector."""
+    train(rendered(scenes), listed(photos), backbone, out, steps)
+
+
+if __name__ == "__main__":
+    typer.run(main)
