@@ -123,29 +123,42 @@ def test_eq_9_against_nobody_is_nothing() -> None:
     assert unlabelled_loss(torch.zeros(2, 0), torch.ones(2), torch.tensor(0.3), TENTH).tolist() == [0, 0]
 
 
-def test_eq_11_by_hand() -> None:
-    """One person and one background, two partitions; classes are top, bottom and background."""
-    scores = tensor([[0.3, 0.1, 0.0], [0.1, 0.2, 0.2]], [[0.0, 0.0, 0.4], [0.2, 0.0, 0.0]])
-    loss = part_loss(scores, torch.tensor([True, False]), tensor(0.5, 0.25), 0.1)
+# P of one person and one background, two partitions; classes are top, bottom and background
+PARTS = tensor([[0.6, 0.3, 0.1], [0.2, 0.4, 0.4]], [[0.1, 0.1, 0.8], [0.5, 0.25, 0.25]])
+
+
+@pytest.mark.parametrize(
+    ("values", "given"),
+    [("probability", PARTS.log() + 7), ("score", PARTS)],  # a softmax makes the probabilities of their logarithms, shifted or not
+)
+def test_eq_11_by_hand(values, given) -> None:
+    loss = part_loss(given, torch.tensor([True, False]), tensor(0.5, 0.25), AGWFRecipe(part_values=values))
     terms = [
-        1 + math.exp(-1) + math.exp(-1.5),  # the person's top: 0.5 x (-0.2, -0.3) / 0.1
-        1 + math.exp(-0.5) + math.exp(0),  # its bottom
-        1 + math.exp(-1) + math.exp(-1),  # background: 0.25 x (-0.4, -0.4) / 0.1
-        1 + math.exp(0.5) + math.exp(0),
+        1 + math.exp(-1.5) + math.exp(-2.5),  # the person's top: 0.5 x (0.3 - 0.6, 0.1 - 0.6) / 0.1
+        1 + math.exp(-1) + math.exp(0),  # its bottom
+        1 + math.exp(-1.75) + math.exp(-1.75),  # background: 0.25 x (0.1 - 0.8, 0.1 - 0.8) / 0.1
+        1 + math.exp(0.625) + math.exp(0),
     ]
     assert loss.item() == pytest.approx(sum(map(math.log, terms)) / 4)
 
 
+def test_the_probability_of_a_part_is_not_its_score() -> None:
+    arguments = PARTS, torch.tensor([True, False]), torch.ones(2)
+    losses = [part_loss(*arguments, AGWFRecipe(part_values=values)).item() for values in ("probability", "score")]
+    assert abs(losses[0] - losses[1]) > 0.1
+
+
 def test_parts_in_the_wrong_order_or_taken_for_background_cost_more() -> None:
-    scores = torch.eye(3, 4)[None]
-    right = part_loss(scores, torch.tensor([True]), torch.ones(1), 0.1)
+    scores = 9 * torch.eye(3, 4)[None]
+    right = part_loss(scores, torch.tensor([True]), torch.ones(1), AGWFRecipe())
+    assert right < 0.01
     for wrong, positive in ((scores.flip(1), True), (scores, False)):
-        assert part_loss(wrong, torch.tensor([positive]), torch.ones(1), 0.1) > right + 1
+        assert part_loss(wrong, torch.tensor([positive]), torch.ones(1), AGWFRecipe()) > right + 1
 
 
 def test_parts_of_nothing() -> None:
     scores = torch.zeros(0, 6, 7, requires_grad=True)
-    loss = part_loss(scores, torch.zeros(0, dtype=torch.bool), torch.zeros(0), 0.1)
+    loss = part_loss(scores, torch.zeros(0, dtype=torch.bool), torch.zeros(0), AGWFRecipe())
     loss.backward()
     assert loss.item() == 0
 

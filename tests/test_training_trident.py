@@ -14,7 +14,7 @@ from personsearch.errors import ConfigError
 from personsearch.models import open_folder
 from personsearch.models.trident import TridentOutput
 from personsearch.training import trident_learner
-from personsearch.training.agwf import part_loss
+from personsearch.training.agwf import AGWFRecipe, part_loss
 from personsearch.training.batches import AugmentRecipe, TrainBatch, TrainItems, collate
 from personsearch.training.catalogue import RECIPES, TRIDENT_ABLATIONS
 from personsearch.training.checkpoint import LOG_FILE, MODEL_FOLDER, save_trained
@@ -118,6 +118,7 @@ def test_the_recipe_is_the_papers() -> None:
     reid, rates = prw.losses.reid, prw.optimizer
     assert (reid.identity_temperature, reid.binary_temperature, reid.part_temperature) == (pytest.approx(1 / 30), 2, 0.1)
     assert (reid.unlabelled_weight, reid.full_similarity, reid.adaptive, reid.background) == (0.1, 1, True, True)
+    assert (reid.part_values, reid.confidence_gradient, reid.mean_gradient) == ("probability", False, False)  # our choices
     assert (rates.name, rates.learning_rate, rates.momentum, rates.weight_decay, rates.biases) == ("sgd", 3e-3, 0.9, 5e-4, "none")
     factors = [rate_factor(step, 10, 10, rates) for step in (0, 5, 10, 79, 80)]  # ten steps an epoch
     assert factors == pytest.approx([0, 0.5, 1, 1, 0.1])
@@ -149,7 +150,7 @@ def test_losses_by_hand_of_a_head_whose_word_is_known(adaptive, monkeypatch) -> 
         "class": -(torch.tensor([0.5, 0.75, 0.25, 0.5]).log().mean()),
         "identity": -(scaled[0].log_softmax(0)[0] + scaled[1].log_softmax(0)[1]) / 2,
         "binary": sum((1 + ((1 - alpha[i] * similarities[i, i]) / 2).exp()).log() for i in (0, 1)) / 2,
-        "part": part_loss(parts, REGIONS.positive, alpha, 0.1),
+        "part": part_loss(parts, REGIONS.positive, alpha, AGWFRecipe()),
     }
     mean = (similarities[0, 0] + similarities[1, 1]) / 2
     expected["unlabelled"] = 0.1 * (1 + (30 * alpha[2] * (similarities[2, :4] - mean)).exp().sum()).log()

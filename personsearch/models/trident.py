@@ -45,7 +45,7 @@ class TridentOutput:
     class_logits: Tensor  # (N, 2), no person and person
     deltas: Tensor  # (N, 4)
     embeddings: Tensor  # (N, D) unit rows
-    parts: Tensor | None  # (N, P, P + 1), scores of each of P partitions (from the top) for being the k-th; the last: background
+    parts: Tensor | None  # (N, P, P + 1), logits of each of P partitions (from the top) for being the k-th; the last: background
 
     @property
     def scores(self) -> Tensor:

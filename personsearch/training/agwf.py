@@ -7,6 +7,8 @@ Source: Han, Ko and Sim, End-to-End Trainable Trident Person Search Network Usin
 Eq. 5-11. There is no public code; where the text is silent, the choice and its reason stand beside it.
 """
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
@@ -26,6 +28,9 @@ class AGWFRecipe(BaseModel):
     identity_temperature: float = Field(default=1 / 30, gt=0)  # tau_1
     binary_temperature: float = Field(default=2.0, gt=0)  # tau_2
     part_temperature: float = Field(default=0.1, gt=0)  # tau_3
+    # P_ijk of Eq. 11 is both "a prediction score" and "the probability" of a class (Sec. 4.3). As a probability it is bounded, as the
+    # cosines are, and tau_3 sharpens it, as tau_1 does them; on raw scores tau_3 would only make the first gradients ten times greater.
+    part_values: Literal["probability", "score"] = "probability"
     unlabelled_weight: float = Field(default=0.1, ge=0)  # lambda of Eq. 6
     full_similarity: float = 1.0  # s_kappa of Eq. 8
     queue_size: int = Field(default=5000, ge=0)
@@ -76,23 +81,21 @@ def unlabelled_loss(similarities: Tensor, confidence: Tensor, mean: Tensor, reci
     return F.pad(exponents, (1, 0)).logsumexp(dim=1)  # the 0 more is the 1 in the logarithm
 
 
-def part_loss(scores: Tensor, positive: Tensor, confidence: Tensor, temperature: float) -> Tensor:
+def part_loss(scores: Tensor, positive: Tensor, confidence: Tensor, recipe: AGWFRecipe) -> Tensor:
     """The mean over all partitions of all proposals, background too, () float32: Eq. 11.
-
-    P_ijk is called a probability, and a prediction score of a fully connected layer; Eq. 11 is the softmax form of Eq. 2 over
-    scores, so it is the layer's score here: a probability would go through two softmaxes.
 
     Args:
         scores: (N, P, P + 1), see `TridentOutput`.
         positive: (N,) bool, whether a person; partitions of the others belong to the last class.
         confidence: (N,) alpha.
-        temperature: tau_3.
+        recipe: temperature, and what P_ijk is.
     """
     count = scores.shape[1]
     places = torch.arange(count, device=scores.device)
     true = torch.where(positive[:, None], places, count)
-    losses = adaptive_cross_entropy(scores.flatten(0, 1), true.flatten(), confidence.repeat_interleave(count), temperature)
-    return losses.sum() / max(1, len(losses))
+    values = scores.softmax(dim=2) if recipe.part_values == "probability" else scores
+    sure = confidence.repeat_interleave(count)
+    return _mean(adaptive_cross_entropy(values.flatten(0, 1), true.flatten(), sure, recipe.part_temperature))
 
 
 class AdaptiveReid(nn.Module):

@@ -49,7 +49,7 @@ class TridentLearner(Learner):
         confidence = confidences(seen.scores, recipe.reid)
         losses |= self.reid(seen.embeddings, regions.identities, regions.positive, confidence)
         if seen.parts is not None:
-            losses["part"] = part_loss(seen.parts, regions.positive, confidence, recipe.reid.part_temperature)
+            losses["part"] = part_loss(seen.parts, regions.positive, confidence, recipe.reid)
         return losses
 
     def exported(self) -> tuple[dict[str, Any], dict[str, Array]]:
