@@ -101,7 +101,8 @@ def part_loss(scores: Tensor, positive: Tensor, confidence: Tensor, recipe: AGWF
 class AdaptiveReid(nn.Module):
     """The re-identification loss (Eq. 6) and its memory: OIM's look-up table and circular queue.
 
-    In training mode every call first gives the losses against the memory as it is, then takes the proposals into it, in order.
+    Psi_L and Psi_U are proposals of people ("associated with the ground truth bounding boxes"); background has no loss. In training
+    mode every call first gives the losses against the memory as it is, then takes the proposals into it, in order.
     """
 
     def __init__(self, identities: int, dim: int, recipe: AGWFRecipe) -> None:
