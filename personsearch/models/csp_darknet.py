@@ -107,9 +107,18 @@ class CSPDarknet(nn.Module):
         Args:
             pixels: (B, 3, H, W), BGR 0..255 as the pre-trained weights know them; H and W are multiples of 32.
         """
+        return self.neck(self.stages(pixels))
+
+    def stages(self, pixels: Tensor) -> list[Tensor]:
+        """What the backbone alone sees: maps of strides 8, 16 and 32."""
         x3 = self.stage3(self.stage2(self.stem(_focus(pixels))))
         x4 = self.stage4(x3)
-        lateral5 = self.lateral5(self.stage5(x4))
+        return [x3, x4, self.stage5(x4)]
+
+    def neck(self, stages: list[Tensor]) -> list[Tensor]:
+        """The same maps after the deep ones have been told to the shallow ones, and these back to the deep ones."""
+        x3, x4, x5 = stages
+        lateral5 = self.lateral5(x5)
         lateral4 = self.lateral4(self.down4(torch.cat([_twice(lateral5), x4], dim=1)))
         p3 = self.down3(torch.cat([_twice(lateral4), x3], dim=1))
         p4 = self.up4(torch.cat([self.step3(p3), lateral4], dim=1))

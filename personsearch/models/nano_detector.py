@@ -15,10 +15,12 @@ from torchvision.ops import nms
 from personsearch.boxes import Array
 from personsearch.models.csp_darknet import STRIDES, Conv, CSPDarknet, DepthwiseConv
 from personsearch.models.folder import load_strict
-from personsearch.models.letterbox import INTERPOLATION, View, letterbox
+from personsearch.models.letterbox import View, letterbox
 from personsearch.weights import fingerprint, read_tensors
 
 RARE = 0.01  # share of cells with a person that the scores start from
+LARGEST = 8.0  # of a log side, so that nothing becomes infinite
+HALVED = 2  # times larger than the canvas: a picture is halved first
 BEFORE_NMS = 1000  # cells of an image that are looked at, best first
 
 
@@ -64,12 +66,19 @@ class NanoHead(nn.Module):
         """(B, P) logits and (B, P, 4) boxes of a (B, inputs, H, W) map, P = H * W, row by row."""
         x = self.stem(maps)
         logits = self.score(self.score_tower(x)).float().flatten(1)
-        shift, size = self.box(self.box_tower(x)).float().flatten(2).transpose(1, 2).split(2, dim=2)
-        height, width = maps.shape[2:]
-        row, column = torch.meshgrid(torch.arange(height, device=x.device), torch.arange(width, device=x.device), indexing="ij")
-        middle = (torch.stack([column, row], dim=2).flatten(0, 1) + shift) * self.stride
-        half = size.clamp(max=8).exp() * (self.stride / 2)
-        return logits, torch.cat([middle - half, middle + half], dim=2)
+        return logits, cell_boxes(self.box(self.box_tower(x)), self.stride)
+
+
+def cell_boxes(predicted: Tensor, stride: int) -> Tensor:
+    """(B, P, 4) float32 xyxy pixels of (B, 4, H, W): the middle's shift in cells, and log width and height in cells."""
+    height, width = predicted.shape[2:]
+    rows = predicted.float().flatten(2).transpose(1, 2)
+    shift, size = rows[..., :2], rows[..., 2:]
+    axes = (torch.arange(side, device=predicted.device) for side in (height, width))
+    row, column = torch.meshgrid(*axes, indexing="ij")
+    middle = (torch.stack([column, row], dim=2).flatten(0, 1) + shift) * stride
+    half = size.clamp(max=LARGEST).exp() * (stride / 2)
+    return torch.cat([middle - half, middle + half], dim=2)
 
 
 class NanoNetwork(nn.Module):
@@ -84,7 +93,11 @@ class NanoNetwork(nn.Module):
 
     def forward(self, pixels: Tensor) -> Cells:
         """All cells of (B, 3, H, W) pixels, BGR 0..255; H and W are multiples of 32."""
-        parts = [head(maps) for head, maps in zip(self.heads, self.backbone(pixels), strict=True)]
+        return self.of_maps(self.backbone(pixels))
+
+    def of_maps(self, maps: list[Tensor]) -> Cells:
+        """All cells of the neck's three maps."""
+        parts = [head(one) for head, one in zip(self.heads, maps, strict=True)]
         logits, boxes = zip(*parts, strict=True)
         return Cells(torch.cat(logits, dim=1), torch.cat(boxes, dim=1))
 
@@ -116,13 +129,17 @@ class NanoDetector:
             groups[view.canvas.shape].append(i)
         found: dict[int, tuple[Array, Array]] = {}
         for index in groups.values():
-            canvases = torch.stack([torch.from_numpy(prepared[i].canvas) for i in index]).to(self.device)
             with torch.inference_mode():
-                cells = self.network(pixels_of(canvases))
+                cells = self._cells(np.stack([prepared[i].canvas for i in index]))
                 for row, i in enumerate(index):
                     boxes, scores = self._select(cells.logits[row].sigmoid(), cells.boxes[row])
                     found[i] = prepared[i].to_image(boxes.cpu().numpy()), scores.cpu().numpy()
         return [found[i] for i in range(len(prepared))]
+
+    def _cells(self, canvases: Array) -> Cells:
+        """What the network says about (B, H, W, 3) canvases."""
+        cells: Cells = self.network(pixels_of(torch.from_numpy(canvases).to(self.device)))
+        return cells
 
     def _select(self, scores: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
         """Of (P,) scores and (P, 4) boxes those of different people, best first."""
@@ -137,8 +154,11 @@ def resized(image: Array, short_side: int, long_side: int) -> View:
     height, width = image.shape[:2]
     ratio = min(short_side / min(height, width), long_side / max(height, width))
     size = (_whole_cells(height * ratio), _whole_cells(width * ratio))
-    # averaged where it shrinks: small people keep their outlines
-    return letterbox(image, (0, 0, width, height), size, interpolation=cv2.INTER_AREA if ratio < 1 else INTERPOLATION)
+    # small people keep their outlines where pixels are averaged; exact halves are the fast way to do it
+    while min(image.shape[:2]) > 1 and image.shape[0] > HALVED * size[0] and image.shape[1] > HALVED * size[1]:
+        image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    view = letterbox(image, (0, 0, image.shape[1], image.shape[0]), size)
+    return View(view.canvas, (0, 0, width, height), view.resized, (height, width))
 
 
 def pixels_of(canvases: Tensor) -> Tensor:

@@ -49,10 +49,13 @@ class NanoEmbedder:
     def __init__(self, network: ReidNetwork, options: NanoReidOptions, *, fingerprint: str, device: str = "cpu") -> None:
         self.network = network.to(device).eval()
         make_fast(self.network, device)
+        self.device = torch.device(device)
+        self._describe(options, fingerprint)
+
+    def _describe(self, options: NanoReidOptions, fingerprint: str) -> None:
         self.options = options
         self.embedding_dim = options.embedding_dim
         self.fingerprint = fingerprint
-        self.device = torch.device(device)
         self._factor = 1 / (255 * np.array(RGB_STD, np.float32))
         self._offset = np.array(RGB_MEAN, np.float32) / np.array(RGB_STD, np.float32)
 
@@ -61,10 +64,14 @@ class NanoEmbedder:
         parts = [np.zeros((0, self.embedding_dim), np.float32)]
         for start in range(0, len(crops), CROPS_AT_ONCE):
             resized = np.stack([resize(crop, self.options.height, self.options.width) for crop in crops[start : start + CROPS_AT_ONCE]])
-            inputs = torch.from_numpy(resized * self._factor - self._offset).permute(0, 3, 1, 2)
-            with torch.inference_mode():
-                parts.append(self.network(inputs.to(self.device)).cpu().numpy())
+            parts.append(self._rows(resized * self._factor - self._offset))
         return np.concatenate(parts)
+
+    def _rows(self, crops: Array) -> Array:
+        """(N, D) unit rows of (N, height, width, 3) float32 crops."""
+        with torch.inference_mode():
+            rows: Array = self.network(torch.from_numpy(crops).permute(0, 3, 1, 2).to(self.device)).cpu().numpy()
+        return rows
 
 
 def resize(crop: Array, height: int, width: int) -> Array:

@@ -16,16 +16,21 @@ import typer
 from torch import Tensor, nn
 from torchvision.ops import box_iou, generalized_box_iou_loss
 
-from personsearch.models.csp_darknet import STRIDES, CSPDarknet
-from personsearch.models.nano_detector import NanoNetwork, NanoOptions, pixels_of
+from personsearch.models.csp_darknet import STRIDES
+from personsearch.models.nano_detector import Cells, NanoNetwork, NanoOptions, pixels_of
 from personsearch.training.bundled.pictures import SIDE, Picture, TrainView, listed, rendered, view
 from personsearch.training.bundled.reid import follow
+from personsearch.training.bundled.teacher import Teacher
 
 SCENES, PHOTOS = 3, 3  # of a batch
 RADIUS = 1.5  # strides around a person's middle in which cells are the person's
 REACH = (0, 64, 128, math.inf)  # pixels; half the greater side of a person's box decides the level
-HEAD_STEPS = 400  # in which the backbone stays as it is
-RATES = {"heads": 2e-3, "backbone": 2e-4}
+EXPLAINED = 0.5  # IoU of a cell's box with a person
+SEEN = 0.25  # the teacher's score of a person whom it needs no help with
+LEAST = 0.05  # a target below it has no box
+HEAD_STEPS = 300  # in which the neck stays as it is; what lies before the neck always does
+NECK = ("lateral5", "down4", "lateral4", "down3", "step3", "up4", "step4", "up5")
+RATES = {"heads": 2e-3, "backbone": 3e-4}
 DECAY, WARMUP, AVERAGE = 0.02, 100, 0.996
 
 
@@ -65,27 +70,43 @@ def assign(middles: Tensor, levels: Tensor, boxes: Tensor) -> Tensor:
     return person.masked_fill(area.isinf(), -1)
 
 
-def losses_of(network: NanoNetwork, views: list[TrainView]) -> dict[str, Tensor]:
-    """`score` and `box` of a batch of views."""
-    cells = network(pixels_of(torch.stack([torch.from_numpy(np.ascontiguousarray(one.canvas)) for one in views])))
+def losses_of(cells: Cells, taught: Cells, views: list[TrainView]) -> dict[str, Tensor]:
+    """`score` and `box` of a batch of views.
+
+    The teacher's score of a cell is the target, but where the labels know better: it is 0 where nobody stands, and a person
+    whom the teacher hardly sees has the cells of its middle, with the overlap of their boxes as the target.
+    """
     middles, levels = cell_middles(SIDE)
     score, box, weight = [], [], []
-    for logits, found, one in zip(cells.logits, cells.boxes, views, strict=True):
-        boxes, unsure = torch.from_numpy(one.boxes), torch.from_numpy(one.unsure)
-        person = assign(middles, levels, boxes)
-        mine = person >= 0
-        overlap = torch.zeros(len(person))
-        if mine.any():
-            wanted = boxes[person[mine]]
-            overlap[mine] = _pair_iou(found[mine].detach(), wanted)
-            box.append(generalized_box_iou_loss(found[mine], wanted, eps=1e-6))
-            weight.append(overlap[mine].clamp(min=0.2))
-        counts = ~_hidden(found.detach(), logits.detach(), boxes, unsure) | mine
-        score.append((quality_focal(logits, overlap) * counts).sum())
-    weights = torch.cat(weight) if weight else torch.zeros(1)
-    boxes_off = torch.cat(box) if box else cells.boxes.sum()[None] * 0
+    for logits, found, scores, boxes, one in zip(cells.logits, cells.boxes, taught.logits.sigmoid(), taught.boxes, views, strict=True):
+        true, unsure = torch.from_numpy(one.boxes), torch.from_numpy(one.unsure)
+        explained = best_overlap(boxes, torch.cat([true, unsure])) >= EXPLAINED
+        target = torch.where(explained, scores, 0.0)
+        wanted = boxes.clone()
+        mine = assign(middles, levels, true)
+        missed = seen_at_best(scores, boxes, true) < SEEN
+        own = (mine >= 0) & missed[mine.clamp(min=0)] if len(true) else torch.zeros_like(explained)
+        wanted[own] = true[mine[own]]
+        target[own] = torch.maximum(target[own], _pair_iou(found[own].detach(), wanted[own]))
+        counts = target > LEAST
+        box.append(generalized_box_iou_loss(found[counts], wanted[counts], eps=1e-6))
+        weight.append(target[counts].clamp(min=0.2))
+        score.append(quality_focal(logits, target).sum())
+    weights = torch.cat(weight)
     total = weights.sum().clamp(min=1)
-    return {"score": 2 * torch.stack(score).sum() / total, "box": 1.5 * (boxes_off * weights).sum() / total}
+    return {"score": 2 * torch.stack(score).sum() / total, "box": 1.5 * (torch.cat(box) * weights).sum() / total}
+
+
+def best_overlap(boxes: Tensor, people: Tensor) -> Tensor:
+    """(P,) greatest IoU of each of (P, 4) boxes with (N, 4) people; 0 where there are none."""
+    return box_iou(boxes, people).amax(dim=1) if len(people) else torch.zeros(len(boxes))
+
+
+def seen_at_best(scores: Tensor, boxes: Tensor, people: Tensor) -> Tensor:
+    """(N,) greatest of (P,) scores of boxes that fit each of (N, 4) people."""
+    if not len(people):
+        return torch.zeros(0)
+    return torch.where(box_iou(boxes, people) >= EXPLAINED, scores[:, None], 0.0).amax(dim=0)
 
 
 def _pair_iou(first: Tensor, second: Tensor) -> Tensor:
@@ -95,46 +116,16 @@ def _pair_iou(first: Tensor, second: Tensor) -> Tensor:
     return shared / (areas[0] + areas[1] - shared).clamp(min=1e-6)
 
 
-def _hidden(found: Tensor, logits: Tensor, boxes: Tensor, unsure: Tensor) -> Tensor:
-    """(P,) cells that a box of the unsure explains, or that lie in between: their score is nobody's fault.
-
-    Cells whose box fits a true person well but that are not the person's own are left to suppression.
-    """
-    hidden = torch.zeros(len(found), dtype=torch.bool)
-    likely = logits > -3
-    if likely.any():
-        rows = torch.zeros(int(likely.sum()), dtype=torch.bool)
-        if len(unsure):
-            rows |= (box_iou(found[likely], unsure) > 0.4).any(dim=1)
-        if len(boxes):
-            rows |= (box_iou(found[likely], boxes) > 0.7).any(dim=1)
-        hidden[likely] = rows
-    return hidden
-
-
-def load_pretrained(backbone: CSPDarknet, file: Path) -> None:
-    """Copy backbone and neck of a YOLOX-Nano ONNX file, whose convolutions stand in the order of ours."""
-    import onnx  # only here: whoever uses the library needs none
-    from onnx import numpy_helper
-
-    graph = onnx.load(str(file)).graph
-    arrays = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
-    layers = [node for node in graph.node if node.op_type == "Conv"]
-    ours = [part for part in backbone.modules() if isinstance(part, nn.Conv2d)]
-    with torch.no_grad():
-        for part, node in zip(ours, layers, strict=False):
-            part.weight.copy_(torch.from_numpy(arrays[node.input[1]].copy()))
-            part.bias.copy_(torch.from_numpy(arrays[node.input[2]].copy()))  # type: ignore[union-attr]
-
-
 def train(
     scenes: list[Picture], photos: list[Picture], backbone: Path, out: Path, steps: int, *, save_every: int = 100, seed: int = 1
 ) -> NanoNetwork:
     """Train up to `steps`, or go on; the running mean of the weights, in eval mode. State and log stand in `out`."""
     torch.manual_seed(seed)
     network = NanoNetwork(NanoOptions())
-    load_pretrained(network.backbone, backbone)
+    teacher = Teacher(backbone).to(memory_format=torch.channels_last)
+    network.backbone.load_state_dict(teacher.backbone.state_dict())
     network = network.to(memory_format=torch.channels_last)
+    network.backbone.requires_grad_(False)
     mean = NanoNetwork(NanoOptions()).eval()
     mean.load_state_dict(network.state_dict())
     groups = [{"params": list(network.get_submodule(name).parameters()), "name": name, "lr": rate} for name, rate in RATES.items()]
@@ -154,8 +145,14 @@ def train(
         chosen = [scenes[i] for i in rng.integers(len(scenes), size=SCENES)] + [photos[i] for i in rng.integers(len(photos), size=PHOTOS)]
         for group in optimizer.param_groups:
             group["lr"] = RATES[group["name"]] * _factor(step - HEAD_STEPS * (group["name"] == "backbone"), steps)
-        network.backbone.requires_grad_(step >= HEAD_STEPS)
-        losses = losses_of(network, [view(picture, rng) for picture in chosen])
+        for name in NECK:
+            network.backbone.get_submodule(name).requires_grad_(step >= HEAD_STEPS)
+        views = [view(picture, rng) for picture in chosen]
+        pixels = pixels_of(torch.stack([torch.from_numpy(np.ascontiguousarray(one.canvas)) for one in views]))
+        with torch.no_grad():
+            stages = teacher.backbone.stages(pixels)  # ours too: they are not trained
+            taught = teacher.of_maps(teacher.backbone.neck(stages))
+        losses = losses_of(network.of_maps(network.backbone.neck(stages)), taught, views)
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 10.0)

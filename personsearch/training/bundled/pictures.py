@@ -11,7 +11,7 @@ from personsearch import images
 from personsearch.boxes import Array
 
 SIDE = 416  # pixels of a training view
-MIN_HEIGHT = 8  # pixels in the view; a smaller person is ignored
+MIN_HEIGHT = 20  # pixels in the view; a smaller person is ignored
 MIN_SEEN = 0.35  # of a person's box; one of whom less is in the view, or is not hidden, is ignored
 GREY = 114
 SCALES = {"scene": (0.5, 1.3), "photo": (0.45, 1.5)}  # of the picture, whose long side is first made LONG

@@ -1,0 +1,75 @@
+"""YOLOX-Nano as a teacher: what it thinks of every cell, at any input size; its backbone is what ours starts from.
+
+Source: YOLOX (arXiv 2107.08430); Megvii-BaseDetection/YOLOX (`YOLOXHead`, depthwise, width 0.25).
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from personsearch.models.csp_darknet import STRIDES, Conv, CSPDarknet, DepthwiseConv
+from personsearch.models.nano_detector import Cells, cell_boxes
+
+CLASSES = 80  # of COCO; the first is person
+CHANNELS = 64
+
+
+class TeacherLevel(nn.Module):
+    """Classes, box and objectness of one level. The order of the layers is that of the ONNX file."""
+
+    def __init__(self, inputs: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.stem = Conv(inputs, CHANNELS)
+        self.class_tower = nn.Sequential(DepthwiseConv(CHANNELS, CHANNELS), DepthwiseConv(CHANNELS, CHANNELS))
+        self.classes = nn.Conv2d(CHANNELS, CLASSES, 1)
+        self.box_tower = nn.Sequential(DepthwiseConv(CHANNELS, CHANNELS), DepthwiseConv(CHANNELS, CHANNELS))
+        self.box = nn.Conv2d(CHANNELS, 4, 1)
+        self.objectness = nn.Conv2d(CHANNELS, 1, 1)
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, P) scores 0..1 of being a person, and (B, P, 4) boxes."""
+        x = self.stem(maps)
+        boxes = self.box_tower(x)
+        person = self.classes(self.class_tower(x))[:, 0].sigmoid() * self.objectness(boxes)[:, 0].sigmoid()
+        return person.flatten(1), cell_boxes(self.box(boxes), self.stride)
+
+
+class Teacher(nn.Module):
+    """The whole network. Its `Cells` hold logits of its scores.
+
+    Args:
+        file: the ONNX file, whose convolutions stand in the order of ours.
+    """
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.backbone = CSPDarknet()
+        self.levels = nn.ModuleList(TeacherLevel(inputs, stride) for inputs, stride in zip(self.backbone.channels, STRIDES, strict=True))
+        load_convolutions(self, file)
+        self.eval().requires_grad_(False)
+
+    def forward(self, pixels: Tensor) -> Cells:
+        """All cells of (B, 3, H, W) pixels, BGR 0..255."""
+        return self.of_maps(self.backbone(pixels))
+
+    def of_maps(self, maps: list[Tensor]) -> Cells:
+        """All cells of the backbone's three maps."""
+        scores, boxes = zip(*(level(one) for level, one in zip(self.levels, maps, strict=True)), strict=True)
+        return Cells(torch.cat(scores, dim=1).logit(eps=1e-6), torch.cat(boxes, dim=1))
+
+
+def load_convolutions(network: nn.Module, file: Path) -> None:
+    """Copy all convolutions of an ONNX file into those of a network, in order."""
+    import onnx  # only here: whoever uses the library needs none
+    from onnx import numpy_helper
+
+    graph = onnx.load(str(file)).graph
+    arrays = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    theirs = [(arrays[node.input[1]], arrays[node.input[2]]) for node in graph.node if node.op_type == "Conv"]
+    ours = [part for part in network.modules() if isinstance(part, nn.Conv2d)]
+    with torch.no_grad():
+        for part, (weight, bias) in zip(ours, theirs, strict=True):
+            part.weight.copy_(torch.from_numpy(weight.copy()))
+            part.bias.copy_(torch.from_numpy(bias.copy()))  # type: ignore[union-attr]  # all have one here
