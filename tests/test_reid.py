@@ -103,7 +103,7 @@ def test_crops_of_a_ramp_are_read_off_by_hand() -> None:
 
 
 def test_a_large_crop_is_averaged_and_what_is_outside_is_the_mean_colour() -> None:
-    stripes = torch.tensor([0.0, 4.0]).repeat(8).expand(3, 8, 16)[None]
+    stripes = torch.tensor([8.0, 0.0, 0.0, 0.0]).repeat(4).expand(3, 8, 16)[None]  # a single sample in the middle would see 0
     (inside,) = crops_of(stripes, [torch.tensor([[0.0, 0.0, 16.0, 8.0]])], (1, 4))
     assert inside[0].tolist() == [[2.0] * 4]
     (beyond,) = crops_of(torch.ones(1, 3, 8, 16), [torch.tensor([[20.0, 0.0, 30.0, 8.0]])], (2, 2))

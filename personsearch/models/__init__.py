@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 ARCHITECTURES = {
     "nano": "personsearch.models.nano",
     "two-step": "personsearch.models.two_step",
+    "combined": "personsearch.models.combined",
     "oim": "personsearch.models.rcnn",
     "nae": "personsearch.models.rcnn",
     "seqnet": "personsearch.models.seqnet",
