@@ -1,6 +1,7 @@
 """The hybrid pre-training: its data, and what its learner makes of them."""
 
 import json
+import pickle
 from functools import partial
 
 import numpy as np
@@ -114,6 +115,12 @@ def test_two_views_show_the_same_people(people) -> None:
     assert not torch.equal(items[4, 9].boxes, items[5, 9].boxes)  # another epoch, another canvas
 
 
+def test_worker_processes_can_have_the_items(people) -> None:
+    items = learner_of(people).items(people, AUGMENT, 0)
+    copied = pickle.loads(pickle.dumps(items.batch)).__self__
+    assert torch.equal(copied[2, 9].other.scene.pixels, items[2, 9].other.scene.pixels)
+
+
 def test_a_batch_has_all_first_views_then_all_others(people) -> None:
     learner = learner_of(people)
     batch = batch_of(learner, people)
@@ -129,10 +136,13 @@ NAMES = {"rpn_class", "rpn_box", "class", "box", "oim", "contrast"}
 TERMS = ("image", "instance", "consistency")
 
 
-@pytest.mark.parametrize("name", ["oim", "nae", "nae+", "seqnet"])
-def test_every_parameter_learns(name, people) -> None:
-    learner = learner_of(people, name, alignment={"hidden": 16, "inter_task": True})
-    losses = losses_of(learner, batch_of(learner, people))
+@pytest.mark.parametrize(
+    ("name", "backbone"), [*((name, "resnet18") for name in ("oim", "nae", "nae+", "seqnet")), ("nae", "resnet50"), ("nae", "shufflenet")]
+)
+def test_every_parameter_learns(name, backbone, people) -> None:
+    plan, small = {"alignment": {"hidden": 16, "inter_task": True}}, {"name": backbone, "width": 0.125}
+    learner = build_learner(pretraining_recipe(name, plan, backbone=small), people.identities)
+    losses = losses_of(learner, batch_of(learner, people, (0, 9)))
     first = {"first_class", "first_box"} if name == "seqnet" else set()
     assert set(losses) == NAMES | first | {f"{task}_{term}" for task in ("detection", "reid", "task") for term in TERMS}
     assert all(loss.shape == () and loss.isfinite() for loss in losses.values())
@@ -201,12 +211,13 @@ def test_row_k_of_both_views_is_the_same_person(people, monkeypatch) -> None:
     assert (first[0] - first[1]).abs().max() > 1e-3
 
 
-def test_each_module_sees_its_own_task(people) -> None:
-    learner = learner_of(people, alignment={"hidden": 16, "inter_task": True})
+@pytest.mark.parametrize("name", ["nae", "seqnet"])
+def test_each_module_sees_its_own_task(name, people) -> None:
+    learner = learner_of(people, name, alignment={"hidden": 16, "inter_task": True})
     seen = {}
-    for name in ("detection_alignment", "reid_alignment", "task_alignment"):
-        module = getattr(learner, name)
-        module.register_forward_pre_hook(lambda _, inputs, name=name: seen.update({name: inputs[0]}))
+    for place in ("detection_alignment", "reid_alignment", "task_alignment"):
+        module = getattr(learner, place)
+        module.register_forward_pre_hook(lambda _, inputs, place=place: seen.update({place: inputs[0]}))
     losses_of(learner, batch_of(learner, people))
     detection, reid, task = seen["detection_alignment"], seen["reid_alignment"], seen["task_alignment"]
     assert detection.domains.tolist() == [0, 1, 0, 1]

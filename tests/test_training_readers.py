@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dataset_folders import write_prw
+from dataset_folders import write_cuhk_sysu, write_prw
 from PIL import Image
 from training_scenes import MadeUpScenes, one_thread, recipe_of  # noqa: F401 - a fixture
 from typer.testing import CliRunner
@@ -36,7 +36,7 @@ def write_train_frames(root: Path) -> Path:
 def write_crops(root: Path, *names: str) -> Path:
     for number, name in enumerate(names):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full((30 + number, 12, 3), 10 * number, np.uint8)).save(root / name)
+        Image.fromarray(np.full((30 + number, 12, 3), 10 * number, np.uint8)).save(root / name, format="PNG")
     return root
 
 
@@ -78,6 +78,32 @@ def test_readers_by_name(tmp_path) -> None:
     assert (len(crops), crops.identities, crops.named) == (3, 2, True)
     unnamed = read_crops("luperson", tmp_path / "crops")
     assert (len(unnamed), unnamed.identities, unnamed.named) == (3, 3, False)
+
+
+def test_other_readers_of_whole_pictures(tmp_path) -> None:
+    sysu = read_people([("cuhk-sysu", write_cuhk_sysu(tmp_path / "sysu"))])
+    assert (len(sysu), sysu.identities, sysu[0].identities.tolist()) == (1, 1, [0])
+    own = tmp_path / "own"
+    for folder in ("images", "labels"):
+        (own / folder).mkdir(parents=True)
+    Image.fromarray(scene()).save(own / "images" / "a.png")  # 120 x 200
+    (own / "labels" / "a.txt").write_text("0 0.5 0.5 0.1 0.5\n")
+    assert read_people([("yolo", own)])[0].boxes.tolist() == [[90, 30, 110, 90]]
+    row = {"image_id": 1, "bbox": [10, 20, 30, 200], "person_id": 7}
+    content = {"images": [{"id": 1, "file_name": "images/a.png"}], "annotations": [row]}
+    (own / "annotations.json").write_text(json.dumps(content))
+    sample = read_people([("coco", own)])[0]
+    assert (sample.boxes.tolist(), sample.identities.tolist()) == ([[10, 20, 40, 120]], [0])
+
+
+def test_other_readers_of_crops(tmp_path) -> None:
+    write_crops(
+        tmp_path, *(f"{part}/0007_c2s1_000451_0{k}.jpg" for part in ("bounding_box_train", "query", "bounding_box_test") for k in (1, 2))
+    )
+    market = read_crops("market1501", tmp_path)
+    assert (len(market), market.identities, market.named, market[1].camera) == (2, 1, True, 2)
+    unknown = read_crops("unlabelled-crops", tmp_path)
+    assert (len(unknown), unknown.identities, unknown.named) == (6, 6, False)
 
 
 def test_sets_in_a_row_share_nobody(tmp_path) -> None:

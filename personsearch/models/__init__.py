@@ -10,6 +10,7 @@ from personsearch.weights import read_config
 if TYPE_CHECKING:
     from personsearch.models.base import PersonModel
 
+# The hybrid pre-training has no network of its own: it makes weights that these start from (`personsearch.training.pretraining`).
 # architecture in config.json -> the module that has `open_folder(folder, device) -> PersonModel`
 ARCHITECTURES = {
     "nano": "personsearch.models.nano",

@@ -14,6 +14,7 @@ from typing import Any
 from personsearch.training.agwf import AGWFRecipe
 from personsearch.training.batches import AugmentRecipe
 from personsearch.training.catalogue_dkd import dkd_recipes
+from personsearch.training.catalogue_hybrid import BACKBONES, hybrid_recipes, tuned_recipes
 from personsearch.training.oim import OIMRecipe
 from personsearch.training.recipes import DenseLosses, OptimizerRecipe, Recipe, RegionLosses, TridentLosses, TwoBranchLosses
 from personsearch.training.regions import ProposalRecipe, RegionRecipe, SamplingRecipe
@@ -191,7 +192,10 @@ def _all() -> dict[str, Recipe]:
         region += dkd_recipes(data)
         paper = [_alignps_paper(data), _alignps_paper(data, plus=True), _roi_paper(data)]
         code = [_alignps_code(data), _alignps_code(data, plus=True), _roi_code(data)]
-        recipes += [*region, *paper, *code, *map(from_scratch, region + paper)]
+        tuned = tuned_recipes(_rcnn("nae", data), [_alignps_paper(data), _roi_paper(data)])
+        recipes += [*region, *paper, *code, *tuned, *map(from_scratch, region + paper)]
+    hybrid = hybrid_recipes()
+    recipes += [*hybrid, *(from_scratch(recipe) for recipe in hybrid if recipe.name.removeprefix("hybrid-") in BACKBONES)]
     return {recipe.name: recipe for recipe in recipes}
 
 
