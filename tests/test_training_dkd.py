@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
+from torchvision.models import resnet18
 from training_scenes import (  # noqa: F401 - a fixture
     BACKBONE,
     FEW,
@@ -177,7 +179,23 @@ def test_every_part_of_a_student_learns(teacher) -> None:
     ],
 )
 def test_terms_by_recipe(kd, names, teacher) -> None:
-    assert {name for name in run(student(teacher, kd=kd)) if name.startswith("kd")} == names
+    learner = student(teacher, kd=kd)
+    looks = []
+    learner.network.pool.register_forward_hook(lambda module, inputs, output: looks.append(len(output)))
+    assert {name for name in run(learner) if name.startswith("kd")} == names
+    assert len(looks) == 2  # at the proposals and the true boxes; shifted ones are Eq. 6's alone
+
+
+def test_what_each_term_teaches(teacher) -> None:
+    """All teach the re-id head and the backbone; the classifier learns from probabilities alone, the detection head from none."""
+    learner = student(teacher)
+    losses = run(learner)
+    parts = [learner.network.reid.res5.layer4[0].conv1.weight, learner.network.backbone.conv1.weight, learner.classifier.weight]
+    parts.append(learner.network.detection.res5.layer4[0].conv1.weight)
+    for name in ("reid", "kd_probability", "kd_pairs", "kd_triplets"):
+        grads = torch.autograd.grad(losses[name], parts, retain_graph=True, allow_unused=True)
+        reached = [one is not None and bool(one.any()) for one in grads]
+        assert reached == [True, True, name in ("reid", "kd_probability"), False], name
 
 
 def test_the_baseline_and_the_detector_have_no_teacher() -> None:
@@ -304,6 +322,29 @@ def test_teacher_then_student_on_the_command_line(tmp_path) -> None:
     detector, described = (open_folder(folder, "cpu") for folder in (tmp_path / "student" / MODEL_FOLDER, teacher))
     both, scene = CombinedModel(detector, described), MadeUpScenes(1)[0]  # [D; R]
     assert both.embed([both.prepare(scene.image)], [scene.boxes])[0].shape == (3, 64)
+
+
+def test_bfloat16(teacher, tmp_path) -> None:
+    totals = []
+    for precision in ("float32", "bfloat16"):
+        recipe = dkd_recipe(teacher).model_copy(update={"precision": precision})
+        Trainer(recipe, build_learner(recipe, PEOPLE), MadeUpScenes(2), tmp_path / precision).run()
+        totals.append(json.loads((tmp_path / precision / LOG_FILE).read_text().splitlines()[0])["loss"])
+    assert totals[0] != totals[1]
+    assert totals[0] == pytest.approx(totals[1], rel=0.05)  # bfloat16 has 8 bits
+
+
+def test_a_classifiers_weights_start_every_last_stage(teacher, tmp_path) -> None:
+    torch.manual_seed(0)
+    weights = {key: one for key, one in resnet18(weights=None).state_dict().items() if "num_batches" not in key}
+    save_file(weights, file := tmp_path / "classifier.safetensors")
+    whole = {"backbone": {"name": "resnet18"}}
+    crops = reid_recipe(network=whole).model_copy(update={"backbone_weights": file})
+    scenes = dkd_recipe(None, network=whole, distillation=None).model_copy(update={"backbone_weights": file})
+    network = build_learner(scenes, PEOPLE).network
+    for part in (build_learner(crops, PEOPLE).network.backbone, network.detection.res5, network.reid.res5):
+        for key in ("layer4.0.conv1.weight", "layer4.1.bn2.bias"):
+            assert torch.equal(part.state_dict()[key], weights[key])
 
 
 @pytest.mark.slow
