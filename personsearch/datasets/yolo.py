@@ -29,10 +29,15 @@ def load(root: Path, *, person_class: int = 0) -> tuple[Picture, ...]:
     paths = sorted(path for path in images.rglob("*") if path.suffix.lower() in PICTURE_EXTENSIONS)
     if not paths:
         raise DataError(f"{images} holds no picture; {GET}")
-    return tuple(_picture(path, (root / "labels" / path.relative_to(images)).with_suffix(".txt"), person_class) for path in paths)
+    return tuple(read_picture(path, (root / "labels" / path.relative_to(images)).with_suffix(".txt"), person_class) for path in paths)
 
 
-def _picture(path: Path, labels: Path, person_class: int) -> Picture:
+def read_picture(path: Path, labels: Path, person_class: int = 0) -> Picture:
+    """A picture with the people that its text file has; none without one.
+
+    Raises:
+        DataError: the text file or the picture is broken.
+    """
     from PIL import Image
 
     if not labels.is_file():
