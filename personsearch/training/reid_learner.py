@@ -24,6 +24,9 @@ class ReidLearner(Learner):
     A batch is of scenes, as everywhere else: its crops share their scene's resizing, mirroring and light, and are as many as
     the scenes have labelled people.
 
+    Of the strong baseline's tricks there are random erasing, the last stride and BNNeck, which DKD names or takes with the
+    network; not its warm-up, label smoothing, triplet and centre loss, as DKD says "the softmax cross-entropy loss".
+
     Source: DKD, Sec. 2.3 and 3.2; Luo et al. (CVPRW 2019).
     """
 
