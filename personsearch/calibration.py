@@ -1,5 +1,6 @@
 """The similarity above which two people are called the same, chosen on labelled pairs."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError
+
+ROUNDING = 1e-9  # of a share times a number of pairs
 
 
 class Calibration(BaseModel):
@@ -40,7 +43,7 @@ def calibrate(same: Array, different: Array, *, false_match_rate: float, data: s
     if not 0 <= false_match_rate <= 1:
         raise ConfigError(f"false_match_rate must be 0..1, got {false_match_rate}")
     ordered = np.sort(different)[::-1]
-    allowed = int(false_match_rate * len(ordered))
+    allowed = math.floor(false_match_rate * len(ordered) + ROUNDING)
     threshold = -1.0 if allowed >= len(ordered) else float(np.nextafter(np.float32(ordered[allowed]), np.float32(2)))
     threshold = min(1.0, threshold)
     return Calibration(min_similarity=threshold, data=data, **rates(same, different, threshold))
