@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
 
 from personsearch.calibration import Calibration
 from personsearch.models.config import parse_config
@@ -38,14 +39,8 @@ def open_folder(folder: Path, device: str) -> TwoStep:
         ConfigError: config.json is missing or malformed.
         WeightsError: the weights are missing, damaged, or another network's.
     """
-    values = read_config(folder)
-    config = parse_config(NanoConfig, values, folder)
-    detector, embedder = build(config)
+    config, detector, embedder = read_networks(folder)
     weights = folder / WEIGHTS_FILE
-    tensors = read_tensors(weights)
-    for prefix, network in ((DETECTOR, detector), (EMBEDDER, embedder)):
-        own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-        load_strict(network, own, source=str(weights))
     return TwoStep(
         NanoDetector(detector, config.detector, fingerprint=_digest(config.detector, weights), device=device),
         NanoEmbedder(embedder, config.embedder, fingerprint=_digest(config.embedder, weights), device=device),
@@ -56,6 +51,19 @@ def open_folder(folder: Path, device: str) -> TwoStep:
 
 def _digest(options: BaseModel, weights: Path) -> str:
     return fingerprint(options.model_dump(), [weights])
+
+
+def read_networks(folder: Path) -> tuple[NanoConfig, NanoNetwork, ReidNetwork]:
+    """Config and both networks of a folder, as they were saved.
+
+    Raises:
+        ConfigError, WeightsError: see `open_folder`.
+    """
+    config = parse_config(NanoConfig, read_config(folder), folder)
+    detector, embedder = build(config)
+    both = nn.ModuleDict({DETECTOR.rstrip("."): detector, EMBEDDER.rstrip("."): embedder})
+    load_strict(both, read_tensors(folder / WEIGHTS_FILE), source=str(folder / WEIGHTS_FILE))
+    return config, detector, embedder
 
 
 def build(config: NanoConfig) -> tuple[NanoNetwork, ReidNetwork]:
