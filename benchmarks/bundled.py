@@ -1,10 +1,12 @@
 """The bundled model beside two public networks (YOLOX-nano + OSNet x0.25), on pictures that it was not trained on.
 
-`python benchmarks/bundled.py --shared DIR [--scenes DIR]`.
+`python benchmarks/bundled.py --shared DIR [--scenes DIR]` measures search and detection, `--speed` the time.
 """
 
 import json
+import statistics
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +16,10 @@ from real_pictures import Picture, measured, mot17, pennfudan, pets, precision, 
 
 from personsearch import PersonSearcher
 from personsearch.evaluation import evaluate
+from personsearch.models.base import PersonModel
 from personsearch.models.two_step import save_two_step
+
+FULL_HD = (1080, 1920)
 
 
 def numbers(pictures: list[Picture], searcher: PersonSearcher, *, cross_camera: bool, bare_crops: bool = False) -> dict[str, Any]:
@@ -41,13 +46,30 @@ def yardstick(shared: Path, folder: Path) -> PersonSearcher:
     return PersonSearcher.from_pretrained(save_two_step(folder, **files), device="cpu")
 
 
+def seconds(frames: list[Picture], models: dict[str, PersonModel], rounds: int) -> dict[str, dict[str, float]]:
+    """Median seconds and mean people a frame, from decoded pixels to embeddings; the models take turns frame by frame."""
+    taken: dict[str, list[float]] = {name: [] for name in models}
+    people: dict[str, list[int]] = {name: [] for name in models}
+    for number in range(rounds + 1):
+        for frame in frames:
+            for name, model in models.items():
+                began = time.perf_counter()
+                (found,) = model.detect([model.prepare(frame.image)], min_score=model.min_score)
+                if number:  # the first round warms up
+                    taken[name].append(time.perf_counter() - began)
+                    people[name].append(len(found.scores))
+    return {name: {"seconds": statistics.median(taken[name]), "people": statistics.mean(people[name])} for name in models}
+
+
 def main(
     shared: Annotated[Path, typer.Option(help="Folder with data/ and teachers/.")],
     scenes: Annotated[Path | None, typer.Option(help="Rendered scenes, see personsearch.training.synthetic.")] = None,
     model: Annotated[str | None, typer.Option(help="Another model than the package's.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="mot17, pets, pennfudan or rendered; may be given again.")] = None,
+    speed: Annotated[bool, typer.Option(help="Only measure the time of the 1080p frames of mot17.")] = False,
+    rounds: int = 5,
 ) -> None:
-    """Measure both models on every set; one JSON object a line."""
+    """Measure both models on every set, or their speed; one JSON object a line."""
     data = shared / "data"
     sets: dict[str, Callable[[], Iterable[Picture]]] = {
         "mot17": lambda: mot17(data / "mot17_mini"),
@@ -59,6 +81,13 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         ours = PersonSearcher.from_pretrained(model, device="cpu")
         searchers = {"bundled": ours, "yardstick": yardstick(shared, Path(folder))}
+        if speed:
+            frames = [one for one in mot17(data / "mot17_mini") if one.image.shape[:2] == FULL_HD]
+            torch_form = PersonSearcher.from_pretrained(model, device="cpu", backend="torch").model
+            models = {name: one.model for name, one in searchers.items()} | {"bundled in PyTorch": torch_form}
+            for name, row in seconds(frames, models, rounds).items():
+                print(json.dumps({"model": name, "images a second": round(1 / row["seconds"], 1), **row}))
+            return
         for name in only or list(sets):
             pictures = list(sets[name]())
             for who, searcher in searchers.items():

@@ -1,21 +1,52 @@
-"""A file that `personsearch export` wrote, as a `PersonModel` on ONNX Runtime."""
+"""Which engine runs a model: PyTorch, or ONNX Runtime on a file that `personsearch export` wrote or that lies in the folder."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from personsearch.boxes import Array
-from personsearch.errors import WeightsError
+from personsearch.errors import ConfigError, WeightsError
 from personsearch.export import METADATA, NETWORKS
+from personsearch.models import open_folder
 from personsearch.models.alignps import AlignPSConfig, dense_input
+from personsearch.models.base import PersonModel
 from personsearch.models.config import SceneConfig, parse_config
+from personsearch.models.nano_onnx import has_onnx, open_onnx_folder
 from personsearch.models.rcnn import region_input
 from personsearch.models.scene import SceneInput, scene_of_crop
 from personsearch.onnx_session import OnnxSession
 from personsearch.results import Detections
 from personsearch.weights import fingerprint
+
+ONNX_SUFFIX = ".onnx"
+
+
+def open_file(file: Path, device: str, backend: Literal["auto", "torch", "onnx"]) -> PersonModel:
+    """The model of an exported file.
+
+    Raises:
+        ConfigError: PyTorch is asked for.
+        WeightsError, DeviceError: see `OnnxSceneModel`.
+    """
+    if backend == "torch":
+        raise ConfigError(f"{file} is for ONNX Runtime; leave backend out, or open the folder that it was exported from")
+    return OnnxSceneModel(file, device=device)
+
+
+def open_model(folder: Path, device: str, backend: Literal["auto", "torch", "onnx"]) -> PersonModel:
+    """The model of a folder; "auto" takes ONNX Runtime on a CPU where the folder has files for it, else PyTorch.
+
+    Raises:
+        ConfigError: ONNX Runtime is asked for, and the folder has no files for it; or see `models.open_folder`.
+    """
+    if backend == "onnx" and not has_onnx(folder):
+        raise ConfigError(f'backend "onnx" opens a file; run: personsearch export {folder} model.onnx, and pass model.onnx')
+    if has_onnx(folder) and (backend == "onnx" or (backend == "auto" and device == "cpu")):
+        return open_onnx_folder(folder, device)
+    return open_folder(folder, device)
 
 
 class OnnxSceneModel:

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from personsearch import __version__
+from personsearch import __version__, cli_models
+from personsearch.cli_models import Device
 from personsearch.errors import ConfigError, PersonSearchError
 
 app = typer.Typer(
@@ -53,17 +54,7 @@ class Variant(StrEnum):
     PAPER = "paper"
 
 
-class Source(StrEnum):
-    """Whose checkpoint is converted."""
-
-    SEQNET = "seqnet"
-    NAE = "nae"
-    ALIGNPS = "alignps"
-    ROI_ALIGNPS = "roi-alignps"
-
-
 Model = Annotated[str | None, typer.Option(help="A model folder, a name that `personsearch models` lists, or hf:org/name@revision.")]
-Device = Annotated[str, typer.Option(help='"auto", "cpu", "cuda" or "cuda:1".')]
 MinScore = Annotated[float | None, typer.Option(help="Leave out people below this detection score; by default the model's own.")]
 GalleryAt = Annotated[str | None, typer.Option(help="Folder or URI of the gallery; by default a place in PERSONSEARCH_HOME.")]
 Every = Annotated[int, typer.Option(help="Of a video, take every n-th frame.")]
@@ -122,7 +113,9 @@ def search(
     cbgm: Annotated[str, typer.Option(help="K1,K2 of --rerank cbgm: scenes re-ranked, people of the query's scene.")] = "30,4",
     cbgm_variant: Annotated[Variant, typer.Option(help="Of --rerank cbgm.")] = Variant.PAPER,
     confidence_weighted: Annotated[bool, typer.Option(help="Rank by cosine x score.")] = False,
-    min_similarity: Annotated[float | None, typer.Option(help="Leave out hits below this cosine.")] = None,
+    min_similarity: Annotated[
+        str | None, typer.Option(help='Leave out hits below this cosine; "auto": below what the model is calibrated to.')
+    ] = None,
     gallery: GalleryAt = None,
     every: Every = 1,
     min_score: MinScore = None,
@@ -133,7 +126,7 @@ def search(
 
     if out is not None and out.suffix.lower() not in (".html", *PICTURES):
         raise ConfigError(f"--out must end with .html, {', '.join(PICTURES)}, got {out}")
-    asked, k = Query(query, _box(box)), _pair(cbgm)
+    asked, k, least = Query(query, _box(box)), _pair(cbgm), _least(min_similarity)
     if rerank is not None and asked.box is None:
         raise ConfigError("--rerank cbgm compares the people around the query; give the query's scene and --box")
     searcher = _searcher(model, device)
@@ -144,7 +137,7 @@ def search(
         people,
         top_k=top_k,
         rerank=rerank.value if rerank else None,
-        min_similarity=min_similarity,
+        min_similarity=least,
         confidence_weighted=confidence_weighted,
         cbgm_k=k,
         cbgm_variant=cbgm_variant.value,
@@ -225,95 +218,30 @@ def evaluate(
 
 
 @app.command()
-def models() -> None:
-    """List the architectures, the models on this machine, and the names of the manifest, as JSON."""
-    from personsearch import manifest
-    from personsearch.models import ARCHITECTURES
-    from personsearch.pretrained import find_here
-    from personsearch.store import local_models
-    from personsearch.weights import read_config
-
-    here = [{"name": name, "folder": str(folder), **_summary(read_config(folder))} for name, folder in local_models().items()]
-    named = [
-        {"name": name, "architecture": entry.architecture, "source": entry.source.kind, "folder": folder and str(folder)}
-        for name, entry in manifest.models().items()
-        for folder in [find_here(name, entry)]
-    ]
-    typer.echo(json.dumps({"architectures": list(ARCHITECTURES), "models": here, "manifest": named}, indent=2))
-
-
-@app.command()
-def convert(
-    file: Annotated[Path, typer.Argument(help="A checkpoint as its authors released it.")],
-    out_dir: Annotated[Path | None, typer.Argument(help="The model folder to make, with --from; open it with --model.")] = None,
-    source: Annotated[Source | None, typer.Option("--from", help="Whose code wrote the checkpoint.")] = None,
-    name: Annotated[
-        str | None, typer.Option(help="A name of the manifest instead of a folder: checked, and kept in the local store.")
-    ] = None,
-) -> None:
-    """Turn an authors' checkpoint into a model (safetensors and config.json): `FILE --name NAME`, or `FILE OUT_DIR --from SOURCE`."""
-    from personsearch.convert import convert_checkpoint, convert_named
-
-    if name is not None and out_dir is None and source is None:
-        folder = convert_named(file, name)
-    elif name is None and out_dir is not None and source is not None:
-        folder = convert_checkpoint(file, out_dir, source=source.value)
-    else:
-        raise ConfigError("give either --name, which says the rest, or OUT_DIR and --from")
-    typer.echo(json.dumps({"folder": str(folder)}))
-
-
-@app.command()
-def export(
-    model: Annotated[str, typer.Argument(help="A model folder, a name that `personsearch models` lists, or hf:org/name@revision.")],
-    out: Annotated[Path, typer.Argument(help="The .onnx file to write.")],
-) -> None:
-    """Write a one-network model as one ONNX file; Python opens it with from_pretrained(OUT, backend="onnx")."""
-    from personsearch.export import export_folder
-    from personsearch.pretrained import find_model
-
-    typer.echo(json.dumps({"file": str(export_folder(find_model(model), out))}))
-
-
-@app.command()
-def train(
-    recipe: Annotated[str, typer.Argument(help="A recipe's name, or a JSON file; a wrong name lists them.")],
-    places: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="[DATA] OUT",
-            help="DATA: COCO-style annotations.json, or its folder; not with --dataset. OUT: folder of the training: state, log and model.",
-        ),
-    ],
-    dataset: Annotated[
-        list[str] | None, typer.Option(help="Instead of DATA: a data set; a wrong name lists them. May be given again.")
-    ] = None,
-    root: Annotated[list[Path] | None, typer.Option(help="With --dataset: its folder; as often, in the same order.")] = None,
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the two files.")] = Path("."),
+    model: Model = None,
     device: Device = "auto",
-    resume: Annotated[bool, typer.Option(help="Go on with the training in OUT, to the same numbers.")] = False,
-    teacher: Annotated[Path | None, typer.Option(help="Folder of the crop network that a DKD recipe learns from.")] = None,
-    initial: Annotated[
-        Path | None, typer.Option(help="Start from the backbone of this model folder; OUT/initial.json lists what was taken.")
-    ] = None,
-    whole: Annotated[bool, typer.Option(help="With --initial: start from all of it; it must be the same network.")] = False,
-    test_data: Annotated[Path | None, typer.Option(help="Measure the model on these during training.")] = None,
-    workers: Annotated[int, typer.Option(help="Processes that decode pictures.")] = 0,
 ) -> None:
-    """Train a model; prints its folder, which --model opens."""
-    names, roots = dataset or [], root or []
-    if len(names) != len(roots) or len(places) != (1 if names else 2):
-        raise ConfigError("give RECIPE DATA OUT, or RECIPE OUT with --dataset NAME --root DIR, as many of one as of the other")
-    if whole and initial is None:
-        raise ConfigError("--whole says how much of --initial FOLDER to take; give both")
-    from personsearch.training.initialise import InitialRecipe
-    from personsearch.training.run import train as run
+    """Search a few rendered scenes that come with the package; writes demo_hits.jpg and demo_hits.html, says whether rank 1 is right."""
+    from personsearch.demo import run_demo
 
-    start = None if initial is None else InitialRecipe(folder=initial, take="whole" if whole else "backbone")
-    data = list(zip(names, roots, strict=True)) or places[0]
-    folder = run(
-        recipe, data, places[-1], device=device, resume=resume, teacher=teacher, initial=start, test_data=test_data, workers=workers
-    )
-    typer.echo(json.dumps({"folder": str(folder)}))
+    found = run_demo(_searcher(model, device))
+    files = out / "demo_hits.jpg", out / "demo_hits.html"
+    out.mkdir(parents=True, exist_ok=True)
+    found.result.montage().save(files[0])
+    found.result.save_html(files[1])
+    _say(found.summary)
+    hits = [
+        {"right": right, "image": Path(hit.image).name, "similarity": hit.similarity}
+        for right, hit in zip(found.right, found.result, strict=True)
+    ]
+    first = bool(found.right and found.right[0])
+    typer.echo(json.dumps({"rank_1_is_right": first, "files": [str(file) for file in files], "hits": hits}))
+
+
+for _command in (cli_models.models, cli_models.convert, cli_models.export, cli_models.train):
+    app.command()(_command)
 
 
 @app.callback(invoke_without_command=True)
@@ -335,6 +263,17 @@ def main() -> None:
     except (PersonSearchError, OSError) as error:  # OSError: a file that cannot be written, say
         _say(f"error: {error}")
         sys.exit(1)
+
+
+def _least(text: str | None) -> "float | Literal['auto'] | None":
+    if text is None:
+        return None
+    if text == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ConfigError(f'--min-similarity must be a cosine, -1..1, or auto, got "{text}"') from error
 
 
 def _searcher(model: str | None, device: str) -> Any:
@@ -378,10 +317,6 @@ def _size(text: str) -> int | Literal["full"]:
         return int(text)
     except ValueError as error:
         raise ConfigError(f"--gallery-size must be a whole number or full, got {text!r}") from error
-
-
-def _summary(config: dict[str, Any]) -> dict[str, Any]:
-    return {name: config[name] for name in ("architecture", "min_score") if name in config}
 
 
 def _say(message: str) -> None:

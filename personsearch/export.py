@@ -74,11 +74,7 @@ def export_network(network: SceneNetwork, config: SceneConfig, out: Path) -> Pat
     """
     if out.suffix != ".onnx":
         raise ConfigError(f"an exported file ends in .onnx, got {out}")
-    for module in ("onnx", "onnxscript"):
-        try:
-            import_module(module)
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(f"{module} is not installed; run: pip install 'personsearch[export]'") from error
+    require_exporter()
     graph = graph_of(optimize_for_inference(network.eval())).eval()
     program = torch.onnx.export(
         graph,
@@ -103,6 +99,15 @@ def export_network(network: SceneNetwork, config: SceneConfig, out: Path) -> Pat
     program.save(part, external_data=False)
     os.replace(part, out)
     return out
+
+
+def require_exporter() -> None:
+    """Raise MissingExtraError unless torch's exporter has what it needs."""
+    for module in ("onnx", "onnxscript"):
+        try:
+            import_module(module)
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(f"{module} is not installed; run: pip install 'personsearch[export]'") from error
 
 
 def graph_of(network: SceneNetwork) -> nn.Module:

@@ -31,6 +31,7 @@ class Bundled(Strict):
     kind: Literal["bundled"]
     folder: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$")]  # in personsearch/data
     sha256: Sha256  # of its model.safetensors
+    others: dict[Text, Sha256] = {}  # of files beside it
 
 
 class HubFile(Strict):

@@ -10,6 +10,7 @@ from personsearch.store import home, local_models
 from personsearch.weights import WEIGHTS_FILE, check_sha256
 
 ORG = "PERSONSEARCH_HUB_ORG"
+DEFAULT = "nano"  # the model that the package carries
 
 
 def find_model(name_or_folder: str | os.PathLike[str]) -> Path:
@@ -39,7 +40,8 @@ def find_model(name_or_folder: str | os.PathLike[str]) -> Path:
         raise ModelNotFoundError(_unknown(name))
     if isinstance(entry.source, Bundled):
         folder = bundled_folder(entry.source)
-        check_sha256(folder / WEIGHTS_FILE, entry.source.sha256)
+        for file, digest in {WEIGHTS_FILE: entry.source.sha256, **entry.source.others}.items():
+            check_sha256(folder / file, digest)
         return folder
     if isinstance(entry.source, Hub):
         return hub.fetch(entry.source.repo, entry.source.revision, hub_cache(), entry.source.digests)

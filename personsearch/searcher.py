@@ -7,20 +7,24 @@ from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 
-from personsearch import card, hub, images, indexing, pretrained, ranking, store
+from personsearch import calibration, card, hub, images, indexing, pretrained, ranking, store
 from personsearch.boxes import Array, check_boxes, iou
+from personsearch.calibration import Calibration
 from personsearch.cbgm import Context, Variant
-from personsearch.errors import ConfigError, GalleryModelError, ModelNotFoundError, QueryError
+from personsearch.errors import ConfigError, GalleryModelError, QueryError
 from personsearch.gallery import Gallery, ModelKey, People
-from personsearch.models import open_folder
 from personsearch.models.base import PersonModel
 from personsearch.models.device import resolve_device
 from personsearch.results import Detections, Hit, Query, SearchResult
 from personsearch.sources import open_source
+from personsearch.weights import read_config
 
 # A detection that overlaps the query's box this much is the query person again, not context (SeqNet's second NMS).
 SAME_PERSON_IOU = 0.5
 BATCH = 8
+
+Backend: TypeAlias = Literal["auto", "torch", "onnx"]
+AUTO = "auto"  # of min_similarity: what the model was calibrated to
 
 Many: TypeAlias = list[Any] | tuple[Any, ...]  # of images or queries: a list in, a list out
 
@@ -33,10 +37,12 @@ class PersonSearcher:
 
     Args:
         model: any `PersonModel`; `from_pretrained` opens one by name or folder.
+        calibration: the similarity above which two people are called the same by this model, for `min_similarity="auto"`.
     """
 
-    def __init__(self, model: PersonModel) -> None:
+    def __init__(self, model: PersonModel, *, calibration: Calibration | None = None) -> None:
         self.model = model
+        self.calibration = calibration
         self.folder: Path | None = None  # that the model was opened from
 
     @classmethod
@@ -45,34 +51,31 @@ class PersonSearcher:
         name_or_folder: str | os.PathLike[str] | None = None,
         *,
         device: str = "auto",
-        backend: Literal["torch", "onnx"] = "torch",
+        backend: Backend = "auto",
     ) -> "PersonSearcher":
         """Open a model.
 
         Args:
-            name_or_folder: a model folder, a name (`personsearch models` lists them), or "hf:org/name@revision".
+            name_or_folder: a model folder, a name (`personsearch models` lists them), or "hf:org/name@revision"; None: the
+                small model inside the package, which needs no network.
             device: "auto" (CUDA if there is one), "cpu", "cuda" or "cuda:1".
-            backend: "torch", or "onnx" for a file that `personsearch export` wrote; the two keep galleries of their own.
+            backend: "torch"; "onnx" for a file that `personsearch export` wrote, or the model inside the package; "auto":
+                ONNX Runtime for such a file, and for the package's model on a CPU, where it is faster. The two keep
+                galleries of their own.
 
         Raises:
             ModelNotFoundError: no such model; the message says how to get it, or lists what is there.
             HubError: the Hub has to be asked, and cannot be reached or refuses.
-            ConfigError, WeightsError: the folder does not make a model.
+            ConfigError, WeightsError: the folder does not make a model, or not for this backend.
             DeviceError: the device is not there.
         """
-        if name_or_folder is None:
-            raise ModelNotFoundError(
-                "this version carries no model of its own; name a model folder, or make one from two ONNX files as README shows"
-            )
-        if backend == "onnx":
-            from personsearch.backends import OnnxSceneModel  # torch is loaded only by those who open a model
+        name = pretrained.DEFAULT if name_or_folder is None else os.fspath(name_or_folder)
+        from personsearch import backends  # torch and all networks are loaded only by those who open a model
 
-            file = Path(name_or_folder)
-            if file.suffix != ".onnx":
-                raise ConfigError(f'backend "onnx" opens a file; run: personsearch export {file} model.onnx, and pass model.onnx')
-            return cls(OnnxSceneModel(file, device=resolve_device(device)))
-        folder = pretrained.find_model(name_or_folder)
-        searcher = cls(open_folder(folder, resolve_device(device)))
+        if name.endswith(backends.ONNX_SUFFIX):
+            return cls(backends.open_file(Path(name), resolve_device(device), backend))
+        folder = pretrained.find_model(name)
+        searcher = cls(backends.open_model(folder, resolve_device(device), backend), calibration=calibration.stored(read_config(folder)))
         searcher.folder = folder
         return searcher
 
@@ -218,7 +221,7 @@ class PersonSearcher:
         *,
         top_k: int = 10,
         rerank: Literal["cbgm"] | None = None,
-        min_similarity: float | None = None,
+        min_similarity: float | Literal["auto"] | None = None,
         confidence_weighted: bool = False,
         cbgm_k: tuple[int, int] = (30, 4),
         cbgm_variant: Variant = "paper",
@@ -231,7 +234,7 @@ class PersonSearcher:
         *,
         top_k: int = 10,
         rerank: Literal["cbgm"] | None = None,
-        min_similarity: float | None = None,
+        min_similarity: float | Literal["auto"] | None = None,
         confidence_weighted: bool = False,
         cbgm_k: tuple[int, int] = (30, 4),
         cbgm_variant: Variant = "paper",
@@ -243,7 +246,7 @@ class PersonSearcher:
         *,
         top_k: int = 10,
         rerank: Literal["cbgm"] | None = None,
-        min_similarity: float | None = None,
+        min_similarity: float | Literal["auto"] | None = None,
         confidence_weighted: bool = False,
         cbgm_k: tuple[int, int] = (30, 4),
         cbgm_variant: Variant = "paper",
@@ -255,7 +258,8 @@ class PersonSearcher:
             gallery: a `Gallery`, the place of one, or a source, which is indexed first.
             top_k: at most this many hits.
             rerank: "cbgm" re-ranks by the people around the query; the query must be a `Query` with a box.
-            min_similarity: hits below this cosine are left out, so that nobody may be found.
+            min_similarity: hits below this cosine are left out, so that nobody may be found; "auto": below the model's
+                calibrated threshold (`calibration` has its false-match and miss rates).
             confidence_weighted: rank by similarity x score; of CBGM its variant says so.
             cbgm_k: k1 images re-ranked, k2 people of the query scene, the query counted (SeqNet's values for PRW).
             cbgm_variant: "paper" (Algorithm 1) or "authors" (as their code computes it).
@@ -266,7 +270,8 @@ class PersonSearcher:
         """
         queries = query if _is_list(query) else [query]
         asked = [one if isinstance(one, Query) else Query(one) for one in queries]
-        _check_options(asked, top_k, rerank, min_similarity, confidence_weighted)
+        least = self._least(min_similarity)
+        _check_options(asked, top_k, rerank, least, confidence_weighted)
         rows = self._query_rows(asked)  # before a source is indexed, so that a wrong query is named at once
         opened = self.open_gallery(gallery)
         self._check_model(opened)
@@ -282,15 +287,28 @@ class PersonSearcher:
                     k1=cbgm_k[0],
                     k2=cbgm_k[1],
                     variant=cbgm_variant,
-                    min_similarity=min_similarity,
+                    min_similarity=least,
                 )
                 for one, row in zip(asked, rows, strict=True)
             ]
         else:
             weights = people.scores if confidence_weighted else None
-            ranked = ranking.rank(rows, people.embeddings, top_k, scores=weights, min_similarity=min_similarity)
+            ranked = ranking.rank(rows, people.embeddings, top_k, scores=weights, min_similarity=least)
         results = [SearchResult(_hits(one, people), question) for one, question in zip(ranked, asked, strict=True)]
         return results if _is_list(query) else results[0]
+
+    def _least(self, min_similarity: float | Literal["auto"] | None) -> float | None:
+        """The cosine from which on a hit counts."""
+        if not isinstance(min_similarity, str):
+            return min_similarity
+        if min_similarity != AUTO:
+            raise QueryError(f'min_similarity must be a cosine, "auto" or None, got {min_similarity!r}')
+        if self.calibration is None:
+            raise QueryError(
+                'min_similarity="auto" needs a calibrated model, and this one is not; pass a cosine, or calibrate it on labelled pairs '
+                "(personsearch.calibration.calibrate) and pass PersonSearcher(model, calibration=...)"
+            )
+        return self.calibration.min_similarity
 
     def _query_rows(self, asked: list[Query]) -> Array:
         """(Q, D) unit rows of the query people, embedded in batches."""

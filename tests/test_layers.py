@@ -17,6 +17,7 @@ LAYERS = (
     ("pretrained",),
     ("models",),
     ("export", "convert"),
+    ("export_nano",),
     ("backends",),
     ("indexing",),
     ("searcher",),
@@ -25,12 +26,13 @@ LAYERS = (
     ("datasets",),
     ("evaluation",),
     ("training",),
+    ("cli_models",),
     ("cli",),
     ("__main__",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # the picture methods of results import render when called
-ALLOWED = {("results", "render"), ("cli", "training")}
+ALLOWED = {("results", "render")}
 TORCH_FREE = {name for names in LAYERS[: LAYERS.index(("models",))] for name in names}
 
 

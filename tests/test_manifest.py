@@ -15,8 +15,10 @@ from personsearch import manifest
 from personsearch.convert import CONVERTERS, alignps, nae, seqnet
 from personsearch.convert.alignps import MEMORY
 from personsearch.errors import ConfigError
-from personsearch.manifest import Convert
+from personsearch.manifest import Bundled, Convert, Entry
 from personsearch.models import ARCHITECTURES
+from personsearch.pretrained import DEFAULT, bundled_folder
+from personsearch.weights import WEIGHTS_FILE, read_config
 
 TOP = Path(__file__).parent.parent / "weights_manifest.json"
 HUB_SOURCE = {
@@ -69,8 +71,13 @@ SAME_FILE_FITS = {  # trained alike on the same data; only their names differ
 }
 
 
+def converted_models() -> dict[str, Entry]:
+    """The entries of the authors' models."""
+    return {name: entry for name, entry in manifest.models().items() if isinstance(entry.source, Convert)}
+
+
 def test_every_name_has_a_checkpoint_that_fits_it_and_only_it() -> None:
-    models = manifest.models()
+    models = converted_models()
     assert set(models) == set(CONVERTED)
     configs = {name: convert()[0] for name, convert in CONVERTED.items()}
     for name, entry in models.items():
@@ -83,8 +90,19 @@ def test_every_name_has_a_checkpoint_that_fits_it_and_only_it() -> None:
     assert set(SOURCES.values()) <= {entry.architecture for entry in models.values()}
 
 
-def test_nothing_is_measured_yet_and_all_published_numbers_name_their_table() -> None:
-    for entry in manifest.models().values():
+def test_what_the_package_carries_is_what_the_manifest_says() -> None:
+    bundled = {name: entry for name, entry in manifest.models().items() if isinstance(entry.source, Bundled)}
+    assert list(bundled) == [DEFAULT]
+    for entry in bundled.values():
+        folder = bundled_folder(entry.source)
+        assert manifest.differences(entry, read_config(folder)) == []
+        files = {path.name for path in folder.iterdir()} - {"README.md"}
+        assert files == {WEIGHTS_FILE, *entry.source.others}
+        assert entry.metrics.published == ()
+
+
+def test_nothing_of_theirs_is_measured_yet_and_all_published_numbers_name_their_table() -> None:
+    for entry in converted_models().values():
         assert entry.metrics.measured == ()
         assert entry.metrics.published
         assert all(re.match(r"Table [0-9IVX]+\b", one.table) for one in entry.metrics.published)

@@ -169,5 +169,3 @@ def test_a_long_list_is_embedded_in_batches(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_unknown_model_says_what_is_there() -> None:
     with pytest.raises(ModelNotFoundError, match="none yet"):
         PersonSearcher.from_pretrained("no-such-model")
-    with pytest.raises(ModelNotFoundError, match="README"):
-        PersonSearcher.from_pretrained()

@@ -57,7 +57,8 @@ def convert_named(file: Path, name: str) -> Path:
     """
     entry = manifest.models().get(name)
     if entry is None:
-        raise ConfigError(f"the manifest has no {name!r}; it has {', '.join(manifest.models())}. For others give a folder and --from")
+        known = ", ".join(name for name, entry in manifest.models().items() if isinstance(entry.source, manifest.Convert))
+        raise ConfigError(f"the manifest has no {name!r}; it has {known}. For others give a folder and --from")
     if not isinstance(entry.source, manifest.Convert):
         raise ConfigError(f"the weights of {name!r} need no conversion; open it by its name")
     config, tensors = _converted(file, entry.source.converter)

@@ -31,10 +31,10 @@ class NanoOptions(BaseModel):
 
     width: int = Field(default=16, ge=8)  # of the backbone
     channels: int = Field(default=64, ge=8)  # of the head
-    short_side: int = Field(default=480, ge=32)  # pixels; the resized image fits into short_side x long_side
-    long_side: int = Field(default=832, ge=32)
+    short_side: int = Field(default=448, ge=32)  # pixels; the resized image fits into short_side x long_side
+    long_side: int = Field(default=800, ge=32)
     score_threshold: float = Field(default=0.1, ge=0, le=1)  # who is below is not embedded either
-    nms_iou: float = Field(default=0.5, ge=0, le=1)
+    nms_iou: float = Field(default=0.45, ge=0, le=1)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
-"""From the two trainings to a model folder: float16 weights, config, calibration.
+"""From the two trainings to a model folder: float16 weights and config.
 
-`python -m personsearch.training.bundled.assemble --reid DIR --detector DIR --out DIR [--min-score .4]`.
+`python -m personsearch.training.bundled.assemble --reid DIR --detector DIR --out DIR`; then `personsearch export DIR DIR` adds
+the ONNX files, and `personsearch.training.bundled.calibrate` the calibration.
 """
 
 from pathlib import Path
@@ -11,7 +12,6 @@ import torch
 import typer
 
 from personsearch.boxes import Array
-from personsearch.calibration import Calibration
 from personsearch.models.nano import DETECTOR, EMBEDDER, NanoConfig
 from personsearch.training.learner import tensors_of
 from personsearch.weights import save_model
@@ -19,13 +19,13 @@ from personsearch.weights import save_model
 TRAINED_ON = "rendered people; coco128; a video of Intel and public-domain and MIT photographs, labelled by YOLOX-nano"
 
 
-def assemble(reid: Path, detector: Path, out: Path, *, min_score: float, calibration: Calibration | None = None) -> Path:
+def assemble(reid: Path, detector: Path, out: Path, *, min_score: float) -> Path:
     """The model of two states, the running means of their weights."""
     tensors: dict[str, Array] = {}
     for prefix, state in ((DETECTOR, detector / "detector.pt"), (EMBEDDER, reid / "reid.pt")):
         mean = torch.load(state, map_location="cpu", weights_only=True)["mean"]
         tensors |= {prefix + name: array.astype(np.float16) for name, array in tensors_of(mean).items()}
-    config = NanoConfig(name="bundled", trained_on=TRAINED_ON, min_score=min_score, calibration=calibration)
+    config = NanoConfig(name="nano", trained_on=TRAINED_ON, min_score=min_score)
     save_model(out, config.model_dump(mode="json"), tensors)
     return out
 
@@ -34,7 +34,7 @@ def main(
     reid: Annotated[Path, typer.Option(help="Folder of the crop network's training.")],
     detector: Annotated[Path, typer.Option(help="Folder of the detector's training.")],
     out: Annotated[Path, typer.Option(help="The model folder to make.")],
-    min_score: float = 0.4,
+    min_score: float = 0.48,
 ) -> None:
     """Make the model folder."""
     assemble(reid, detector, out, min_score=min_score)

@@ -37,6 +37,8 @@ DECAY, WARMUP, AVERAGE = 0.02, 100, 0.996
 def quality_focal(logits: Tensor, target: Tensor) -> Tensor:
     """Binary cross-entropy against a soft target, times the squared distance to it.
 
+    The factor carries no gradient here, as it does in the paper: it says how much a cell counts, not where to go.
+
     Source: Li et al., Generalized Focal Loss (arXiv 2006.04388), Eq. 2 with beta 2.
     """
     off = (target - logits.sigmoid()).detach().square()

@@ -22,10 +22,9 @@ from personsearch.training.bundled.crop_changes import change
 from personsearch.training.synthetic.world import DOUBLES
 
 DIM = 256
-PAIRS, VIEWS, REAL = 8, 4, 16  # of a batch: pairs of identities, crops of each identity, real crops that nobody named
+PAIRS, VIEWS = 8, 4  # of a batch: pairs of identities, crops of each identity
 SCALE, SMOOTHING = 20.0, 0.1  # of the classifier's cosines
-WEIGHTS = {"class": 1.0, "triplet": 1.0, "teacher": 2.0}
-RATE, DECAY, WARMUP = 3e-3, 0.05, 200
+DECAY, WARMUP = 0.05, 200
 AVERAGE = 0.998  # of the running mean of the weights, which is what is shipped
 
 CONFIG = ReidConfig.model_validate(
@@ -38,6 +37,17 @@ CONFIG = ReidConfig.model_validate(
         "last_stride": 2,
     }
 )
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What differs between the first training and the second, which goes on from its weights."""
+
+    steps: int
+    rate: float = 3e-3
+    real: int = 16  # real crops of a batch, which nobody named
+    teacher: float = 2.0  # weight of the teacher's features
+    relation: float = 0.0  # weight of the teacher's cosines between real crops
 
 
 @dataclass(frozen=True)
@@ -59,7 +69,7 @@ class CropLearner(nn.Module):
         self.classes = nn.Parameter(torch.randn(identities, DIM) * 0.1)
         self.project = nn.Linear(DIM, teacher_dim)
 
-    def forward(self, crops: Tensor, identities: Tensor, teacher: Tensor) -> dict[str, Tensor]:
+    def forward(self, crops: Tensor, identities: Tensor, teacher: Tensor, phase: Phase) -> dict[str, Tensor]:
         """Weighted losses of (N, 3, H, W) crops; identities (K,) belong to the first K, teacher's rows (N, T) to all."""
         features = self.network.features(crops)
         rows = F.normalize(features[: len(identities)])
@@ -68,13 +78,23 @@ class CropLearner(nn.Module):
         losses = {
             "class": F.cross_entropy(logits, identities, label_smoothing=SMOOTHING),
             "triplet": batch_hard(rows, identities),
-            "teacher": taught,
+            "teacher": phase.teacher * taught,
         }
-        return {name: WEIGHTS[name] * loss for name, loss in losses.items()}
+        if phase.relation:
+            real = F.normalize(features[len(identities) :])
+            losses["relation"] = phase.relation * relation(real, teacher[len(identities) :])
+        return losses
+
+
+def relation(rows: Tensor, teacher: Tensor) -> Tensor:
+    """Mean squared difference between the cosines of unit rows (N, D) and those of the teacher's (N, T)."""
+    return (rows @ rows.T - teacher @ teacher.T).square().mean()
 
 
 def batch_hard(rows: Tensor, identities: Tensor) -> Tensor:
-    """The mean over rows of softplus(farthest of the same identity - nearest of another), in distances of unit rows.
+    """The mean over rows of softplus(4 * (farthest of the same identity - nearest of another)) / 4, in distances of unit rows.
+
+    The 4 is ours: distances of unit rows differ by less than 1, where the paper's softplus is nearly straight.
 
     Source: Hermans et al., In Defense of the Triplet Loss (arXiv 1703.07737), Eq. 5 with the soft margin.
     """
@@ -85,7 +105,7 @@ def batch_hard(rows: Tensor, identities: Tensor) -> Tensor:
     return F.softplus((farthest - nearest) * 4).mean() / 4
 
 
-def draw(pack: Pack, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def draw(pack: Pack, rng: np.random.Generator, real_crops: int) -> tuple[Tensor, Tensor, Tensor]:
     """Crops (N, 3, H, W) uint8, identities (K,) of the first K, teacher rows (N, T).
 
     Half of the identities come with the one that differs from them in a single item.
@@ -96,26 +116,41 @@ def draw(pack: Pack, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
     identities = np.unique(np.concatenate([doubles, doubles - 1, others]))
     names = np.repeat(identities, VIEWS)
     seen = np.concatenate([rng.choice(views, VIEWS, replace=False) for _ in identities])
-    real = rng.integers(len(pack.real), size=REAL)
+    real = rng.integers(len(pack.real), size=real_crops)
     crops = np.concatenate([pack.crops[names, seen], pack.real[real]])
     teacher = np.concatenate([pack.features[names * views + seen], pack.real_features[real]])
     return torch.from_numpy(crops).permute(0, 3, 1, 2), torch.from_numpy(names), torch.from_numpy(teacher)
 
 
-def rate_at(step: int, steps: int) -> float:
+def rate_at(step: int, phase: Phase) -> float:
     """Learning rate: linear warm-up, then a cosine to nothing."""
-    return RATE * min(1.0, (step + 1) / WARMUP) * (1 + math.cos(math.pi * step / steps)) / 2
+    steps = phase.steps
+    return phase.rate * min(1.0, (step + 1) / WARMUP) * (1 + math.cos(math.pi * step / steps)) / 2
 
 
-def train(pack: Pack, out: Path, steps: int, *, save_every: int = 200, seed: int = 1) -> ReidNetwork:
-    """Train up to `steps`, or go on; the running mean of the weights, in eval mode. State and log stand in `out`."""
+def train(pack: Pack, out: Path, phase: Phase, *, before: Path | None = None, save_every: int = 200, seed: int = 1) -> ReidNetwork:
+    """Train a phase, or go on with it; the running mean of the weights, in eval mode. State and log stand in `out`.
+
+    Args:
+        pack: what to learn from.
+        out: the phase's folder.
+        phase: how long, and what counts how much.
+        before: folder of the phase before; None for the first.
+        save_every: steps between two states.
+        seed: of all that is drawn.
+    """
     torch.manual_seed(seed)
     learner = CropLearner(len(pack.crops), pack.features.shape[1]).to(memory_format=torch.channels_last)
     mean = ReidNetwork(CONFIG).eval()
     mean.load_state_dict(learner.network.state_dict())
-    optimizer = torch.optim.AdamW(learner.parameters(), lr=RATE, weight_decay=DECAY)
+    optimizer = torch.optim.AdamW(learner.parameters(), lr=phase.rate, weight_decay=DECAY)
     start, state = 0, out / "reid.pt"
     out.mkdir(parents=True, exist_ok=True)
+    if before is not None and not state.exists():
+        saved = torch.load(before / "reid.pt", weights_only=True)
+        learner.load_state_dict(saved["learner"])
+        mean.load_state_dict(saved["mean"])
+        learner.network.load_state_dict(saved["mean"])
     if state.exists():
         saved = torch.load(state, weights_only=True)
         learner.load_state_dict(saved["learner"])
@@ -124,10 +159,10 @@ def train(pack: Pack, out: Path, steps: int, *, save_every: int = 200, seed: int
         start = saved["step"]
     sums: dict[str, float] = {}
     began = time.perf_counter()
-    for step in range(start, steps):
-        crops, identities, teacher = draw(pack, np.random.default_rng([seed, step]))
-        optimizer.param_groups[0]["lr"] = rate_at(step, steps)
-        losses = learner.train()(change(crops, Generator().manual_seed(seed * 10**6 + step)), identities, teacher)
+    for step in range(start, phase.steps):
+        crops, identities, teacher = draw(pack, np.random.default_rng([seed, step]), phase.real)
+        optimizer.param_groups[0]["lr"] = rate_at(step, phase)
+        losses = learner.train()(change(crops, Generator().manual_seed(seed * 10**6 + step)), identities, teacher, phase)
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(learner.parameters(), 5.0)
@@ -135,7 +170,7 @@ def train(pack: Pack, out: Path, steps: int, *, save_every: int = 200, seed: int
         follow(mean, learner.network, min(AVERAGE, (step + 1) / (step + 10)))
         for name, loss in losses.items():
             sums[name] = sums.get(name, 0.0) + float(loss.detach()) / save_every
-        if (step + 1) % save_every == 0 or step + 1 == steps:
+        if (step + 1) % save_every == 0 or step + 1 == phase.steps:
             line = {"step": step + 1, **sums, "seconds": time.perf_counter() - began}
             with (out / "reid.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
@@ -168,9 +203,11 @@ def main(
     pack: Annotated[Path, typer.Option(help="Folder that `personsearch.training.bundled.pack` wrote.")],
     out: Annotated[Path, typer.Option(help="Folder for state and log; a state that is there is gone on with.")],
     steps: int = 6000,
+    before: Annotated[Path | None, typer.Option(help="Folder of a finished phase, whose weights a second phase goes on from.")] = None,
 ) -> None:
     """Train the crop network."""
-    train(read_pack(pack), out, steps)
+    phase = Phase(steps) if before is None else Phase(steps, rate=1.5e-3, real=40, teacher=4.0, relation=8.0)
+    train(read_pack(pack), out, phase, before=before)
 
 
 if __name__ == "__main__":

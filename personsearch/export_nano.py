@@ -1,21 +1,19 @@
-"""The two networks of a model folder as ONNX files beside its weights."""
+"""The small model's two networks as ONNX files beside its weights."""
 
+import shutil
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from personsearch.errors import ConfigError
-from personsearch.models.config import parse_config
-from personsearch.models.folder import load_strict
+from personsearch.export import OPSET, require_exporter
 from personsearch.models.fuse import optimize_for_inference
-from personsearch.models.nano import DETECTOR, EMBEDDER, NanoConfig, build
+from personsearch.models.nano import read_networks
 from personsearch.models.nano_detector import NanoNetwork
 from personsearch.models.nano_onnx import DETECTOR_FILE, EMBEDDER_FILE
 from personsearch.models.reid import ReidNetwork
-from personsearch.weights import WEIGHTS_FILE, read_config, read_tensors
-
-OPSET = 20
+from personsearch.weights import CONFIG_FILE, WEIGHTS_FILE
 
 
 class DetectorGraph(nn.Module):
@@ -44,23 +42,36 @@ class EmbedderGraph(nn.Module):
         return rows
 
 
-def write_onnx(folder: Path) -> None:
-    """Write detector.onnx and embedder.onnx, float32, of the folder's own weights."""
-    config = parse_config(NanoConfig, read_config(folder), folder)
-    tensors = read_tensors(folder / WEIGHTS_FILE)
-    detector, embedder = build(config)
-    for prefix, network in ((DETECTOR, detector), (EMBEDDER, embedder)):
-        own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-        load_strict(network, own, source=str(folder / WEIGHTS_FILE))
-        optimize_for_inference(network.eval())
+def export_nano(folder: Path, out: Path) -> Path:
+    """Write a model folder with ONNX files: the model's own files, detector.onnx and embedder.onnx, float32; returns it.
+
+    Args:
+        folder: of the model.
+        out: the folder to make, or `folder` itself.
+
+    Raises:
+        ConfigError: config.json is malformed, or `out` ends in .onnx: two networks make two files.
+        WeightsError: the weights are missing, damaged, or another network's.
+        MissingExtraError: onnx or onnxscript is not installed.
+    """
+    if out.suffix == ".onnx":
+        raise ConfigError(f"this model is two networks, which make two files; give a folder for them, not {out}")
+    require_exporter()
+    config, detector, embedder = read_networks(folder)
+    optimize_for_inference(embedder.eval())
+    out.mkdir(parents=True, exist_ok=True)
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        if not ((out / name).exists() and (out / name).samefile(folder / name)):
+            shutil.copyfile(folder / name, out / name)
     any_size = torch.export.Dim.DYNAMIC
     crops = torch.zeros(2, config.embedder.height, config.embedder.width, 3)
     # sizes are whole cells of the coarsest level: the exporter cannot know, so it is told
     height, width = (32 * torch.export.Dim(name, min=1, max=512) for name in ("rows", "columns"))
     _export(
-        DetectorGraph(detector), torch.zeros(2, 3, 96, 128), {0: any_size, 2: height, 3: width}, ["logits", "boxes"], folder / DETECTOR_FILE
+        DetectorGraph(detector), torch.zeros(2, 3, 96, 128), {0: any_size, 2: height, 3: width}, ["logits", "boxes"], out / DETECTOR_FILE
     )
-    _export(EmbedderGraph(embedder), crops, {0: any_size}, ["rows"], folder / EMBEDDER_FILE)
+    _export(EmbedderGraph(embedder), crops, {0: any_size}, ["rows"], out / EMBEDDER_FILE)
+    return out
 
 
 def _export(graph: nn.Module, example: Tensor, dynamic: dict[int, object], outputs: list[str], out: Path) -> None:

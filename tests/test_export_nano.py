@@ -1,0 +1,44 @@
+"""The small model as two ONNX files: made by the command, opened by the folder, and refused as one file."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_nano import write
+from typer.testing import CliRunner
+
+from personsearch import PersonSearcher, cli
+from personsearch.errors import ConfigError, PersonSearchError
+from personsearch.export_nano import export_nano
+
+PICTURE = np.random.default_rng(0).integers(0, 255, (70, 90, 3), np.uint8)
+
+
+@pytest.mark.slow
+def test_the_command_writes_a_folder_that_both_engines_open(tmp_path: Path) -> None:
+    folder = write(tmp_path / "model")
+    result = CliRunner().invoke(cli.app, ["export", str(folder), str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == {"file": str(tmp_path / "out")}
+    plain, onnx = (PersonSearcher.from_pretrained(tmp_path / "out", device="cpu", backend=backend) for backend in ("torch", "onnx"))
+    for picture in (PICTURE, PICTURE[:40], np.ascontiguousarray(PICTURE.transpose(1, 0, 2))):  # any size, more than one shape
+        first, second = plain.detect(picture), onnx.detect(picture)
+        assert len(first.scores)
+        np.testing.assert_allclose(first.boxes, second.boxes, atol=1e-3)  # float32 sums in another order
+        np.testing.assert_allclose(first.embeddings, second.embeddings, atol=1e-5)
+    batch = onnx.model.detect([onnx.model.prepare(PICTURE)] * 3)
+    np.testing.assert_allclose(batch[2].embeddings, batch[0].embeddings, atol=1e-6)
+    with torch.no_grad():
+        plain.model.detector.network.heads[0].score.bias += 0.5  # type: ignore[attr-defined]
+    assert plain.detect(PICTURE).scores.sum() > onnx.detect(PICTURE).scores.sum() + 1e-3  # the comparison can fail
+
+
+def test_one_file_for_two_networks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="folder"):
+        export_nano(write(tmp_path / "model"), tmp_path / "model.onnx")
+    (tmp_path / "model" / "model.safetensors").unlink()
+    with pytest.raises(PersonSearchError, match="missing"):
+        export_nano(tmp_path / "model", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
