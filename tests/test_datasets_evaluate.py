@@ -31,7 +31,7 @@ def search_rows(measured: dict) -> list[tuple]:
 
 def test_prw_regular_and_multi_view(tmp_path: Path) -> None:
     measured = evaluate_dataset(PersonSearcher(RectangleModel()), "prw", write_prw(tmp_path / "prw"))
-    assert search_rows(measured) == [("regular", None, 1.0, 1.0, 2), ("multi-view", None, 1.0, 1.0, 2)]
+    assert search_rows(measured) == [("regular", None, 1.0, 1.0, 2), ("labelled", None, 1.0, 1.0, 2), ("multi-view", None, 1.0, 1.0, 2)]
     assert measured["detection"]["all"] == {"recall": 1.0, "ap": 1.0}
 
 
@@ -40,7 +40,7 @@ def test_a_person_painted_over_lowers_the_mean_by_its_part(tmp_path: Path) -> No
     Image.fromarray(np.full((120, 200, 3), GREY, np.uint8)).save(root / "frames" / "c1s3_000020.jpg", format="PNG")
     measured = evaluate_dataset(PersonSearcher(RectangleModel()), "prw", root)
     # Red is expected in two frames and found in one; blue as before: (1/2 + 1) / 2. Camera 2's frames are whole.
-    assert [row[2] for row in search_rows(measured)] == [0.75, 1.0]
+    assert [row[2] for row in search_rows(measured)] == [0.75, 0.75, 1.0]
     assert measured["detection"]["all"]["recall"] == pytest.approx(5 / 7)
 
 

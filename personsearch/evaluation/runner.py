@@ -11,6 +11,7 @@ from personsearch.datasets.people import SearchSet
 from personsearch.errors import ConfigError
 from personsearch.evaluation import Protocol, evaluate
 from personsearch.evaluation.features import make_features, to_arrays
+from personsearch.evaluation.unlabelled import without_unlabelled
 from personsearch.searcher import PersonSearcher
 
 Dataset = Literal["prw", "cuhk-sysu", "posetrack21"]
@@ -21,9 +22,10 @@ CBGM = Sequence[tuple[int, int]]
 class _Gallery:
     """One way to search a data set."""
 
-    name: str  # "regular" (and "multi-view" of PRW), the number of pictures of CUHK-SYSU
+    name: str  # "regular" (and "labelled" and "multi-view" of PRW), the number of pictures of CUHK-SYSU
     data: SearchSet
     cross_camera: bool = False
+    ignore_unlabelled: bool = False
 
 
 def evaluate_dataset(
@@ -41,7 +43,8 @@ def evaluate_dataset(
 ) -> dict[str, Any]:
     """Measure a model on a data set. Features are kept in galleries, so another protocol or size costs no second pass.
 
-    PRW is searched in two ways: "regular" (every frame but the query's own) and "multi-view" (frames of other cameras only);
+    PRW is searched in three ways: "regular" (every frame but the query's own), "labelled" (the same, less the people found who
+    have no label: AGWF's regular gallery) and "multi-view" (frames of other cameras only);
     PoseTrack21 in the regular way. Its regions to ignore are not taken out of detection, so that AP is lower than its authors count it.
 
     Args:
@@ -79,7 +82,7 @@ def evaluate_dataset(
         arrays = to_arrays(gallery.data, features, context_min_score=threshold)
         for pair in (None, *cbgm):
             measured = evaluate(
-                arrays,
+                without_unlabelled(arrays) if gallery.ignore_unlabelled else arrays,
                 protocol=protocol,
                 cross_camera=gallery.cross_camera,
                 cbgm=pair,
@@ -120,4 +123,5 @@ def _galleries(dataset: Dataset, root: Path, sizes: Sequence[cuhk_sysu.GallerySi
     else:
         data = prw.load_test(root)
         yield _Gallery("regular", data)
-        yield _Gallery("multi-view", data, cross_camera=True)
+        yield _Gallery("labelled", data, ignore_unlabelled=True)
+        yield _Gallery("multi-view", data, cross_camera=True)  # the last: its detection is of all people
