@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,9 +13,7 @@ from torchvision.ops import nms
 
 from personsearch.boxes import Array
 from personsearch.models.csp_darknet import STRIDES, Conv, CSPDarknet, DepthwiseConv
-from personsearch.models.folder import load_strict
 from personsearch.models.letterbox import View, letterbox
-from personsearch.weights import fingerprint, read_tensors
 
 RARE = 0.01  # share of cells with a person that the scores start from
 LARGEST = 8.0  # of a log side, so that nothing becomes infinite
@@ -164,18 +161,6 @@ def resized(image: Array, short_side: int, long_side: int) -> View:
 def pixels_of(canvases: Tensor) -> Tensor:
     """(B, 3, H, W) float32 BGR of (B, H, W, 3) uint8 RGB, channels-last."""
     return canvases.flip(3).permute(0, 3, 1, 2).float()
-
-
-def open_nano(file: Path, options: NanoOptions, *, device: str = "cpu") -> NanoDetector:
-    """The detector of a safetensors file.
-
-    Raises:
-        WeightsError: the file is missing, damaged, or another network's.
-    """
-    network = NanoNetwork(options)
-    load_strict(network, read_tensors(file), source=str(file))
-    digest = fingerprint({"kind": "nano", **options.model_dump()}, [file])
-    return NanoDetector(network, options, fingerprint=digest, device=device)
 
 
 def _whole_cells(pixels: float) -> int:

@@ -1,7 +1,6 @@
 """The embedder inside the package: a crop network whose crops OpenCV resizes, which is fast on a CPU."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 import cv2
@@ -11,11 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from personsearch.boxes import Array
 from personsearch.models.config import BackboneConfig
-from personsearch.models.folder import load_strict, make_fast
+from personsearch.models.folder import make_fast
 from personsearch.models.letterbox import INTERPOLATION
 from personsearch.models.rcnn import RGB_MEAN, RGB_STD
 from personsearch.models.reid import ReidConfig, ReidNetwork
-from personsearch.weights import fingerprint, read_tensors
 
 CROPS_AT_ONCE = 64
 
@@ -79,15 +77,3 @@ def resize(crop: Array, height: int, width: int) -> Array:
     shrinks = crop.shape[0] > height and crop.shape[1] > width
     resized: Array = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA if shrinks else INTERPOLATION)
     return resized
-
-
-def open_nano_embedder(file: Path, options: NanoReidOptions, *, device: str = "cpu") -> NanoEmbedder:
-    """The embedder of a safetensors file.
-
-    Raises:
-        WeightsError: the file is missing, damaged, or another network's.
-    """
-    network = options.network()
-    load_strict(network, read_tensors(file), source=str(file))
-    digest = fingerprint({"kind": "nano-reid", **options.model_dump()}, [file])
-    return NanoEmbedder(network, options, fingerprint=digest, device=device)
