@@ -1,12 +1,14 @@
 """Seconds and peak memory of each network for one 900 x 1500 image, as opened and in plain eager float32, in one run.
 
-    python benchmarks/latency.py [NETWORK ...] [--rounds 5] [--threads 2] [--device cpu] [--short-side 900] [--long-side 1500]
+    python benchmarks/latency.py [NETWORK ...] [--form onnx --form bfloat16] [--rounds 5] [--threads 2] [--device cpu]
+                                 [--short-side 900] [--long-side 1500]
 
 Networks have the authors' shapes, filled by the rule of tests/data so that they find people, and are opened from a folder as a user
 opens them. "plain" is the same arithmetic without merged batch norms, channels-last weights and the CPU's forms of deformable
-convolution and RoIAlign. Each form runs in a process of its own; the two take turns, because machines are noisy. Peak memory is the
-process's, Python and weights included (the device's own with --device cuda). Medians and their ratio are printed as JSON, one line a
-network.
+convolution and RoIAlign, "onnx" the exported file on ONNX Runtime, "bfloat16" the opened form with its layers in bfloat16. Each
+form runs in a process of its own; they take turns, because machines are noisy. Peak memory is the
+process's, Python and weights included (the device's own with --device cuda). Medians and their ratios to the plain form are
+printed as JSON, one line a network.
 """
 
 import json
@@ -27,6 +29,7 @@ import typer
 
 TESTS = Path(__file__).parent.parent / "tests"
 FORMS = ("opened", "plain")
+MORE = ("onnx", "bfloat16")
 Recipe = Callable[[], tuple[dict[str, Any], Mapping[str, Any]]]  # -> config.json and tensors under our names
 
 
@@ -74,6 +77,7 @@ NETWORKS: dict[str, Recipe] = {
 
 def main(
     networks: Annotated[list[str] | None, typer.Argument()] = None,
+    form: Annotated[list[str] | None, typer.Option(help="onnx or bfloat16, beside the two; may be given again.")] = None,
     rounds: int = 5,
     threads: int = 2,
     device: str = "cpu",
@@ -84,15 +88,20 @@ def main(
     unknown = set(networks or ()) - NETWORKS.keys()
     if unknown:
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: the networks are {', '.join(NETWORKS)}")
+    forms = [*FORMS, *(form or ())]
+    if set(forms) - {*FORMS, *MORE}:
+        raise typer.BadParameter(f"--form takes {' or '.join(MORE)}")
     typer.echo(json.dumps(_machine(threads, device)))
     for name in networks or NETWORKS:
         with tempfile.TemporaryDirectory() as home:
             folder = Path(home)
             subprocess.run([sys.executable, __file__, "--write", name, home, str(short_side), str(long_side)], check=True)
-            typer.echo(json.dumps({"network": name, **_compare(folder, rounds, threads, device)}))
+            if "onnx" in forms:  # in a process of its own, whose memory is given back
+                subprocess.run([sys.executable, "-m", "personsearch", "export", home, str(folder / "model.onnx")], check=True)
+            typer.echo(json.dumps({"network": name, **_compare(folder, forms, rounds, threads, device)}))
 
 
-def _compare(folder: Path, rounds: int, threads: int, device: str) -> dict[str, Any]:
+def _compare(folder: Path, forms: list[str], rounds: int, threads: int, device: str) -> dict[str, Any]:
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     workers = {
         form: subprocess.Popen(
@@ -102,9 +111,9 @@ def _compare(folder: Path, rounds: int, threads: int, device: str) -> dict[str, 
             text=True,
             env=environment,
         )
-        for form in FORMS
+        for form in forms
     }
-    answers: dict[str, list[dict[str, Any]]] = {form: [] for form in FORMS}
+    answers: dict[str, list[dict[str, Any]]] = {form: [] for form in forms}
     for _ in range(rounds + 1):
         for form, worker in workers.items():
             assert worker.stdin
@@ -114,12 +123,14 @@ def _compare(folder: Path, rounds: int, threads: int, device: str) -> dict[str, 
             answers[form].append(json.loads(worker.stdout.readline()))
     for worker in workers.values():
         worker.communicate()
-    report: dict[str, Any] = {"people": answers["opened"][0]["people"], "people_plain": answers["plain"][0]["people"]}
+    report: dict[str, Any] = {"people": {form: rows[0]["people"] for form, rows in answers.items()}}
     for form, all_rounds in answers.items():
         seconds = [one["seconds"] for one in all_rounds[1:]]  # the first one warms up
         report[form] = {"seconds": round(statistics.median(seconds), 3), "from": round(min(seconds), 3), "to": round(max(seconds), 3)}
         report[form]["peak_mib"] = all_rounds[-1]["peak_mib"]
-    report["plain_over_opened"] = round(report["plain"]["seconds"] / report["opened"]["seconds"], 3)
+    for form in forms:
+        if form != "plain":
+            report[f"{form}_over_plain"] = round(report[form]["seconds"] / report["plain"]["seconds"], 3)
     return report
 
 
@@ -127,14 +138,18 @@ def _work(form: str, folder: Path, device: str) -> None:
     """Detect in one image for each line on stdin, and say how long it took."""
     import torch
 
+    from personsearch.backends import OnnxSceneModel
     from personsearch.models import folder as opening
     from personsearch.models import open_folder
 
     if form == "plain":
         opening.make_fast = lambda network, device: None
-    model: Any = open_folder(folder, device)
+    model: Any = OnnxSceneModel(folder / "model.onnx", device=device) if form == "onnx" else open_folder(folder, device)
+    if form == "bfloat16":
+        model.precision = form
     sys.path.insert(0, str(TESTS))
-    height, width = model.network.config.short_side, model.network.config.long_side
+    config = model.config if form == "onnx" else model.network.config
+    height, width = config.short_side, config.long_side
     prepared = model.prepare(import_module("data.synth_image").synth(height, width, 1)[:, :, ::-1].copy())
     for _ in sys.stdin:
         start = time.perf_counter()
