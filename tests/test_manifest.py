@@ -99,6 +99,7 @@ def test_what_the_package_carries_is_what_the_manifest_says() -> None:
         files = {path.name for path in folder.iterdir()} - {"README.md"}
         assert files == {WEIGHTS_FILE, *entry.source.others}
         assert entry.metrics.published == ()
+        assert entry.metrics.measured
 
 
 def test_nothing_of_theirs_is_measured_yet_and_all_published_numbers_name_their_table() -> None:
