@@ -15,6 +15,7 @@ from torch import nn
 from personsearch.models.csp_darknet import STRIDES, CSPDarknet
 from personsearch.training.bundled.reid import follow
 from personsearch.training.bundled.teacher import TeacherLevel
+from personsearch.training.checkpoint import LOG_FILE, STATE_FILE
 
 
 class Interrupted(Exception):  # noqa: N818 - no error
@@ -41,13 +42,12 @@ def write_yolox(file: Path, *, spread: float = 1.0, seed: int = 0) -> nn.ModuleL
     return parts
 
 
-def assert_goes_on(train: Callable[[Path], Any], module: Any, name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def assert_goes_on(train: Callable[[Path], Any], module: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two steps at once are those of a training that stops in the second one and goes on; the folder of the former.
 
     Args:
         train: trains for two steps in a folder, with a state after each.
         module: whose `follow` is called once a step.
-        name: file of the state.
         folder: for both.
         monkeypatch: stops the training.
     """
@@ -64,12 +64,12 @@ def assert_goes_on(train: Callable[[Path], Any], module: Any, name: str, folder:
         patch.setattr(module, "follow", stop)
         with pytest.raises(Interrupted):
             train(parts)
-    first = torch.load(parts / name, weights_only=True)
+    first = torch.load(parts / STATE_FILE, weights_only=True)
     assert first["step"] == 1
     train(parts)
-    last = torch.load(whole / name, weights_only=True)
-    assert_same(last, torch.load(parts / name, weights_only=True))
+    last = torch.load(whole / STATE_FILE, weights_only=True)
+    assert_same(last, torch.load(parts / STATE_FILE, weights_only=True))
     assert_same(dict(mean.state_dict()), dict(last["mean"]))
-    assert [json.loads(line)["step"] for line in (parts / name).with_suffix(".jsonl").read_text().splitlines()] == [1, 2]
+    assert [json.loads(line)["step"] for line in (parts / LOG_FILE).read_text().splitlines()] == [1, 2]
     assert any(not torch.equal(tensor, last["mean"][key]) for key, tensor in first["mean"].items())  # the second did something
     return whole

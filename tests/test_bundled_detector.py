@@ -167,4 +167,4 @@ def test_a_training_goes_on_where_it_stopped(drawn: Picture, tmp_path: Path, mon
     def train(out: Path) -> Any:
         return detector.train([drawn], [drawn], tmp_path / "yolox.onnx", out, 2, save_every=1)
 
-    assert_goes_on(train, detector, "detector.pt", tmp_path, monkeypatch)
+    assert_goes_on(train, detector, tmp_path, monkeypatch)

@@ -17,6 +17,7 @@ from personsearch.training.bundled import reid
 from personsearch.training.bundled.assemble import assemble
 from personsearch.training.bundled.crop_changes import change
 from personsearch.training.bundled.reid import Pack, Phase, batch_hard, draw, follow, rate_at, relation
+from personsearch.training.checkpoint import STATE_FILE, save_state
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -107,14 +108,13 @@ def test_trainings_go_on_where_they_stopped_and_make_a_model(tmp_path: Path, mon
     def train(out: Path, **options: Any) -> Any:
         return reid.train(data, out, Phase(2, real=2, **options), save_every=1)
 
-    first = assert_goes_on(train, reid, "reid.pt", tmp_path, monkeypatch)
+    first = assert_goes_on(train, reid, tmp_path, monkeypatch)
     mean = reid.train(data, tmp_path / "second", Phase(0), before=first)
-    assert not (tmp_path / "second/reid.pt").exists()
-    saved = torch.load(first / "reid.pt", weights_only=True)["mean"]
+    assert not (tmp_path / "second" / STATE_FILE).exists()
+    saved = torch.load(first / STATE_FILE, weights_only=True)["mean"]
     assert all(torch.equal(tensor, saved[name]) for name, tensor in mean.state_dict().items() if tensor.is_floating_point())
 
-    (tmp_path / "detector").mkdir()
-    torch.save({"mean": NanoNetwork(NanoOptions()).state_dict()}, tmp_path / "detector/detector.pt")
+    save_state(tmp_path / "detector", {"mean": NanoNetwork(NanoOptions()).state_dict(), "step": 0})
     model = open_folder(assemble(first, tmp_path / "detector", tmp_path / "model", min_score=0.3), "cpu")
     assert (model.name, model.min_score, model.embedding_dim) == ("nano", 0.3, 256)
     rows = model.embed_crops([np.full((60, 30, 3), 90, np.uint8)])

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import torch
 import typer
 
 from personsearch.boxes import Array
 from personsearch.models.nano import DETECTOR, EMBEDDER, NanoConfig
+from personsearch.training.checkpoint import load_state
 from personsearch.training.learner import tensors_of
 from personsearch.weights import save_model
 
@@ -22,8 +22,8 @@ TRAINED_ON = "rendered people; coco128; a video of Intel and public-domain and M
 def assemble(reid: Path, detector: Path, out: Path, *, min_score: float) -> Path:
     """The model of two states, the running means of their weights."""
     tensors: dict[str, Array] = {}
-    for prefix, state in ((DETECTOR, detector / "detector.pt"), (EMBEDDER, reid / "reid.pt")):
-        mean = torch.load(state, map_location="cpu", weights_only=True)["mean"]
+    for prefix, training in ((DETECTOR, detector), (EMBEDDER, reid)):
+        mean = load_state(training)["mean"]
         tensors |= {prefix + name: array.astype(np.float16) for name, array in tensors_of(mean).items()}
     config = NanoConfig(name="nano", trained_on=TRAINED_ON, min_score=min_score)
     save_model(out, config.model_dump(mode="json"), tensors)

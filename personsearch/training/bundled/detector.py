@@ -3,7 +3,6 @@
 `python -m personsearch.training.bundled.detector --scenes DIR --photos FILE --backbone YOLOX --out DIR`; run again to go on.
 """
 
-import json
 import math
 import time
 from pathlib import Path
@@ -21,6 +20,7 @@ from personsearch.models.nano_detector import Cells, NanoNetwork, NanoOptions, p
 from personsearch.training.bundled.pictures import SIDE, Picture, TrainView, listed, rendered, view
 from personsearch.training.bundled.reid import follow
 from personsearch.training.bundled.teacher import Teacher
+from personsearch.training.checkpoint import STATE_FILE, Log, load_state, save_state
 
 SCENES, PHOTOS = 3, 3  # of a batch
 RADIUS = 1.5  # strides around a person's middle in which cells are the person's
@@ -132,14 +132,14 @@ def train(
     mean.load_state_dict(network.state_dict())
     groups = [{"params": list(network.get_submodule(name).parameters()), "name": name, "lr": rate} for name, rate in RATES.items()]
     optimizer = torch.optim.AdamW(groups, weight_decay=DECAY)
-    start, state = 0, out / "detector.pt"
-    out.mkdir(parents=True, exist_ok=True)
-    if state.exists():
-        saved = torch.load(state, weights_only=True)
+    start = 0
+    if (out / STATE_FILE).exists():
+        saved = load_state(out)
         network.load_state_dict(saved["network"])
         mean.load_state_dict(saved["mean"])
         optimizer.load_state_dict(saved["optimizer"])
         start = saved["step"]
+    lines = Log(out, start)
     sums: dict[str, float] = {}
     began = time.perf_counter()
     for step in range(start, steps):
@@ -163,12 +163,10 @@ def train(
         for name, loss in losses.items():
             sums[name] = sums.get(name, 0.0) + float(loss.detach()) / save_every
         if (step + 1) % save_every == 0 or step + 1 == steps:
-            with (out / "detector.jsonl").open("a") as log:
-                log.write(json.dumps({"step": step + 1, **sums, "seconds": time.perf_counter() - began}) + "\n")
+            lines.write(step=step + 1, **sums, seconds=time.perf_counter() - began)
             sums = {}
             content = {"network": network.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
-            torch.save(content, state.with_suffix(".new"))
-            state.with_suffix(".new").replace(state)
+            save_state(out, content)
     return mean
 
 

@@ -3,7 +3,6 @@
 `python -m personsearch.training.bundled.reid --pack DIR --out DIR`; run again to go on where it stopped.
 """
 
-import json
 import math
 import time
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from torch import Generator, Tensor, nn
 from personsearch.boxes import Array
 from personsearch.models.reid import ReidConfig, ReidNetwork
 from personsearch.training.bundled.crop_changes import change
+from personsearch.training.checkpoint import STATE_FILE, Log, load_state, save_state
 from personsearch.training.synthetic.world import DOUBLES
 
 DIM = 256
@@ -144,19 +144,19 @@ def train(pack: Pack, out: Path, phase: Phase, *, before: Path | None = None, sa
     mean = ReidNetwork(CONFIG).eval()
     mean.load_state_dict(learner.network.state_dict())
     optimizer = torch.optim.AdamW(learner.parameters(), lr=phase.rate, weight_decay=DECAY)
-    start, state = 0, out / "reid.pt"
-    out.mkdir(parents=True, exist_ok=True)
-    if before is not None and not state.exists():
-        saved = torch.load(before / "reid.pt", weights_only=True)
-        learner.load_state_dict(saved["learner"])
-        mean.load_state_dict(saved["mean"])
-        learner.network.load_state_dict(saved["mean"])
-    if state.exists():
-        saved = torch.load(state, weights_only=True)
+    start = 0
+    if (out / STATE_FILE).exists():
+        saved = load_state(out)
         learner.load_state_dict(saved["learner"])
         mean.load_state_dict(saved["mean"])
         optimizer.load_state_dict(saved["optimizer"])
         start = saved["step"]
+    elif before is not None:
+        saved = load_state(before)
+        learner.load_state_dict(saved["learner"])
+        mean.load_state_dict(saved["mean"])
+        learner.network.load_state_dict(saved["mean"])
+    lines = Log(out, start)
     sums: dict[str, float] = {}
     began = time.perf_counter()
     for step in range(start, phase.steps):
@@ -171,13 +171,10 @@ def train(pack: Pack, out: Path, phase: Phase, *, before: Path | None = None, sa
         for name, loss in losses.items():
             sums[name] = sums.get(name, 0.0) + float(loss.detach()) / save_every
         if (step + 1) % save_every == 0 or step + 1 == phase.steps:
-            line = {"step": step + 1, **sums, "seconds": time.perf_counter() - began}
-            with (out / "reid.jsonl").open("a") as log:
-                log.write(json.dumps(line) + "\n")
+            lines.write(step=step + 1, **sums, seconds=time.perf_counter() - began)
             sums = {}
             content = {"learner": learner.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
-            torch.save(content, state.with_suffix(".new"))
-            state.with_suffix(".new").replace(state)
+            save_state(out, content)
     return mean
 
 
