@@ -12,9 +12,10 @@ import torch
 from bundled_files import assert_goes_on, write_yolox
 from training_scenes import one_thread  # noqa: F401 - a fixture
 
+from personsearch.models.nano_detector import Cells
 from personsearch.training.bundled import detector, pictures
-from personsearch.training.bundled.detector import assign, best_overlap, cell_middles, quality_focal, seen_at_best
-from personsearch.training.bundled.pictures import SIDE, Picture, listed, rendered, view
+from personsearch.training.bundled.detector import assign, best_overlap, cell_middles, losses_of, quality_focal, seen_at_best
+from personsearch.training.bundled.pictures import SIDE, Picture, TrainView, listed, rendered, view
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -31,6 +32,37 @@ def test_quality_focal_by_hand_and_its_gradient() -> None:
     assert loss.tolist() == pytest.approx([0.25 * math.log(2), 0.25 * math.log(2), 0.09 * math.log(2)])
     loss.sum().backward()
     assert logits.grad.tolist() == pytest.approx([0.25 * -0.5, 0.25 * 0.5, 0.09 * -0.3])
+
+
+def judged(logit: float, teacher_score: float, true: list[list[float]]) -> dict[str, float]:
+    """The losses of a view where cell 0 has this logit, and a box that the teacher has too; all other cells say nothing."""
+    count = len(cell_middles(SIDE)[0])
+    boxes = torch.tensor([0.0, 0, 1, 1]).repeat(1, count, 1)
+    boxes[0, 0] = torch.tensor([100.0, 100, 150, 250])
+    logits, taught = (torch.full((1, count), -20.0) for _ in range(2))
+    logits[0, 0], taught[0, 0] = logit, math.log(teacher_score / (1 - teacher_score))
+    one = TrainView(np.zeros((SIDE, SIDE, 3), np.uint8), np.array(true, np.float32).reshape(-1, 4), np.zeros((0, 4), np.float32))
+    return {name: float(loss) for name, loss in losses_of(Cells(logits, boxes), Cells(taught, boxes), [one]).items()}
+
+
+def test_the_teacher_is_right_where_somebody_stands_and_wrong_where_nobody_does() -> None:
+    sure = math.log(9)  # a score of 0.9, as the teacher's
+    assert judged(sure, 0.9, [[100, 100, 150, 250]]) == pytest.approx({"score": 0, "box": 0}, abs=1e-5)
+    # nobody: the target is 0, so 2 x 0.9^2 x -ln 0.1, over at least 1
+    assert judged(sure, 0.9, []) == pytest.approx({"score": 2 * 0.81 * math.log(10), "box": 0}, abs=1e-4)
+
+
+def test_a_person_whom_the_teacher_hardly_sees_has_the_cells_of_the_middle() -> None:
+    person = [[100, 100, 150, 250]]
+    middles, levels = cell_middles(SIDE)
+    own = assign(middles, levels, torch.tensor(person, dtype=torch.float32)) >= 0
+    boxes = torch.where(own[:, None], torch.tensor(person[0], dtype=torch.float32), torch.tensor([0.0, 0, 1, 1]))[None]
+    silent = torch.full((1, len(own)), -20.0)
+    one = TrainView(np.zeros((SIDE, SIDE, 3), np.uint8), np.array(person, np.float32), np.zeros((0, 4), np.float32))
+    losses = losses_of(Cells(silent, boxes), Cells(silent, torch.zeros_like(boxes)), [one])
+    # every cell of the person should say 1 and says nothing: 2 x 20 each, over as many
+    assert float(losses["score"]) == pytest.approx(40, rel=1e-3)
+    assert float(losses["box"]) == pytest.approx(0, abs=1e-4)
 
 
 def test_quality_focal_ends_at_the_target() -> None:

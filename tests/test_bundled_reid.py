@@ -42,6 +42,23 @@ def test_batch_hard_pulls_together_and_pushes_apart() -> None:
     assert equal.grad.isfinite().all()  # the root of a distance of nothing has no slope
 
 
+def test_the_relation_counts_as_much_as_the_phase_says() -> None:
+    torch.manual_seed(0)
+    learner = reid.CropLearner(3, 5).eval()
+    crops, teacher = torch.randn(6, 3, 128, 64), torch.nn.functional.normalize(torch.randn(6, 5))
+
+    def losses(weight: float) -> dict[str, torch.Tensor]:
+        return learner(crops, torch.tensor([0, 0, 1, 1]), teacher, Phase(1, relation=weight))
+
+    with torch.no_grad():
+        none, once, twice = losses(0), losses(1), losses(2)
+        real = torch.nn.functional.normalize(learner.network.features(crops)[4:])
+    assert "relation" not in none
+    assert once["relation"].item() == pytest.approx(relation(real, teacher[4:]).item(), rel=1e-4)
+    assert twice["relation"].item() == pytest.approx(2 * once["relation"].item())
+    assert once["relation"] > 0
+
+
 def test_relation_by_hand() -> None:
     """Cosines 1 and 0 here, 1 and 0.6 there: the two pairs that are not of a row with itself are 0.6 off."""
     ours, theirs = torch.eye(2), torch.tensor([[1.0, 0.0], [0.6, 0.8]])
