@@ -4,9 +4,10 @@ import torch
 import torch.nn.functional as F
 
 from personsearch.models.deform import DeformConv
-from personsearch.models.deform_cpu import DeformConvCPU, neighbours
+from personsearch.models.deform_cpu import DeformConvCPU
+from personsearch.models.deform_taps import neighbours
 
-FORMS = [lambda conv: conv, DeformConvCPU]
+FORMS = [DeformConv.eval, DeformConv.train, DeformConvCPU]  # torchvision's, the trained one on a CPU, the one for inference
 
 
 def centre_tap(dy: float, dx: float, mask_logit: float | None = None) -> DeformConv:
@@ -55,7 +56,22 @@ def test_the_cpu_form_is_torchvisions(modulated, stride, batch, outputs) -> None
     conv = random_conv(6, outputs, stride=stride, modulated=modulated)  # offsets of about 7 pixels: many leave the image
     x = torch.randn(batch, 6, 11, 8, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
-        torch.testing.assert_close(DeformConvCPU(conv)(x), conv(x), atol=2e-5, rtol=1e-5)  # rounding of sums of 54 products
+        torch.testing.assert_close(DeformConvCPU(conv)(x), conv.eval()(x), atol=2e-5, rtol=1e-5)  # rounding of sums of 54 products
+
+
+@pytest.mark.parametrize(("modulated", "stride"), [(True, 1), (False, 2)])
+def test_training_on_a_cpu_has_torchvisions_gradients(modulated, stride) -> None:
+    conv = random_conv(6, 5, stride=stride, modulated=modulated).double()
+    grads = []
+    for mode in (False, True):
+        x = torch.randn(2, 6, 11, 8, generator=torch.Generator().manual_seed(2), dtype=torch.float64, requires_grad=True)
+        y = conv.train(mode)(x)
+        (y * torch.arange(y.numel()).view(y.shape).cos()).sum().backward()
+        grads.append([x.grad, *(parameter.grad for parameter in conv.parameters())])
+        conv.zero_grad()
+    for plain, fast in zip(*grads, strict=True):
+        assert plain.abs().max() > 0
+        torch.testing.assert_close(fast, plain, atol=1e-4 * plain.abs().max().item(), rtol=0)  # shares and sums are float32
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -70,7 +86,7 @@ def test_the_cpu_form_runs_under_bfloat16_autocast() -> None:
     conv = random_conv(6, 8)
     x = torch.randn(1, 6, 11, 8, generator=torch.Generator().manual_seed(3))
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        fast, plain = DeformConvCPU(conv)(x).float(), conv(x).float()
+        fast, plain = DeformConvCPU(conv)(x).float(), conv.eval()(x).float()
     error = (fast - plain).abs().mean() / plain.abs().mean()
     assert error < 0.05  # eight bits of mantissa, also in the offsets
 

@@ -3,10 +3,11 @@
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
-TAPS = 9  # of a 3x3 kernel, row by row
+from personsearch.models.deform_taps import TAPS, neighbours, split_offsets, sum_taps
 
 
 class DeformConv(nn.Module):
@@ -34,14 +35,16 @@ class DeformConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, outputs, H', W') of (B, inputs, H, W)."""
         offset, mask = split_offsets(self.conv_offset(x))
+        if self.training and x.device.type == "cpu":  # the operator's backward pass is slow there, and runs on one core
+            return self._multiply_then_sample(x, offset, mask)
         dtype = self.weight.dtype  # the operator has no autocast rule on a CPU: all its inputs must agree
         mask = None if mask is None else mask.to(dtype)
         output: Tensor = deform_conv2d(x.to(dtype), offset.to(dtype), self.weight, self.bias, stride=self.stride, padding=1, mask=mask)
         return output
 
-
-def split_offsets(channels: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Offsets (B, 18, H, W) in pixels and the weights of the taps (B, 9, H, W) in 0..1, None if there are none."""
-    if channels.shape[1] == 2 * TAPS:
-        return channels, None
-    return channels[:, : 2 * TAPS], channels[:, 2 * TAPS :].sigmoid()
+    def _multiply_then_sample(self, x: Tensor, offset: Tensor, mask: Tensor | None) -> Tensor:
+        outputs, inputs = self.weight.shape[:2]
+        rows, shares = neighbours(offset.float(), mask, x.shape[2:], self.stride)
+        products = F.conv2d(x, self.weight.permute(2, 3, 0, 1).reshape(-1, inputs, 1, 1))
+        output = sum_taps(products, rows, shares).view(len(x), *offset.shape[2:], outputs).permute(0, 3, 1, 2)
+        return output if self.bias is None else output + self.bias[:, None, None]
