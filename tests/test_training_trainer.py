@@ -97,6 +97,62 @@ def test_a_crash_between_two_states_is_made_up_for(tmp_path) -> None:
     assert without_times(whole) == without_times(crashed)
 
 
+class Killed(BaseException):
+    """As good as a signal: nothing catches it."""
+
+
+class Evaluation:
+    """Measures the sum of a weight; killed in a measurement, counted from 1, or never."""
+
+    def __init__(self, killed_in: int | None = None) -> None:
+        self.killed_in, self.count = killed_in, 0
+
+    def __call__(self, model) -> dict[str, float]:
+        self.count += 1
+        if self.count == self.killed_in:
+            raise Killed
+        return {"top1": float(model.network.head.boxes[0].weight.detach().double().sum())}
+
+
+@pytest.mark.parametrize(("killed_in", "save_every"), [(1, None), (1, 1), (2, 2)])
+def test_a_measurement_that_was_cut_off_is_made_up_for(tmp_path, killed_in, save_every) -> None:
+    """Two steps an epoch: a state of every step, or of every second, is there when the measurement begins."""
+    whole, killed, options = tmp_path / "whole", tmp_path / "killed", {"save_every": save_every}
+    trainer(whole, options={"evaluate": Evaluation(), **options}).run()
+    with pytest.raises(Killed):
+        trainer(killed, options={"evaluate": Evaluation(killed_in), **options}).run()
+    assert sum("top1" in line for line in lines(killed)) == killed_in - 1
+    again = trainer(killed, options={"evaluate": (left := Evaluation()), **options})
+    again.resume()
+    assert again.step == 2 * killed_in  # the epoch itself is not trained again
+    again.run()
+    assert without_times(whole) == without_times(killed)
+    assert [line["step"] for line in lines(killed)] == [1, 2, 2, 3, 4, 4]
+    assert left.count == 3 - killed_in
+
+
+def test_what_was_measured_is_not_measured_again(tmp_path) -> None:
+    options = {"evaluate": Evaluation()}
+    trainer(tmp_path, options=options).run()
+    before = lines(tmp_path)
+    again = trainer(tmp_path, options={"evaluate": (none := Evaluation())})
+    again.resume()
+    again.run()
+    assert none.count == 0
+    assert lines(tmp_path) == before
+
+
+def test_only_the_epochs_that_are_due_are_measured_after_a_break(tmp_path) -> None:
+    for evaluation in (first := Evaluation(), second := Evaluation()):
+        one = trainer(tmp_path, options={"evaluate": evaluation})
+        one.recipe = one.recipe.model_copy(update={"evaluate_every": 2})
+        if evaluation is second:
+            one.resume()
+        one.run(until=2 if evaluation is first else None)
+    assert (first.count, second.count) == (0, 1)
+    assert [line["step"] for line in lines(tmp_path) if "top1" in line] == [4]
+
+
 def test_the_callers_randomness_is_left_alone(tmp_path) -> None:
     torch.manual_seed(3)
     expected = torch.rand(1)

@@ -68,6 +68,11 @@ class Log:
         kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
         folder.mkdir(parents=True, exist_ok=True)
         self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        self._last: dict[str, float] = json.loads(kept[-1]) if kept else {}
+
+    def measured(self, step: int) -> bool:
+        """Whether the log that was gone on with ends with the measurement after this step; a step's own line has its `loss`."""
+        return self._last.get("step") == step and "loss" not in self._last
 
     def write(self, **numbers: float) -> None:
         """Add a line."""

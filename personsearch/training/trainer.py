@@ -110,6 +110,8 @@ class Trainer:
             torch.random.fork_rng(devices=devices),
             tqdm(total=self.last_step, initial=self.step, desc=self.recipe.name, disable=not self.progress) as bar,
         ):
+            if self.step and self.step % self.steps_per_epoch == 0 and not lines.measured(self.step):
+                self._measure(self.step // self.steps_per_epoch - 1, lines)  # the run before was cut off in it
             while self.step < end:
                 self._epoch(end, lines, bar)
 
@@ -129,11 +131,11 @@ class Trainer:
             lines.write(step=self.step, epoch=epoch, rate=rate, loss=total, **losses, seconds=time.perf_counter() - started)
             bar.update()
             bar.set_postfix(loss=f"{total:.3f}")
-            if self.save_every and self.step % self.save_every == 0:
+            if self.save_every and self.step % self.save_every == 0 and self.step % self.steps_per_epoch:
                 self._save()
+        self._save()  # before the measurement, which can take long: a run that is cut off in it has only that to do again
         if self.step % self.steps_per_epoch == 0:
             self._measure(epoch, lines)
-        self._save()
 
     def _groups(self, epoch: int) -> Iterator[list[TrainBatch]]:
         """The batches of each step that is left of an epoch."""
