@@ -45,6 +45,6 @@ class DeformConv(nn.Module):
     def _multiply_then_sample(self, x: Tensor, offset: Tensor, mask: Tensor | None) -> Tensor:
         outputs, inputs = self.weight.shape[:2]
         rows, shares = neighbours(offset.float(), mask, x.shape[2:], self.stride)
-        products = F.conv2d(x, self.weight.permute(2, 3, 0, 1).reshape(-1, inputs, 1, 1))
+        products = F.linear(x.permute(0, 2, 3, 1), self.weight.permute(2, 3, 0, 1).reshape(-1, inputs))
         output = sum_taps(products, rows, shares).view(len(x), *offset.shape[2:], outputs).permute(0, 3, 1, 2)
         return output if self.bias is None else output + self.bias[:, None, None]

@@ -35,7 +35,7 @@ class DeformConvCPU(nn.Module):
         """(B, outputs, H', W') of (B, inputs, H, W), in channels-last memory."""
         offset, mask = split_offsets(self.conv_offset(x))
         rows, shares = neighbours(offset.float(), mask, x.shape[2:], self.stride)
-        maps = [sum_taps(F.conv2d(x, weight), rows, shares) for weight in self.products]
+        maps = [sum_taps(F.conv2d(x, weight).permute(0, 2, 3, 1), rows, shares) for weight in self.products]
         output = torch.cat(maps, dim=1)
         if self.bias is not None:
             output += self.bias

@@ -45,9 +45,9 @@ def neighbours(offset: Tensor, mask: Tensor | None, size: torch.Size, stride: in
 
 
 def sum_taps(products: Tensor, rows: Tensor, shares: Tensor) -> Tensor:
-    """(B * H' * W', C) of the products of each tap, (B, 9 * C, H, W) with all of the first tap first; differentiable.
+    """(B * H' * W', C) of the products of each tap, (B, H, W, 9 * C) with all of the first tap first; differentiable.
 
     Each output is the sum of 36 rows, four neighbours in each of nine maps, which is what `embedding_bag` computes.
     """
-    table = products.permute(0, 2, 3, 1).reshape(-1, products.shape[1] // TAPS)
+    table = products.reshape(-1, products.shape[-1] // TAPS)
     return F.embedding_bag(rows, table.float(), per_sample_weights=shares, mode="sum")
