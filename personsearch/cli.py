@@ -162,10 +162,12 @@ def evaluate(
     device: Device = "auto",
     gallery_size: Annotated[list[str] | None, typer.Option(help="CUHK-SYSU: 50 to 4000, or full; may be given again.")] = None,
     true_boxes: Annotated[bool, typer.Option(help="With --dataset: take the true boxes as found, for the upper bound.")] = False,
-    cross_camera: Annotated[bool, typer.Option(help="With FILE, PRW: only frames of other cameras. --dataset measures both ways.")] = False,
+    cross_camera: Annotated[bool, typer.Option(help="With FILE, PRW: only frames of other cameras. --dataset prw does both.")] = False,
     cbgm: Annotated[list[str] | None, typer.Option(help="K1,K2: re-rank by context; with --dataset it may be given again.")] = None,
     cbgm_variant: Annotated[Variant, typer.Option(help="Published numbers use the authors' variant.")] = Variant.AUTHORS,
-    confidence_weighted: Annotated[bool, typer.Option(help="Rank by cosine x score (NAE, SeqNet), or by cosine (AlignPS).")] = True,
+    confidence_weighted: Annotated[
+        bool, typer.Option(help="Rank by cosine x score, as published of NAE, SeqNet and Trident, or by cosine, as of AlignPS.")
+    ] = True,
     min_score: Annotated[
         float | None, typer.Option(help="Detections below do not enter the search; by default 0.5 with FILE, else the model's own.")
     ] = None,

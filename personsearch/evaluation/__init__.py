@@ -72,7 +72,7 @@ def evaluate(
         cbgm_variant: "authors" (their code) or "paper" (Algorithm 1, on cosines without scores); see `personsearch.cbgm`.
         min_score: found people below it take no part in the search.
         detection_min_score: found people below it do not count for detection.
-        confidence_weighted: rank by cosine x score (NAE, SeqNet); False: by cosine (AlignPS).
+        confidence_weighted: rank by cosine x score, as published of NAE, SeqNet and Trident; False: by cosine, as of AlignPS.
 
     Returns:
         `search`: mAP, top1, top5, top10 (0..1) and queries (their number); `detection`: `all` and `labelled_only`
