@@ -147,6 +147,7 @@ def _two_branch_rows() -> list[Row]:
 
 
 def _trident_rows() -> list[Row]:
+    # the binary and the unlabelled term go together: the paper (Sec. 5.3, Table 2) leaves out both, as one without the other is biased
     parts = ("agwf", "parts", "agwf-and-parts", "binary-and-unlabelled")
     return [Row("trident", "trident-prw", main=True)] + [Row(f"trident-without-{part}", f"trident-prw-without-{part}") for part in parts]
 
