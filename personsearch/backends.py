@@ -14,10 +14,10 @@ from personsearch.models import open_folder
 from personsearch.models.alignps import AlignPSConfig, dense_input
 from personsearch.models.base import PersonModel
 from personsearch.models.config import SceneConfig, parse_config
+from personsearch.models.device import open_onnx, resolve_device
 from personsearch.models.nano_onnx import has_onnx, open_onnx_folder
 from personsearch.models.rcnn import region_input
 from personsearch.models.scene import SceneInput, scene_of_crop
-from personsearch.onnx_session import OnnxSession
 from personsearch.results import Detections
 from personsearch.weights import fingerprint
 
@@ -44,7 +44,7 @@ def open_model(folder: Path, device: str, backend: Literal["auto", "torch", "onn
     """
     if backend == "onnx" and not has_onnx(folder):
         raise ConfigError(f'backend "onnx" opens a file; run: personsearch export {folder} model.onnx, and pass model.onnx')
-    if has_onnx(folder) and (backend == "onnx" or (backend == "auto" and device == "cpu")):
+    if has_onnx(folder) and (backend == "onnx" or (backend == "auto" and resolve_device(device) == "cpu")):
         return open_onnx_folder(folder, device)
     return open_folder(folder, device)
 
@@ -57,7 +57,7 @@ class OnnxSceneModel:
 
     Args:
         path: the file; nothing else is needed, as the config is inside.
-        device: "cpu", "cuda" or "cuda:1".
+        device: "auto", "cpu", "cuda" or "cuda:1".
 
     Raises:
         WeightsError: no such file, or one that `personsearch export` did not write.
@@ -66,7 +66,7 @@ class OnnxSceneModel:
     """
 
     def __init__(self, path: Path, *, device: str = "cpu") -> None:
-        self._session = OnnxSession(path, device=device)
+        self._session = open_onnx(path, device)
         told = self._session.metadata.get(METADATA)
         if told is None:
             raise WeightsError(f"{path} was not written by `personsearch export`; export the model again")

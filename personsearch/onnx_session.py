@@ -1,6 +1,7 @@
 """An ONNX file opened with ONNX Runtime, on the CPU or a CUDA device: NumPy in, NumPy out."""
 
 import contextlib
+import logging
 import re
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from personsearch.errors import ConfigError, DeviceError, WeightsError
 
 ROWS_AT_ONCE = 32  # of a network that takes any batch size
 CUDA_ADVICE = 'use device="cpu", or install onnxruntime-gpu and the CUDA libraries it asks for'
+log = logging.getLogger(__name__)
+
 _NAMES = {"float": "float32", "double": "float64"}  # ONNX Runtime's names of types where NumPy has others
 
 
@@ -34,7 +37,7 @@ class OnnxSession:
         path: an ONNX file; weights outside it are found beside it.
         device: "cpu", "cuda" or "cuda:1".
         threads: CPU threads of one run; None: as many as there are cores.
-        allow_cpu: run on the CPU where CUDA is not there, instead of raising; `device` then says so.
+        allow_cpu: run on the CPU where CUDA is not there, instead of raising; `device` and the log then say so.
 
     Attributes:
         device: where it really runs.
@@ -64,6 +67,8 @@ class OnnxSession:
         if device != "cpu" and not on_cuda and not allow_cpu:
             raise DeviceError(f"ONNX Runtime cannot use device {device!r} and fell back to the CPU; {CUDA_ADVICE}")
         self.device = device if on_cuda else "cpu"
+        if self.device != device:
+            log.info("%s runs on the CPU, as ONNX Runtime cannot use %s here; %s", path, device, CUDA_ADVICE)
         self.inputs = tuple(_port(value, path) for value in self._session.get_inputs())
         self.outputs = tuple(_port(value, path) for value in self._session.get_outputs())
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)

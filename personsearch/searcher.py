@@ -14,7 +14,6 @@ from personsearch.cbgm import Context, Variant
 from personsearch.errors import ConfigError, GalleryModelError, QueryError
 from personsearch.gallery import Gallery, ModelKey, People
 from personsearch.models.base import PersonModel
-from personsearch.models.device import resolve_device
 from personsearch.results import Detections, Hit, Query, SearchResult
 from personsearch.sources import open_source
 from personsearch.weights import read_config
@@ -58,7 +57,7 @@ class PersonSearcher:
         Args:
             name_or_folder: a model folder, a name (`personsearch models` lists them), or "hf:org/name@revision"; None: the
                 small model inside the package, which needs no network.
-            device: "auto" (CUDA if there is one), "cpu", "cuda" or "cuda:1".
+            device: "auto" (CUDA if there is one that the backend can use), "cpu", "cuda" or "cuda:1".
             backend: "torch"; "onnx" for a file that `personsearch export` wrote, or the model inside the package; "auto":
                 ONNX Runtime for such a file, and for the package's model on a CPU, where it is faster. The two keep
                 galleries of their own.
@@ -73,9 +72,9 @@ class PersonSearcher:
         from personsearch import backends  # torch and all networks are loaded only by those who open a model
 
         if name.endswith(backends.ONNX_SUFFIX):
-            return cls(backends.open_file(Path(name), resolve_device(device), backend))
+            return cls(backends.open_file(Path(name), device, backend))
         folder = pretrained.find_model(name)
-        searcher = cls(backends.open_model(folder, resolve_device(device), backend), calibration=calibration.stored(read_config(folder)))
+        searcher = cls(backends.open_model(folder, device, backend), calibration=calibration.stored(read_config(folder)))
         searcher.folder = folder
         return searcher
 

@@ -25,19 +25,25 @@ ARCHITECTURES = {
     "alignps": "personsearch.models.alignps",
     "roi-alignps": "personsearch.models.roi_alignps",
 }
+SEVERAL_ENGINES = ("two-step", "combined")  # each part of them says what "auto" is
 
 
 def open_folder(folder: Path, device: str) -> "PersonModel":
-    """The model of a folder made by `personsearch convert`, by hand, or by training, ready on `device`.
+    """The model of a folder made by `personsearch convert`, by hand, or by training, ready on `device`: "auto", "cpu", "cuda" or "cuda:1".
 
     Raises:
         ModelNotFoundError: no such folder.
         ConfigError, WeightsError: its files do not make a model.
+        DeviceError: the device is not there.
     """
     if not folder.is_dir():
         raise ModelNotFoundError(f"{folder} is no folder")
     architecture = read_config(folder)["architecture"]
     if architecture not in ARCHITECTURES:
         raise ConfigError(f"{folder}: architecture {architecture!r} is unknown; known: {', '.join(ARCHITECTURES)}")
+    if architecture not in SEVERAL_ENGINES:
+        from personsearch.models.device import resolve_device
+
+        device = resolve_device(device)
     model: PersonModel = import_module(ARCHITECTURES[architecture]).open_folder(folder, device)
     return model

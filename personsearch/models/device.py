@@ -1,8 +1,13 @@
 """Which device a model runs on."""
 
+from pathlib import Path
+
 import torch
 
 from personsearch.errors import DeviceError
+from personsearch.onnx_session import OnnxSession
+
+AUTO = "auto"
 
 
 def resolve_device(device: str) -> str:
@@ -11,7 +16,7 @@ def resolve_device(device: str) -> str:
     Raises:
         DeviceError: a CUDA device was asked for that this machine or this torch does not have.
     """
-    if device == "auto":
+    if device == AUTO:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         parsed = torch.device(device)
@@ -23,3 +28,18 @@ def resolve_device(device: str) -> str:
     if parsed.type == "cuda" and (parsed.index or 0) >= count:
         raise DeviceError(f'device {device!r} was asked for, but torch {torch.__version__} sees {count} CUDA devices; use device="cpu"')
     return device
+
+
+def open_onnx(path: Path, device: str, *, threads: int | None = None) -> OnnxSession:
+    """An ONNX file on `device`; for "auto" on the CPU too where torch sees a CUDA device that ONNX Runtime cannot use: the log says so.
+
+    Args:
+        path: see `OnnxSession`.
+        device: "auto", "cpu", "cuda" or "cuda:1".
+        threads: see `OnnxSession`.
+
+    Raises:
+        DeviceError: the device is not there.
+        WeightsError, ConfigError: see `OnnxSession`.
+    """
+    return OnnxSession(path, device=resolve_device(device), threads=threads, allow_cpu=device == AUTO)

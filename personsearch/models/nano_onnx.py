@@ -8,6 +8,7 @@ import torch
 
 from personsearch.boxes import Array
 from personsearch.models.config import parse_config
+from personsearch.models.device import open_onnx
 from personsearch.models.nano import NanoConfig
 from personsearch.models.nano_detector import Cells, NanoDetector, NanoOptions
 from personsearch.models.nano_embedder import NanoEmbedder, NanoReidOptions
@@ -61,7 +62,7 @@ def open_onnx_folder(folder: Path, device: str) -> TwoStep:
     """
     config = parse_config(NanoConfig, read_config(folder), folder)
     files = folder / DETECTOR_FILE, folder / EMBEDDER_FILE
-    sessions = [OnnxSession(file, device=device) for file in files]
+    sessions = [open_onnx(file, device) for file in files]
     digests = [fingerprint(part.model_dump(), [file]) for part, file in zip((config.detector, config.embedder), files, strict=True)]
     return TwoStep(
         OnnxNanoDetector(sessions[0], config.detector, fingerprint=digests[0]),

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, WeightsError
+from personsearch.models.device import open_onnx
 from personsearch.models.letterbox import INTERPOLATION
 from personsearch.onnx_session import ROWS_AT_ONCE, OnnxSession, external_files
 from personsearch.weights import fingerprint
@@ -37,7 +38,7 @@ class ReidEmbedder:
     Args:
         file: one input of crops; first output (B, D).
         options: layout, colours, scale, size.
-        device: "cpu", "cuda" or "cuda:1".
+        device: "auto", "cpu", "cuda" or "cuda:1".
         threads: CPU threads of a run; None: as many as there are cores.
 
     Attributes:
@@ -51,7 +52,7 @@ class ReidEmbedder:
 
     def __init__(self, file: Path, options: ReidOptions | None = None, *, device: str = "cpu", threads: int | None = None) -> None:
         self.options = options or ReidOptions()
-        self._session = OnnxSession(file, device=device, threads=threads)
+        self._session = open_onnx(file, device, threads=threads)
         self._size = _input_size(self._session, self.options)
         std = np.array(self.options.std)
         self._factor = (self.options.scale / std).astype(np.float32)

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from personsearch.boxes import Array, clip
 from personsearch.errors import ConfigError, ShapeError, WeightsError
 from personsearch.models.config import parse_config
+from personsearch.models.device import resolve_device
 from personsearch.models.reid_onnx import ReidEmbedder, ReidOptions
 from personsearch.models.torchvision_detector import TorchvisionFileOptions, open_torchvision
 from personsearch.models.yolox_onnx import YoloxDetector, YoloxOptions
@@ -250,7 +251,7 @@ def _open(config: TwoStepConfig, detector_file: Path, embedder_file: Path, devic
 def _open_detector(part: YoloxPart | TorchvisionPart, file: Path, device: str) -> Detector:
     if isinstance(part, YoloxPart):
         return YoloxDetector(file, _options(YoloxOptions, part), device=device)
-    return open_torchvision(file, _options(TorchvisionFileOptions, part), device=device)
+    return open_torchvision(file, _options(TorchvisionFileOptions, part), device=resolve_device(device))
 
 
 def _options(schema: type[Options], part: BaseModel) -> Options:

@@ -15,6 +15,7 @@ from torchvision.ops import nms
 
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, WeightsError
+from personsearch.models.device import open_onnx
 from personsearch.models.letterbox import View, letterbox, tile_regions
 from personsearch.onnx_session import OnnxSession, external_files
 from personsearch.weights import fingerprint
@@ -41,7 +42,7 @@ class YoloxDetector:
     Args:
         file: one input (B, 3, S_h, S_w), BGR 0..255; first output (B, A, 5 + classes).
         options: thresholds and tiles.
-        device: "cpu", "cuda" or "cuda:1".
+        device: "auto", "cpu", "cuda" or "cuda:1".
         threads: CPU threads of a run; None: as many as there are cores.
 
     Raises:
@@ -52,7 +53,7 @@ class YoloxDetector:
 
     def __init__(self, file: Path, options: YoloxOptions | None = None, *, device: str = "cpu", threads: int | None = None) -> None:
         self.options = options or YoloxOptions()
-        self._session = OnnxSession(file, device=device, threads=threads)
+        self._session = open_onnx(file, device, threads=threads)
         self._size = _input_size(self._session, self.options)
         self._grid = _grid(self._size)
         self._check_output()
