@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 
@@ -76,23 +77,28 @@ def mutual_matches(truth: Array, found: Array, min_iou: float = DETECTION_IOU) -
     return matched
 
 
-def detection_metrics(scenes: Iterable[tuple[Array, Array, Array]]) -> DetectionMetrics:
+def detection_metrics(scenes: Iterable[tuple[Array, Array, Array]], *, ignored: Iterable[Array] | None = None) -> DetectionMetrics:
     """Recall and AP over many scenes; both 0 where there is nobody to find.
 
     Scenes without a true box are left out: the authors' code fails on them, so no published number counts their false alarms.
 
     Args:
         scenes: of each the true boxes (M, 4), found boxes (N, 4) and their scores (N,).
+        ignored: of each (N,) bool: found boxes that do not count unless they match a true box; None: all count.
 
-    Source: serend1p1ty/SeqNet@edec285 eval_func.py.
+    Source: serend1p1ty/SeqNet@edec285 eval_func.py; of `ignored` anDoer/PoseTrack21@b783a23 baselines/seqnet/eval_func.py, which matches
+    all boxes before it leaves some out.
     """
     people = 0
     matches, scores = [np.zeros(0, bool)], [np.zeros(0, np.float32)]
-    for truth, found, found_scores in scenes:
+    masks: Iterable[Array] = repeat(np.zeros(1, bool)) if ignored is None else ignored
+    for (truth, found, found_scores), mask in zip(scenes, masks, strict=ignored is not None):
         if len(truth):
             people += len(truth)
-            matches.append(mutual_matches(truth, found))
-            scores.append(found_scores)
+            hits = mutual_matches(truth, found)
+            counted = hits | ~mask
+            matches.append(hits[counted])
+            scores.append(found_scores[counted])
     matched = np.concatenate(matches)
     recall = float(matched.sum() / people) if people else 0.0
     return DetectionMetrics(recall, average_precision(matched, np.concatenate(scores)) * recall)

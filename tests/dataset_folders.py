@@ -1,5 +1,7 @@
 """Small folders in the formats of the data sets."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,4 +85,33 @@ def write_cuhk_sysu(root: Path) -> Path:
     for size, names in lists.items():
         gallery = structs(imname=names, idlocate=[people[name] for name in names], ishard=[0] * len(names))
         savemat(tests / f"TestG{size}.mat", {f"TestG{size}": structs(Query=[query], Gallery=[gallery])})
+    return root
+
+
+def write_posetrack21(root: Path, *, stranger: bool = False, region: Sequence[tuple[int, int]] = ()) -> Path:
+    """A PoseTrack21 of three test pictures; one query picture asks for red, person 4, and blue, person 5.
+
+    Args:
+        root: the folder to make.
+        stranger: another red person, whom nobody annotated, in picture 3 at 125..145, 20..115.
+        region: corners of a polygon to ignore in picture 3.
+    """
+    (root / "posetrack_person_search").mkdir(parents=True)
+    (root / "images").mkdir()
+    people = {1: [(RED, 4, 10, 90), (BLUE, 5, 100, 80)], 2: [(BLUE, 5, 20, 70)], 3: [(RED, 4, 60, 60)]}
+    for part, chosen in (("val", (1, 2, 3)), ("query", (1,))):
+        images: list[dict[str, Any]] = [{"id": one, "vid_id": "000342", "file_name": f"images/{one}.png"} for one in chosen]
+        if part == "val" and region:
+            images[2] |= {"ignore_regions_x": [[x for x, _ in region]], "ignore_regions_y": [[y for _, y in region]]}
+        annotations = [
+            {"image_id": one, "person_id": person, "bbox": [left, 20, 20, height]}
+            for one in chosen
+            for _, person, left, height in people[one]
+        ]
+        (root / "posetrack_person_search" / f"{part}.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    for one, rows in people.items():
+        shown = [(colour, left, 20, height) for colour, _, left, height in rows]
+        if stranger and one == 3:
+            shown.append((RED, 125, 20, 95))
+        Image.fromarray(scene(*shown)).save(root / "images" / f"{one}.png")
     return root

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dataset_folders import write_cuhk_sysu, write_prw
+from dataset_folders import write_cuhk_sysu, write_posetrack21, write_prw
 from PIL import Image
 from typer.testing import CliRunner
 
-from fakes import BLUE, GREY, RED, RectangleModel, scene
+from fakes import GREY, RED, RectangleModel
 from personsearch import cli, models
 from personsearch.datasets import prw
 from personsearch.datasets.people import SearchSet
@@ -66,21 +66,22 @@ def test_cuhk_sysu_sizes_and_cbgm(tmp_path: Path) -> None:
 
 
 def test_posetrack21_with_two_people_asked_for_in_one_picture(tmp_path: Path) -> None:
-    (tmp_path / "posetrack_person_search").mkdir()
-    (tmp_path / "images").mkdir()
-    people = {1: [(RED, 4, 10, 90), (BLUE, 5, 100, 80)], 2: [(BLUE, 5, 20, 70)], 3: [(RED, 4, 60, 60)]}
-    for part, chosen in (("val", (1, 2, 3)), ("query", (1,))):
-        images = [{"id": one, "vid_id": "000342", "file_name": f"images/{one}.png"} for one in chosen]
-        annotations = [
-            {"image_id": one, "person_id": person, "bbox": [left, 20, 20, height]}
-            for one in chosen
-            for _, person, left, height in people[one]
-        ]
-        (tmp_path / "posetrack_person_search" / f"{part}.json").write_text(json.dumps({"images": images, "annotations": annotations}))
-    for one, rows in people.items():
-        Image.fromarray(scene(*((colour, left, 20, height) for colour, _, left, height in rows))).save(tmp_path / "images" / f"{one}.png")
-    measured = evaluate_dataset(PersonSearcher(RectangleModel()), "posetrack21", tmp_path)
+    measured = evaluate_dataset(PersonSearcher(RectangleModel()), "posetrack21", write_posetrack21(tmp_path))
     assert search_rows(measured) == [("regular", None, 1.0, 1.0, 2)]
+
+
+def test_posetrack21_people_found_in_a_region_to_ignore_are_no_false_alarms(tmp_path: Path) -> None:
+    # Red in picture 3 is 60 high. A taller red stands beside, whom nobody annotated: score 0.95 against 0.9, 0.8, 0.7 and 0.6.
+    searcher = PersonSearcher(RectangleModel())
+    plain = evaluate_dataset(searcher, "posetrack21", write_posetrack21(tmp_path / "plain", stranger=True))
+    assert plain["detection"]["all"] == {"recall": 1.0, "ap": pytest.approx((1 / 2 + 2 / 3 + 3 / 4 + 4 / 5) / 4)}
+    assert search_rows(plain) == [("regular", None, 0.75, 0.5, 2)]  # the query's red picture: the stranger first, then the person
+    root = write_posetrack21(tmp_path / "marked", stranger=True, region=[(120, 15), (145, 15), (145, 118), (120, 118)])
+    marked = evaluate_dataset(searcher, "posetrack21", root)
+    assert marked["detection"]["all"] == {"recall": 1.0, "ap": 1.0}
+    assert search_rows(marked) == [("regular", None, 1.0, 1.0, 2)]
+    bounded = evaluate_dataset(searcher, "posetrack21", root, true_boxes=True)
+    assert bounded["detection"]["all"] == {"recall": 1.0, "ap": 1.0}
 
 
 def test_score_weighting_decides_between_equal_cosines(tmp_path: Path) -> None:

@@ -41,6 +41,26 @@ def test_posetrack21_training_and_ignored_regions(tmp_path: Path) -> None:
     assert pictures[0].boxes.tolist() == [[0, 10, 20, 60]]
     assert pictures[0].ignore.tolist() == [[5, 1, 9, 8]]
     assert pictures[1].ignore.tolist() == [[0, 0, 4, 4], [10, 20, 30, 60]]
+    assert [one.tolist() for one in pictures[0].ignore_polygons] == [[[5, 1], [9, 2], [7, 8]]]
+    assert [len(one) for one in pictures[1].ignore_polygons] == [2, 2]
+
+
+def test_posetrack21_pictures_without_regions_to_ignore(tmp_path: Path) -> None:
+    file = write_posetrack21(tmp_path) / "posetrack_person_search" / "train.json"
+    content = json.loads(file.read_text())
+    for name in ("ignore_regions_x", "ignore_regions_y"):
+        content["images"][0][name] = []
+        del content["images"][1][name]
+    file.write_text(json.dumps(content))
+    pictures, _ = posetrack21.load_train(tmp_path)
+    assert [(one.ignore.shape, one.ignore_polygons) for one in pictures] == [((0, 4), ())] * 2
+
+
+def test_posetrack21_regions_whose_corners_lack_a_number(tmp_path: Path) -> None:
+    file = write_posetrack21(tmp_path) / "posetrack_person_search" / "train.json"
+    file.write_text(file.read_text().replace('"ignore_regions_x": [5, 9, 7]', '"ignore_regions_x": [5, 9]'))
+    with pytest.raises(DataError, match=r"train.json is damaged or of another form"):
+        posetrack21.load_train(tmp_path)
 
 
 def test_posetrack21_queries_of_people_who_are_elsewhere_too(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ class Picture:
     identities: Array  # (N,) int64, or -1 for people whom nobody named
     camera: int | None = None
     ignore: Array = field(default_factory=no_boxes)  # (K, 4) float32 xyxy, where a found person is neither right nor wrong
+    ignore_polygons: tuple[Array, ...] = ()  # the same regions as (P, 2) float32 corners each, where they are no boxes
 
     def __post_init__(self) -> None:
         n = len(self.identities)

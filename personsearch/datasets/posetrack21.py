@@ -3,10 +3,10 @@
 Layout: `posetrack_person_search/train.json`, `val.json` and `query.json`, and the pictures at the `file_name` in them (`images/...`).
 
 Source: anDoer/PoseTrack21@b783a23 baselines/seqnet/datasets/posetrack_psearch.py (boxes cut to whole numbers, pictures without people left
-out), @9324fc8 baselines/seqnet/eval_func.py (queries whose person is nowhere else are left out).
+out), @9324fc8 baselines/seqnet/eval_func.py (queries whose person is nowhere else are left out; what regions to ignore do is in
+`personsearch.evaluation.ignored`).
 """
 
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +64,14 @@ def _read(root: Path, part: str) -> tuple[Picture, ...]:
 def _picture(root: Path, image: dict[str, Any], people: list[Any]) -> Picture:
     boxes = np.trunc(xywh_to_xyxy([one["bbox"] for one in people]))
     identities = np.array([one["person_id"] for one in people], np.int64)
-    return Picture(root / image["file_name"], boxes, identities, int(image["vid_id"]), _ignored(image))
+    ignored = _ignored(image)
+    around = xyxy([np.concatenate([one.min(axis=0), one.max(axis=0)]) for one in ignored])
+    return Picture(root / image["file_name"], boxes, identities, int(image["vid_id"]), around, ignored)
 
 
-def _ignored(image: dict[str, Any]) -> Array:
-    """(K, 4): the boxes around the polygons to ignore; a single polygon may stand without a list around it."""
+def _ignored(image: dict[str, Any]) -> tuple[Array, ...]:
+    """The polygons to ignore, (P, 2) each; a single one may stand without a list around it."""
     xs, ys = image.get("ignore_regions_x", []), image.get("ignore_regions_y", [])
     if xs and not isinstance(xs[0], list):
         xs, ys = [xs], [ys]
-    return xyxy(list(chain.from_iterable((min(x), min(y), max(x), max(y)) for x, y in zip(xs, ys, strict=True) if x)))
+    return tuple(np.array(list(zip(x, y, strict=True)), np.float32) for x, y in zip(xs, ys, strict=True) if x)

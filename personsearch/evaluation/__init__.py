@@ -4,10 +4,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-from personsearch.boxes import Array
+import numpy as np
+
 from personsearch.cbgm import Variant, check_options
 from personsearch.errors import ConfigError
 from personsearch.evaluation.arrays import UNLABELLED, EvaluationData, EvaluationQuery, GalleryEntry, Scene
+from personsearch.evaluation.ignored import without_ignored
 from personsearch.evaluation.protocols import cuhk_sysu, prw
 from personsearch.evaluation.schema import read
 from personsearch.evaluation.search import Rerank, measure_search
@@ -62,7 +64,8 @@ def evaluate(
 
     A query whose person is in none of its pictures counts 0 in every mean. A picture without true boxes is searched like any other,
     but its detections do not enter detection recall and AP. A picture twice in a CUHK-SYSU list is searched once and
-    expected twice. Where there is no query, or nobody to detect, the numbers are 0.
+    expected twice. Where there is no query, or nobody to detect, the numbers are 0. People found in regions to ignore
+    (`Scene.ignored`) who are no annotated person are left out of search and detection.
 
     Args:
         data: true people, found people and queries.
@@ -93,7 +96,8 @@ def evaluate(
         check_options(*cbgm, cbgm_variant)
         rerank = Rerank(*cbgm, cbgm_variant)
     gallery_of = prw(data, cross_camera=cross_camera) if protocol == "prw" else cuhk_sysu(data)
-    search = measure_search(data, gallery_of, min_score=min_score, confidence_weighted=confidence_weighted, rerank=rerank)
+    searched = without_ignored(data, detection_min_score)
+    search = measure_search(searched, gallery_of, min_score=min_score, confidence_weighted=confidence_weighted, rerank=rerank)
     return {
         "search": asdict(search),
         "detection": {
@@ -104,9 +108,9 @@ def evaluate(
 
 
 def _measure_detection(data: EvaluationData, min_score: float, *, labelled_only: bool) -> DetectionMetrics:
-    def scene(one: Scene) -> tuple[Array, Array, Array]:
-        found = one.found.take(one.found.scores >= min_score)
-        truth = one.boxes[one.ids != UNLABELLED] if labelled_only else one.boxes
-        return truth, found.boxes, found.scores
-
-    return detection_metrics(scene(one) for one in data.scenes)
+    scenes = [one.take(one.found.scores >= min_score) for one in data.scenes]
+    truths = (one.boxes[one.ids != UNLABELLED] if labelled_only else one.boxes for one in scenes)
+    return detection_metrics(
+        ((truth, one.found.boxes, one.found.scores) for truth, one in zip(truths, scenes, strict=True)),
+        ignored=[np.zeros(len(one.found), bool) if one.ignored is None else one.ignored for one in scenes],
+    )

@@ -1,6 +1,6 @@
 """What an evaluation works on: true people, found people and queries, as arrays, wherever they come from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from personsearch.boxes import Array
 from personsearch.cbgm import Context
@@ -18,6 +18,11 @@ class Scene:
     boxes: Array  # (M, 4) float32 xyxy, the true people; M may be 0
     ids: Array  # (M,) int64
     found: Detections  # all that the detector keeps, any score; unit embeddings
+    ignored: Array | None = None  # (N,) bool of found: in a region to ignore, where nobody is a false alarm; None: there is no region
+
+    def take(self, index: Array) -> "Scene":
+        """The scene with the found people at `index`: a boolean keep-mask (N,), or positions in the order wanted."""
+        return replace(self, found=self.found.take(index), ignored=None if self.ignored is None else self.ignored[index])
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from personsearch.datasets.people import UNLABELLED as NOBODY
 from personsearch.datasets.people import Candidate, Picture, QueryPerson, SearchSet
 from personsearch.errors import DataError
 from personsearch.evaluation.arrays import UNLABELLED, EvaluationData, EvaluationQuery, GalleryEntry, Scene
+from personsearch.evaluation.ignored import in_regions
 from personsearch.gallery import FramePeople, Gallery, ModelKey
 from personsearch.results import Detections
 from personsearch.searcher import BATCH, SAME_PERSON_IOU, PersonSearcher
@@ -129,7 +130,8 @@ def _name(path: Path) -> str:
 
 def _scene(picture: Picture, found: Detections) -> Scene:
     identities = np.where(picture.identities == NOBODY, UNLABELLED, picture.identities)
-    return Scene(str(picture.path), picture.camera, picture.boxes, identities, found)
+    ignored = in_regions(found.boxes, picture.ignore_polygons) if picture.ignore_polygons else None
+    return Scene(str(picture.path), picture.camera, picture.boxes, identities, found, ignored)
 
 
 def _query(query: QueryPerson, features: Features, entries: dict[Path, GalleryEntry], min_score: float) -> EvaluationQuery:

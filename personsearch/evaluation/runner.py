@@ -45,7 +45,7 @@ def evaluate_dataset(
 
     PRW is searched in three ways: "regular" (every frame but the query's own), "labelled" (the same, less the people found who
     have no label: AGWF's regular gallery) and "multi-view" (frames of other cameras only);
-    PoseTrack21 in the regular way. Its regions to ignore are not taken out of detection, so that AP is lower than its authors count it.
+    PoseTrack21 in the regular way, less the people found in its regions to ignore whom nobody annotated.
 
     Args:
         searcher: the model.

@@ -28,4 +28,4 @@ def _without(scene: Scene) -> Scene:
     overlap: Array = iou(scene.found.boxes, scene.boxes)
     best = overlap.argmax(axis=1)
     ignored = (overlap.max(axis=1) >= SAME_PERSON_IOU) & (scene.ids[best] == UNLABELLED)
-    return replace(scene, found=scene.found.take(np.flatnonzero(~ignored)))
+    return scene.take(np.flatnonzero(~ignored))
