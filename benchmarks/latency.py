@@ -1,14 +1,20 @@
-"""Seconds and peak memory of each network for one 900 x 1500 image, as opened and in plain eager float32, in one run.
+"""Seconds, images per second and peak memory of each network, as opened and in plain eager float32, in one run.
 
-    python benchmarks/latency.py [NETWORK ...] [--form onnx --form bfloat16] [--rounds 5] [--threads 2] [--device cpu]
-                                 [--short-side 900] [--long-side 1500]
+    python benchmarks/latency.py [NETWORK ...] [--form onnx --form bfloat16 ...] [--batch 1 --batch 8 ...] [--rounds 5] [--threads 2]
+                                 [--device cpu] [--short-side 900] [--long-side 1500]
 
-Networks have the authors' shapes, filled by the rule of tests/data so that they find people, and are opened from a folder as a user
-opens them. "plain" is the same arithmetic without merged batch norms, channels-last weights and the CPU's forms of deformable
-convolution and RoIAlign, "onnx" the exported file on ONNX Runtime, "bfloat16" the opened form with its layers in bfloat16. Each
-form runs in a process of its own; they take turns, because machines are noisy. Peak memory is the
-process's, Python and weights included (the device's own with --device cuda). Medians and their ratios to the plain form are
-printed as JSON, one line a network.
+Networks have their papers' size, filled so that they find people (latency_networks.py), and are opened from a folder as a user opens
+them, on pictures of one size. Forms beside "opened":
+
+* "plain": the same arithmetic without merged batch norms, channels-last weights and the CPU's forms of deformable convolution and RoIAlign;
+* "torch": PyTorch where "opened" is ONNX Runtime (nano on a CPU);
+* "onnx": the exported file on ONNX Runtime, one image at a time; nano's own files take batches;
+* "bfloat16": the opened form with its layers in bfloat16;
+* "compiled": `from_pretrained(..., compiled=True)`.
+
+Each form runs in a process of its own; they take turns, because machines are noisy. Peak memory is the process's, Python and weights
+included (the device's own with --device cuda), with batches in growing order. Medians and their ratios to the plain form are printed
+as JSON, one line a network and batch.
 """
 
 import json
@@ -20,174 +26,139 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from latency_networks import NANO, NETWORKS, TWO_STEP, picture, write
 
-TESTS = Path(__file__).parent.parent / "tests"
 FORMS = ("opened", "plain")
-MORE = ("onnx", "bfloat16")
-Recipe = Callable[[], tuple[dict[str, Any], Mapping[str, Any]]]  # -> config.json and tensors under our names
-
-
-def seqnet() -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """The authors' SeqNet."""
-    return _converted("seqnet", _seqnet_tensors())
-
-
-def nae() -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """NAE: SeqNet's tensors without its first head."""
-    return _converted("nae", _nae_tensors())
-
-
-def nae_plus() -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """NAE+: its projectors are 1x1 convolutions."""
-    tensors = _nae_tensors()
-    for name in [name for name in tensors if "projectors" in name and name.endswith(".0.weight")]:
-        tensors[name] = tensors[name][:, :, None, None]
-    return _converted("nae", tensors)
-
-
-def oim() -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """OIM: NAE with SeqNet's first classifier instead of the norm."""
-    config, tensors = nae()
-    classes = {f"head.{name.removeprefix('first.')}": value for name, value in seqnet()[1].items() if name.startswith("first.classes.")}
-    kept = {name: value for name, value in tensors.items() if ".rescaler." not in name}
-    return config | {"architecture": "oim", "name": "oim"}, kept | classes
-
-
-def alignps(name: str) -> Recipe:
-    """AlignPS, AlignPS+ or ROI-AlignPS of the authors."""
-    return lambda: _converted("roi-alignps" if name.startswith("roi") else "alignps", import_module("alignps_golden").checkpoint(name))
-
-
-NETWORKS: dict[str, Recipe] = {
-    "oim": oim,
-    "nae": nae,
-    "nae-plus": nae_plus,
-    "seqnet": seqnet,
-    "alignps": alignps("alignps"),
-    "alignps-plus": alignps("alignps_plus"),
-    "roi-alignps": alignps("roi_alignps"),
-}
+MORE = ("torch", "onnx", "bfloat16", "compiled")
+NOT_OF = {NANO: ("bfloat16", "compiled"), TWO_STEP: ("onnx", "bfloat16", "compiled")}  # forms that these have not
+LARGEST_BATCH = 32
 
 
 def main(
     networks: Annotated[list[str] | None, typer.Argument()] = None,
-    form: Annotated[list[str] | None, typer.Option(help="onnx or bfloat16, beside the two; may be given again.")] = None,
+    form: Annotated[list[str] | None, typer.Option(help=f"{', '.join(MORE)}, beside the two; may be given again.")] = None,
+    batch: Annotated[list[int] | None, typer.Option(help=f"Images at once, 1 to {LARGEST_BATCH}; may be given again.")] = None,
     rounds: int = 5,
     threads: int = 2,
     device: str = "cpu",
     short_side: int = 900,
     long_side: int = 1500,
 ) -> None:
-    """Print the machine and then one JSON object for each network."""
-    unknown = set(networks or ()) - NETWORKS.keys()
-    if unknown:
-        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: the networks are {', '.join(NETWORKS)}")
-    forms = [*FORMS, *(form or ())]
-    if set(forms) - {*FORMS, *MORE}:
-        raise typer.BadParameter(f"--form takes {' or '.join(MORE)}")
+    """Print the machine and then one JSON object for each network and batch."""
+    chosen, batches, more = networks or list(NETWORKS), sorted(set(batch or [1])), form or []
+    _check(chosen, batches, more)
     typer.echo(json.dumps(_machine(threads, device)))
-    for name in networks or NETWORKS:
+    for name in chosen:
+        forms = [*FORMS, *(one for one in more if one not in NOT_OF.get(name, ()))]
         with tempfile.TemporaryDirectory() as home:
             folder = Path(home)
+            # in processes of their own, whose memory is given back
             subprocess.run([sys.executable, __file__, "--write", name, home, str(short_side), str(long_side)], check=True)
-            if "onnx" in forms:  # in a process of its own, whose memory is given back
+            if "onnx" in forms and name != NANO:
                 subprocess.run([sys.executable, "-m", "personsearch", "export", home, str(folder / "model.onnx")], check=True)
-            typer.echo(json.dumps({"network": name, **_compare(folder, forms, rounds, threads, device)}))
+            workers = {one: _start(one, folder, name, device, threads, short_side, long_side) for one in forms}
+            for size in batches:
+                typer.echo(json.dumps({"network": name, "batch": size, **_compare(workers, size, rounds)}))
+            for worker in workers.values():
+                worker.communicate()
 
 
-def _compare(folder: Path, forms: list[str], rounds: int, threads: int, device: str) -> dict[str, Any]:
+def _check(networks: list[str], batches: list[int], forms: list[str]) -> None:
+    unknown = [name for name in networks if name not in NETWORKS]
+    if unknown:
+        raise typer.BadParameter(f"{', '.join(unknown)}: the networks are {', '.join(NETWORKS)}")
+    if set(forms) - set(MORE):
+        raise typer.BadParameter(f"--form takes {', '.join(MORE)}")
+    for name in networks:
+        refused = [one for one in forms if one in NOT_OF.get(name, ())]
+        if refused and len(networks) == 1:
+            raise typer.BadParameter(f"{name} is two networks, which have no form {', '.join(refused)}")
+    if not all(1 <= size <= LARGEST_BATCH for size in batches):
+        raise typer.BadParameter(f"--batch takes 1 to {LARGEST_BATCH} images, got {', '.join(map(str, batches))}")
+
+
+def _start(form: str, folder: Path, name: str, device: str, threads: int, short_side: int, long_side: int) -> "subprocess.Popen[str]":
+    command = [sys.executable, __file__, "--work", form, str(folder), name, device, str(short_side), str(long_side)]
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    workers = {
-        form: subprocess.Popen(
-            [sys.executable, __file__, "--work", form, str(folder), device],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        for form in forms
-    }
-    answers: dict[str, list[dict[str, Any]]] = {form: [] for form in forms}
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def _compare(workers: "dict[str, subprocess.Popen[str]]", batch: int, rounds: int) -> dict[str, Any]:
+    answers: dict[str, list[dict[str, Any]]] = {form: [] for form in workers}
     for _ in range(rounds + 1):
         for form, worker in workers.items():
             assert worker.stdin
             assert worker.stdout
-            worker.stdin.write("go\n")
+            worker.stdin.write(f"{batch}\n")
             worker.stdin.flush()
             answers[form].append(json.loads(worker.stdout.readline()))
-    for worker in workers.values():
-        worker.communicate()
-    report: dict[str, Any] = {"people": {form: rows[0]["people"] for form, rows in answers.items()}}
-    for form, all_rounds in answers.items():
+    report: dict[str, Any] = {form: rows[0] for form, rows in answers.items() if "refused" in rows[0]}
+    measured = {form: rows for form, rows in answers.items() if form not in report}
+    report["people"] = {form: rows[0]["people"] for form, rows in measured.items()}  # in the first image
+    for form, all_rounds in measured.items():
         seconds = [one["seconds"] for one in all_rounds[1:]]  # the first one warms up
-        report[form] = {"seconds": round(statistics.median(seconds), 3), "from": round(min(seconds), 3), "to": round(max(seconds), 3)}
-        report[form]["peak_mib"] = all_rounds[-1]["peak_mib"]
-    for form in forms:
+        median = statistics.median(seconds)
+        report[form] = {"seconds": round(median, 3), "from": round(min(seconds), 3), "to": round(max(seconds), 3)}
+        report[form] |= {"images_per_second": round(batch / median, 3), "peak_mib": all_rounds[-1]["peak_mib"]}
+    for form in measured:
         if form != "plain":
             report[f"{form}_over_plain"] = round(report[form]["seconds"] / report["plain"]["seconds"], 3)
     return report
 
 
-def _work(form: str, folder: Path, device: str) -> None:
-    """Detect in one image for each line on stdin, and say how long it took."""
+def _work(form: str, folder: Path, name: str, device: str, short_side: int, long_side: int) -> None:
+    """Detect in as many images as each line on stdin says, and say how long it took."""
     import torch
 
-    from personsearch.backends import OnnxSceneModel
-    from personsearch.models import folder as opening
-    from personsearch.models import open_folder
-
-    if form == "plain":
-        opening.make_fast = lambda network, device: None
-    model: Any = OnnxSceneModel(folder / "model.onnx", device=device) if form == "onnx" else open_folder(folder, device)
-    if form == "bfloat16":
-        model.precision = form
-    sys.path.insert(0, str(TESTS))
-    config = model.config if form == "onnx" else model.network.config
-    height, width = config.short_side, config.long_side
-    prepared = model.prepare(import_module("data.synth_image").synth(height, width, 1)[:, :, ::-1].copy())
-    for _ in sys.stdin:
+    model = _open(form, folder, device)
+    prepared = model.prepare(picture(name, short_side, long_side))
+    alone = form == "onnx" and name != NANO
+    for line in sys.stdin:
+        images = [prepared] * int(line)
+        if alone and len(images) > 1:
+            print(json.dumps({"refused": "an exported file takes one image at a time: measured with --batch 1"}), flush=True)
+            continue
         start = time.perf_counter()
-        (found,) = model.detect([prepared])
+        found = model.detect(images)
         seconds = time.perf_counter() - start
         on_host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         peak = torch.cuda.max_memory_allocated() // 2**20 if device.startswith("cuda") else on_host
-        print(json.dumps({"seconds": seconds, "people": len(found), "peak_mib": peak}), flush=True)
+        print(json.dumps({"seconds": seconds, "people": len(found[0]), "peak_mib": peak}), flush=True)
 
 
-def _write(name: str, folder: Path, short_side: int, long_side: int) -> None:
-    """The model folder of a network for an input size."""
-    from personsearch.weights import save_model
+def _open(form: str, folder: Path, device: str) -> Any:
+    from personsearch import backends
 
-    sys.path.insert(0, str(TESTS))
-    config, tensors = NETWORKS[name]()
-    arrays = {key: value.contiguous().numpy() for key, value in tensors.items()}
-    save_model(folder, config | {"short_side": short_side, "long_side": long_side}, arrays)
+    if form == "onnx":
+        exported = folder / "model.onnx"
+        return backends.open_file(exported, device, "onnx") if exported.exists() else backends.open_model(folder, device, "onnx")
+    if form == "plain":
+        return _plain(folder, device)
+    if form == "compiled":
+        return backends.open_model(folder, device, "torch", compiled=True)
+    model: Any = backends.open_model(folder, device, "torch" if form == "torch" else "auto")
+    if form == "bfloat16":
+        model.precision = form
+    return model
 
 
-def _converted(source: str, tensors: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    from personsearch.convert import CONVERTERS
-
-    result: tuple[dict[str, Any], Mapping[str, Any]] = import_module(CONVERTERS[source]).convert(tensors, source)
-    return result
-
-
-def _seqnet_tensors() -> dict[str, Any]:
+def _plain(folder: Path, device: str) -> Any:
+    """The model without what makes it fast."""
     import torch
 
-    shapes = import_module("seqnet_golden").shapes()
-    fill = import_module("data.deterministic_weights").fill
-    filled: dict[str, Any] = fill({name: torch.zeros(shape, dtype=dtype) for name, (shape, dtype) in shapes.items()}, "seqnet")
-    return filled
+    from personsearch.models import crop_model, nano_embedder, open_folder
+    from personsearch.models import folder as scene_folder
 
-
-def _nae_tensors() -> dict[str, Any]:
-    return {name: value for name, value in _seqnet_tensors().items() if ".reid_head." not in name and ".faster_rcnn_predictor." not in name}
+    for module in (scene_folder, crop_model, nano_embedder):
+        module.make_fast = lambda network, device: None
+    model: Any = open_folder(folder, device)
+    if (folder / "detector.onnx").exists():  # nano's detector is laid out channels-last where it is made
+        model.detector.network.to(memory_format=torch.contiguous_format)
+    return model
 
 
 def _machine(threads: int, device: str) -> dict[str, Any]:
@@ -210,8 +181,8 @@ def _machine(threads: int, device: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--work"]:
-        _work(sys.argv[2], Path(sys.argv[3]), sys.argv[4])
+        _work(sys.argv[2], Path(sys.argv[3]), sys.argv[4], sys.argv[5], int(sys.argv[6]), int(sys.argv[7]))
     elif sys.argv[1:2] == ["--write"]:
-        _write(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]))
+        write(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]))
     else:
         typer.run(main)
