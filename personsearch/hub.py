@@ -1,4 +1,4 @@
-"""Models on the Hugging Face Hub: `config.json` and `model.safetensors` of one commit, checked; nothing else is fetched.
+"""Models on the Hugging Face Hub: `config.json` of one commit and the files it stands for, checked; nothing else is fetched.
 
 The client is huggingface_hub's: its cache, its resume of a cut download, `HF_HUB_OFFLINE`, `HF_TOKEN`, `HF_ENDPOINT`.
 """
@@ -6,7 +6,7 @@ The client is huggingface_hub's: its cache, its resume of a cut download, `HF_HU
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -16,9 +16,11 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from personsearch.errors import ConfigError, HubError, ModelNotFoundError, WeightsError
 from personsearch.files import replace_file
+from personsearch.model_files import in_folder, model_files
 from personsearch.weights import CONFIG_FILE, WEIGHTS_FILE, sha256
 
-FILES = (CONFIG_FILE, WEIGHTS_FILE)
+ONE_NETWORK = (CONFIG_FILE, WEIGHTS_FILE)
+CARD = "README.md"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 ADDRESS = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 
@@ -55,14 +57,14 @@ def fetch(repo: str, commit: str, cache: Path, digests: Mapping[str, str]) -> Pa
         repo: "org/name".
         commit: 40 hex digits.
         cache: of the Hub's client; made if need be.
-        digests: file -> sha256.
+        digests: file -> sha256, of all files.
 
     Raises:
         WeightsError: a file has another digest, and was removed; or the repository lacks it.
         ModelNotFoundError: no such repository or revision.
         HubError: refused, unreachable, or offline and not fetched before.
     """
-    folder = _download(repo, commit, cache)
+    folder = [_download(repo, commit, cache, file) for file in digests][-1]
     _check(folder, digests, f"{repo} at {commit[:12]}")
     return folder
 
@@ -70,54 +72,63 @@ def fetch(repo: str, commit: str, cache: Path, digests: Mapping[str, str]) -> Pa
 def fetch_first_use(repo: str, revision: str, cache: Path) -> Path:
     """The folder of a model whose digests nobody has told us: the first fetch decides, later ones must give the same.
 
-    The first fetch of `revision` records its commit and the sha256 of both files in `cache`/pins. From then on
+    The first fetch of `revision` records its commit and the sha256 of its files (see `model_files`) in `cache`/pins. From then on
     this commit is used, though the branch has moved, and the digests are checked. Remove the record to move on.
 
     Raises:
-        As `fetch`, and ConfigError: the record is damaged.
+        As `fetch`, and ConfigError: the record is damaged, or the model's config.json names what no model has.
     """
     place = _pin_place(repo, revision, cache)
     pin = _read_pin(place)
     if pin is not None:
         return fetch(repo, pin.commit, cache, pin.digests)
-    folder = _download(repo, revision, cache)
-    pin = Pin(repo=repo, revision=revision, commit=folder.name, digests={file: sha256(folder / file) for file in FILES})
+    # The branch may move between two files, so the first one's commit decides
+    folder = _download(repo, revision, cache, CONFIG_FILE)
+
+    def fetched(file: str, *, needed: bool) -> Path | None:
+        try:
+            return _download(repo, folder.name, cache, file) / file
+        except WeightsError:
+            if needed:
+                raise
+            return None
+
+    pin = Pin(repo=repo, revision=revision, commit=folder.name, digests={file: sha256(folder / file) for file in model_files(fetched)})
     replace_file(place, pin.model_dump_json(indent=2) + "\n")
     log.info("%s@%s is %s from now on (%s)", repo, revision, pin.commit, place)
     return folder
 
 
-def cached(repo: str, commit: str, cache: Path) -> Path | None:
-    """The folder of a model fetched before, without asking the network."""
+def cached(repo: str, commit: str, cache: Path, files: Iterable[str] = ONE_NETWORK) -> Path | None:
+    """The folder of a model fetched before, if all its files are there; the network is not asked."""
     from huggingface_hub import try_to_load_from_cache
 
-    paths = [try_to_load_from_cache(repo, file, cache_dir=cache, revision=commit) for file in FILES]
-    return Path(paths[0]).parent if isinstance(paths[0], str) and isinstance(paths[1], str) else None
+    paths = {file: try_to_load_from_cache(repo, file, cache_dir=cache, revision=commit) for file in files}
+    config = paths[CONFIG_FILE]
+    return Path(config).parent if isinstance(config, str) and all(isinstance(path, str) for path in paths.values()) else None
 
 
 def cached_first_use(repo: str, revision: str, cache: Path) -> Path | None:
     """The folder that `fetch_first_use` gave before, without asking the network."""
     pin = _read_pin(_pin_place(repo, revision, cache))
-    return None if pin is None else cached(repo, pin.commit, cache)
+    return None if pin is None else cached(repo, pin.commit, cache, pin.digests)
 
 
 def push(folder: Path, repo: str, *, private: bool) -> str:
     """Upload a model folder (config, weights, card) as one commit, and return the commit.
 
     Args:
-        folder: with config.json, model.safetensors and README.md; nothing else of it goes up.
+        folder: with README.md and the files that make a model (see `model_files`); nothing else of it goes up.
         repo: "org/name", made if need be.
         private: visibility of a repository that is made now.
 
     Raises:
-        ConfigError: the folder's model has other files, which `from_pretrained` would not fetch.
+        ConfigError, WeightsError: the folder's files do not make a model.
         HubError: refused or unreachable.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 
-    if not (folder / WEIGHTS_FILE).is_file():
-        raise ConfigError(f"{folder} has no {WEIGHTS_FILE}; the Hub takes models of one network, share the others as a folder")
-    files = [CommitOperationAdd(name, folder / name) for name in (*FILES, "README.md")]
+    files = [CommitOperationAdd(name, folder / name) for name in (*model_files(in_folder(folder)), CARD)]
     with _clearly(repo, "main"):
         api = HfApi(endpoint=_endpoint())
         api.create_repo(repo, private=private, exist_ok=True)
@@ -125,17 +136,16 @@ def push(folder: Path, repo: str, *, private: bool) -> str:
     return str(commit.oid)
 
 
-def _download(repo: str, revision: str, cache: Path) -> Path:
-    """Both files of one commit: the branch may move between them, so the first one's commit decides."""
+def _download(repo: str, revision: str, cache: Path, file: str) -> Path:
+    """The folder, named after the commit, that one file of a revision now lies in, at `file`."""
     from huggingface_hub import hf_hub_download
 
-    for file in FILES:
-        with _clearly(repo, revision, file):
-            path = Path(hf_hub_download(repo, file, revision=revision, cache_dir=cache, endpoint=_endpoint()))
-        revision = path.parent.name
-    if not COMMIT.fullmatch(revision):
-        raise HubError(f"the Hub gave {revision!r} as the commit of {repo}; it must be 40 hex digits. Is HF_ENDPOINT a Hub?")
-    return path.parent
+    with _clearly(repo, revision, file):
+        path = Path(hf_hub_download(repo, file, revision=revision, cache_dir=cache, endpoint=_endpoint()))
+    folder = path.parents[file.count("/")]
+    if not COMMIT.fullmatch(folder.name):
+        raise HubError(f"the Hub gave {folder.name!r} as the commit of {repo}; it must be 40 hex digits. Is HF_ENDPOINT a Hub?")
+    return folder
 
 
 def _check(folder: Path, digests: Mapping[str, str], what: str) -> None:
@@ -190,7 +200,8 @@ def _clearly(repo: str, revision: str, file: str | None = None) -> Iterator[None
         raise ModelNotFoundError(f"{repo} on the Hub has no revision {revision}; look at its commits and give one of them") from error
     except hf.RemoteEntryNotFoundError as error:
         raise WeightsError(
-            f"{repo} on the Hub has no {file} at {revision}; only {' and '.join(FILES)} are ever fetched, never a pickle. "
+            f"{repo} on the Hub has no {file} at {revision}; only {CONFIG_FILE} and the safetensors or ONNX files that it stands for "
+            "are ever fetched, never a pickle. "
             "Its owner can make them with PersonSearcher.push_to_hub"
         ) from error
     except hf.LocalEntryNotFoundError as error:

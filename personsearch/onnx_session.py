@@ -103,18 +103,23 @@ class OnnxSession:
         return results[0] if len(results) == 1 else np.concatenate(results)
 
 
-def external_files(path: Path) -> list[Path]:
-    """Files beside an ONNX file that hold weights of it (large networks, and all that torch's exporter writes by default).
-
-    Raises:
-        WeightsError: a file that the network names is not there.
-    """
+def external_names(path: Path) -> list[str]:
+    """Names, from its folder, of the files that hold weights of an ONNX file: large networks', and those that torch's exporter writes."""
     # onnx.proto: TensorProto.external_data is a list of (key, value) strings, each with its length in front
     names = set()
     content = path.read_bytes()
     for match in re.finditer(rb"\n\x08location\x12([\x01-\x7f])", content):
         names.add(content[match.end() : match.end() + match.group(1)[0]].decode("utf-8", errors="replace"))
-    files = [path.parent / name for name in sorted(names)]
+    return sorted(names)
+
+
+def external_files(path: Path) -> list[Path]:
+    """The files of `external_names`.
+
+    Raises:
+        WeightsError: one is not there.
+    """
+    files = [path.parent / name for name in external_names(path)]
     for file in files:
         if not file.is_file():
             raise WeightsError(f"{path} keeps weights in {file}, which is missing; put it there")

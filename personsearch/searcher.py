@@ -89,7 +89,7 @@ class PersonSearcher:
         return card.copy_with_card(self.folder, Path(folder))
 
     def push_to_hub(self, repo: str, *, private: bool = True) -> str:
-        """Upload the model (config, weights, card) to the Hugging Face Hub, and return its address, "hf:org/name@commit".
+        """Upload the model (config, weights, card; nothing else of its folder) to the Hugging Face Hub; returns "hf:org/name@commit".
 
         Make sure first that the weights' and the data's terms allow it: see the model card.
 
@@ -98,7 +98,8 @@ class PersonSearcher:
             private: visibility of a repository that is made now.
 
         Raises:
-            ConfigError: the model is not one network, or the searcher was made of a model object.
+            ConfigError: the searcher was made of a model object, or the folder's config.json is malformed.
+            WeightsError: a file of the model is missing.
             HubError: the Hub cannot be reached or refuses.
         """
         with tempfile.TemporaryDirectory() as folder:

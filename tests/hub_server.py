@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
-LARGE = ".safetensors"
+LARGE = (".safetensors", ".onnx", ".bin")
 CLIENTS_OWN = "/api/agent-harnesses"  # asked in some environments, for the client's user agent
 RESOLVE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
 

@@ -230,12 +230,3 @@ def test_a_pushed_model_comes_back_the_same(hub: Hub, tiny: Path, monkeypatch: p
     scene = np.random.default_rng(0).integers(0, 255, (100, 150, 3), np.uint8)
     box = [[20, 10, 70, 95]]
     np.testing.assert_array_equal(again.embed(scene, box), searcher.embed(scene, box))
-
-
-def test_a_model_of_several_files_is_not_pushed(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from personsearch import hub as client
-
-    (tmp_path / "config.json").write_text('{"architecture": "two-step"}')
-    with pytest.raises(ConfigError, match="models of one network"):
-        client.push(tmp_path, "people/mine", private=True)
-    assert hub.asked == []

@@ -12,12 +12,13 @@ from pydantic import BaseModel, ConfigDict
 from personsearch import models
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError
+from personsearch.model_files import COMBINED_PARTS
 from personsearch.models.base import PersonModel
 from personsearch.models.config import parse_config
 from personsearch.results import Detections
 from personsearch.weights import CONFIG_FILE, read_config
 
-DETECTOR, REIDENTIFIER = "detector", "reidentifier"  # the folders inside the folder
+DETECTOR, REIDENTIFIER = COMBINED_PARTS  # the folders inside the folder
 
 
 class CombinedModel:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from personsearch.boxes import Array
+from personsearch.model_files import NANO_ONNX
 from personsearch.models.config import parse_config
 from personsearch.models.device import open_onnx
 from personsearch.models.nano import NanoConfig
@@ -16,7 +17,7 @@ from personsearch.models.two_step import TwoStep
 from personsearch.onnx_session import OnnxSession
 from personsearch.weights import fingerprint, read_config
 
-DETECTOR_FILE, EMBEDDER_FILE = "detector.onnx", "embedder.onnx"  # beside config.json
+DETECTOR_FILE, EMBEDDER_FILE = NANO_ONNX
 
 
 def has_onnx(folder: Path) -> bool:

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from personsearch.boxes import Array, clip
 from personsearch.errors import ConfigError, ShapeError, WeightsError
+from personsearch.model_files import check_inside
 from personsearch.models.config import parse_config
 from personsearch.models.device import resolve_device
 from personsearch.models.reid_onnx import ReidEmbedder, ReidOptions
@@ -144,14 +145,7 @@ def _inside(image: Array, boxes: Array, scores: Array, min_score: float) -> tupl
     return boxes[order], scores[order]
 
 
-def _check_file(file: str) -> str:
-    path = PurePosixPath(file)
-    if not path.name or path.is_absolute() or ".." in path.parts or "\\" in file or ":" in file:
-        raise ValueError(f"must name a file inside the model's folder, as in detector/yolox.onnx, got {file!r}")
-    return file
-
-
-PartFile = Annotated[str, AfterValidator(_check_file)]
+PartFile = Annotated[str, AfterValidator(check_inside)]
 
 
 class YoloxPart(YoloxOptions):
