@@ -1,5 +1,6 @@
 """A gallery: everybody found in a set of pictures and videos, kept on disk as one Lance table."""
 
+import logging
 import os
 import time
 from collections.abc import Callable, Container, Sequence
@@ -9,9 +10,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from personsearch.errors import GalleryError, GalleryModelError, MissingExtraError
+from personsearch import gallery_index
+from personsearch.boxes import Array
+from personsearch.errors import ConfigError, GalleryError, GalleryModelError, MissingExtraError
 from personsearch.gallery_store import check_free, find_table, lance_errors, location, locked, remove_partial_files
-from personsearch.gallery_table import FramePeople, ImageRecord, ModelKey, People, Snapshot, read_key, schema, to_rows
+from personsearch.gallery_table import (
+    STORAGES,
+    FramePeople,
+    ImageRecord,
+    ModelKey,
+    People,
+    Snapshot,
+    Storage,
+    read_key,
+    schema,
+    storage_of,
+    to_rows,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,11 +34,15 @@ if TYPE_CHECKING:
 
     from personsearch.results import IndexReport
 
-__all__ = ["FramePeople", "Gallery", "ImageRecord", "ModelKey", "People"]
+__all__ = ["FramePeople", "Gallery", "ImageRecord", "ModelKey", "People", "Storage"]
+
+logger = logging.getLogger(__name__)
 
 # Every commit writes the list of all files anew, so that the lists grow with the square of the commits:
 # 1000 commits make 41 MB of lists, 30,000 would make 40 GB. Files are merged before that.
 _MAX_FILES = 256
+
+IN_MEMORY = 4 * 2**30  # bytes: the embeddings of 4 million people of 256 numbers
 
 T = TypeVar("T")
 
@@ -37,6 +56,8 @@ class Gallery:
     Attributes:
         uri: absolute path or URI.
         key: the model whose features these are.
+        storage: of the embeddings on the disk. In memory they are float32 either way.
+        memory_limit: bytes of embeddings that a search holds in memory; a larger gallery is searched by the table's vector index.
         report: what the latest `PersonSearcher.index` did, if this object comes from there.
     """
 
@@ -48,6 +69,8 @@ class Gallery:
         if table is None:
             raise GalleryError(f"there is no gallery at {self.uri}; index some pictures first")
         self.key, created_ns = read_key(table.schema, self.uri)
+        self.storage = storage_of(table.schema)
+        self.memory_limit = IN_MEMORY
         self._last = Snapshot(table, created_ns)
 
     @classmethod
@@ -60,20 +83,33 @@ class Gallery:
         return cls(uri)
 
     @classmethod
-    def create_or_open(cls, uri: str | os.PathLike[str], key: ModelKey) -> "Gallery":
+    def create_or_open(cls, uri: str | os.PathLike[str], key: ModelKey, *, storage: Storage | None = None) -> "Gallery":
         """The gallery that is there if it holds this model's features, a new one if nothing is there.
+
+        Args:
+            uri: its place.
+            key: the model.
+            storage: of the embeddings: "float32", or "float16" for half the disk; None: as the gallery has it, float32 in a new one.
 
         Raises:
             GalleryModelError: the gallery holds another model's features.
             GalleryPermissionError: the place may not be written.
-            GalleryError: the place holds something else.
+            GalleryError: the place holds something else, or a gallery of another storage.
+            ConfigError: an unknown storage.
         """
+        if storage not in (None, *STORAGES):
+            raise ConfigError(f"storage must be one of {', '.join(STORAGES)}, got {storage!r}")
         place = location(uri)
         if find_table(place) is None:
             check_free(place)
-            _create(place, key)
+            _create(place, key, storage or "float32")
         gallery = cls(place)
         gallery._check_model(key)
+        if storage not in (None, gallery.storage):
+            raise GalleryError(
+                f"gallery {gallery.uri} keeps its embeddings in {gallery.storage}, not in {storage}; they are not mixed: leave storage "
+                "out, give this one a gallery of its own, or delete the gallery and index again"
+            )
         return gallery
 
     @staticmethod
@@ -110,6 +146,42 @@ class Gallery:
     def people(self) -> People:
         """Everybody, sorted by (image, frame, row). Kept in memory until the gallery changes."""
         return self._read(lambda snapshot: snapshot.people)
+
+    @property
+    def fits_in_memory(self) -> bool:
+        """Whether a search compares everybody in memory, which is exact; else it takes `nearest`."""
+        count = len(self)
+        return count < gallery_index.LEAST_ROWS or count * self.key.embedding_dim * 4 <= self.memory_limit
+
+    def nearest(self, queries: Array, count: int, *, scenes: bool = False) -> list[People]:
+        """For each query about `count` of the people most similar to it, by the table's vector index; somebody may be missed.
+
+        The index is made when it is first needed, and anew when a tenth of the people are newer.
+
+        Args:
+            queries: (Q, D) float32 unit rows.
+            count: of people, at least 1.
+            scenes: also everybody else in their scenes.
+
+        Returns:
+            Of each query people sorted by (image, frame, row).
+
+        Raises:
+            GalleryPermissionError: there is no index yet, and the gallery may not be written.
+        """
+
+        def find(snapshot: Snapshot) -> list[People]:
+            places = [gallery_index.nearest(snapshot, query, count) for query in queries]
+            if scenes:
+                places = [np.flatnonzero(np.isin(snapshot.scenes, snapshot.scenes[one])) for one in places]
+            return [snapshot.people_at(one) for one in places]
+
+        with locked(self.uri, alone=False), lance_errors(self.uri):
+            table = self._refresh().table
+            if not gallery_index.is_current(table):
+                logger.info("building the vector index of %s, for %d rows", self.uri, table.count_rows())
+                gallery_index.build(table)
+        return self._read(find)
 
     def add(self, batch: Sequence[FramePeople]) -> None:
         """Commit frames and their people, all or nothing.
@@ -290,11 +362,11 @@ class Gallery:
             remove_partial_files(self.uri)
 
 
-def _create(place: str, key: ModelKey) -> None:
+def _create(place: str, key: ModelKey, storage: Storage) -> None:
     """Make an empty gallery; somebody else may do so at the same time."""
     import lance
 
-    columns = schema(key, time.time_ns())
+    columns = schema(key, time.time_ns(), storage)
     with lance_errors(place):
         try:
             lance.write_dataset(columns.empty_table(), place, mode="create")

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMAT = 1  # of the columns below; another number is another layout
+Storage = Literal["float32", "float16"]  # of the embeddings on the disk; in memory they are float32
+STORAGES: tuple[Storage, ...] = get_args(Storage)
 METADATA = b"personsearch.gallery"  # the schema's metadata under which a table says that it is a gallery, and whose
 
 
@@ -78,7 +80,7 @@ class People:
     times: Array  # (N,) float64 seconds, nan in pictures
     boxes: Array  # (N, 4) float32, xyxy pixels of the original image
     scores: Array  # (N,) float32, 0..1
-    embeddings: Array  # (N, D) float32, unit L2 norm
+    embeddings: Array  # (N, D) float32, unit L2 norm (within 5e-4 where they are stored in float16)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -90,7 +92,10 @@ class People:
         return np.concatenate([np.zeros(min(len(self), 1), np.intp), np.cumsum(starts)])
 
 
-def schema(key: ModelKey, created_ns: int) -> "pa.Schema":
+FEATURES = ["time", "box", "score", "embedding"]  # of a person, see `_features`
+
+
+def schema(key: ModelKey, created_ns: int, storage: Storage) -> "pa.Schema":
     """The columns of a gallery of `key`'s features, with the key in the metadata."""
     import pyarrow as pa
 
@@ -111,7 +116,7 @@ def schema(key: ModelKey, created_ns: int) -> "pa.Schema":
         # The person, null in frames' rows.
         "box": pa.list_(pa.float32(), 4),
         "score": pa.float32(),
-        "embedding": pa.list_(pa.float32(), key.embedding_dim),
+        "embedding": pa.list_(pa.float16() if storage == "float16" else pa.float32(), key.embedding_dim),
     }
     return pa.schema(fields, metadata={METADATA: json.dumps({"format": FORMAT, "created_ns": created_ns, **asdict(key)})})
 
@@ -129,6 +134,11 @@ def read_key(table_schema: "pa.Schema", uri: str) -> tuple[ModelKey, int]:
     if found["format"] != FORMAT:
         raise GalleryError(f"gallery {uri} has format {found['format']}, this version reads {FORMAT}; delete it and index again")
     return ModelKey(found["name"], found["fingerprint"], found["embedding_dim"]), found["created_ns"]
+
+
+def storage_of(table_schema: "pa.Schema") -> Storage:
+    """How a gallery's table keeps its embeddings."""
+    return "float16" if table_schema.field("embedding").type.value_type.bit_width == 16 else "float32"
 
 
 def to_rows(batch: Sequence[FramePeople], table_schema: "pa.Schema", indexed_ns: int) -> "pa.Table":
@@ -151,8 +161,8 @@ def to_rows(batch: Sequence[FramePeople], table_schema: "pa.Schema", indexed_ns:
         values = pa.array([getattr(item, attribute) for item in batch], table_schema.field(name).type)
         return values.take(pa.array(owner) if on_people else pa.array(owner, mask=rows >= 0))
 
-    def per_person(values: list[Array], width: int) -> Any:
-        full = np.zeros((len(rows), width), np.float32)
+    def per_person(values: list[Array], width: int, dtype: str = "float32") -> Any:
+        full = np.zeros((len(rows), width), dtype)
         full[rows >= 0] = np.concatenate(values)
         return pa.FixedSizeListArray.from_arrays(pa.array(full.ravel()), width, mask=is_frame)
 
@@ -166,7 +176,7 @@ def to_rows(batch: Sequence[FramePeople], table_schema: "pa.Schema", indexed_ns:
         "indexed_ns": pa.array(np.full(len(rows), indexed_ns, np.int64)),
         "box": per_person([item.detections.boxes for item in batch], 4),
         "score": pa.array(scores, mask=rows < 0),
-        "embedding": per_person([item.detections.embeddings for item in batch], dim),
+        "embedding": per_person([item.detections.embeddings for item in batch], dim, storage_of(table_schema)),
     }
     return pa.table(columns, schema=table_schema)
 
@@ -230,20 +240,49 @@ class Snapshot:
         times, scores = np.empty(count), np.empty(count, np.float32)
         boxes, embeddings = np.empty((count, 4), np.float32), np.empty((count, dim), np.float32)
         start = 0
-        for batch in self.table.to_batches(columns=["row", "time", "score", "box", "embedding"]):
+        for batch in self.table.to_batches(columns=["row", *FEATURES]):
             person = batch["row"].to_numpy() >= 0
             at = place[start : start + len(person)][person]
             newest = at >= 0
             at, start = at[newest], start + len(person)
-            times[at] = batch["time"].to_numpy(zero_copy_only=False)[person][newest]
-            scores[at] = batch["score"].to_numpy(zero_copy_only=False)[person][newest]
-            # flatten() leaves out the frames' nulls, and minds a slice's offset, which `values` does not.
-            boxes[at] = batch["box"].flatten().to_numpy().reshape(-1, 4)[newest]
-            embeddings[at] = batch["embedding"].flatten().to_numpy().reshape(-1, dim)[newest]
+            for column, values in zip((times, boxes, scores, embeddings), _features(batch, person), strict=True):
+                column[at] = values[newest]
         people = People(names[codes], frames, rows, times, boxes, scores, embeddings)
         for column in vars(people).values():
             column.flags.writeable = False  # they are handed out again and again
         return people
+
+    @cached_property
+    def scenes(self) -> Array:
+        """(N,) int: the number of each person's scene, ascending; as `People.scenes`, without reading anybody."""
+        codes, frames, _ = self.person_keys
+        return np.cumsum((np.diff(codes, prepend=codes[:1]) != 0) | (np.diff(frames, prepend=frames[:1]) != 0))
+
+    def places_of(self, row_ids: Array) -> Array:
+        """(K,) int: the places of people in the gallery by the table's row ids (K,); -1 for rows that do not count."""
+        ids, order = self._row_ids
+        return np.asarray(self._order[2][order[np.searchsorted(ids, row_ids)]])
+
+    def people_at(self, places: Array) -> People:
+        """The people at some places (K,) of the gallery, ascending, read from the table."""
+        names, (codes, frames, rows), _ = self._order
+        found = self.table.take(self._row_of[places], columns=FEATURES)
+        columns = _features({name: found[name].combine_chunks() for name in FEATURES}, np.ones(len(places), bool))
+        return People(names[codes[places]], frames[places], rows[places], *columns)
+
+    @cached_property
+    def _row_ids(self) -> tuple[Array, Array]:
+        """The table's row ids, ascending, and the row (in the order of a scan) of each."""
+        ids = self.table.to_table(columns=[], with_row_id=True)["_rowid"].to_numpy()
+        order = np.argsort(ids)
+        return ids[order], order
+
+    @cached_property
+    def _row_of(self) -> Array:
+        """(N,) int: the table's row of each person."""
+        place = self._order[2]
+        rows = np.flatnonzero(place >= 0)
+        return rows[np.argsort(place[rows])]
 
     @cached_property
     def images(self) -> Mapping[str, ImageRecord]:
@@ -254,6 +293,14 @@ class Snapshot:
         for image, *facts in zip(*(frames[name].to_pylist() for name in columns), strict=True):
             by_image[image].append(tuple(facts))
         return {image: _record(image, by_image[image]) for image in sorted(by_image)}
+
+
+def _features(batch: Any, person: Array) -> list[Array]:
+    """Times, boxes, scores and embeddings of a batch's people; `person` says which rows are people."""
+    times, scores = (batch[name].to_numpy(zero_copy_only=False)[person] for name in ("time", "score"))
+    # flatten() leaves out the frames' nulls, and minds a slice's offset, which `values` does not.
+    boxes, embeddings = (batch[name].flatten().to_numpy().reshape(-1, batch[name].type.list_size) for name in ("box", "embedding"))
+    return [times.astype(float), boxes, scores, embeddings.astype(np.float32)]
 
 
 def _newest(codes: Array, frames: Array, indexed: Array) -> Array:

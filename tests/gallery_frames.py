@@ -14,10 +14,12 @@ from personsearch.results import Detections
 KEY = ModelKey("tiny", "a1" * 32, embedding_dim=3)
 
 
-def frame(image: str, people: int = 1, *, number: int = 0, time: float | None = None, last: bool = True, seed: int = 0) -> FramePeople:
+def frame(
+    image: str, people: int = 1, *, number: int = 0, time: float | None = None, last: bool = True, seed: int = 0, dim: int = 3
+) -> FramePeople:
     """A frame with `people` people whose arrays are random, but the same for the same arguments."""
     rng = np.random.default_rng([seed, number, *image.encode()])
-    embeddings = rng.standard_normal((people, 3)).astype(np.float32)
+    embeddings = rng.standard_normal((people, dim)).astype(np.float32)
     found = Detections(
         rng.uniform(0, 100, (people, 4)).astype(np.float32), np.sort(rng.uniform(size=people).astype(np.float32))[::-1], embeddings
     )

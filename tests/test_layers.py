@@ -13,7 +13,7 @@ LAYERS = (
     ("results",),
     ("similarity",),
     ("images", "calibration", "cbgm", "metrics", "weights", "files", "manifest", "onnx_session", "gallery_store", "gallery_table"),
-    ("model_files",),
+    ("model_files", "gallery_index"),
     ("store", "hub", "card", "sources", "ranking", "gallery"),
     ("pretrained",),
     ("models",),
