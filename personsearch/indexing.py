@@ -12,6 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from personsearch import checks
 from personsearch.errors import ConfigError, ImageError
 from personsearch.gallery import FramePeople, Gallery, ImageRecord
 from personsearch.models.base import PersonModel
@@ -39,9 +40,10 @@ class IndexOptions:
 
     def __post_init__(self) -> None:
         for name in ("every", "batch_size", "workers"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 <= self.min_score <= 1:
+            checks.count(name, getattr(self, name))
+        if self.progress is not None:
+            checks.flag("progress", self.progress)
+        if not 0 <= checks.number("min_score", self.min_score) <= 1:
             raise ConfigError(f"min_score must be within 0..1, got {self.min_score}")
 
 
@@ -147,6 +149,7 @@ def _index(model: PersonModel, source: Source, gallery: Gallery, plan: _Plan, op
     items = {item.image: item for item in plan.todo}
     pending: list[FramePeople] = []
     committed, commits = time.monotonic(), 0
+    finished, before = 0, len(plan.unreadable)  # those of before are not to do
     bar = tqdm(total=len(items), unit="image", desc="indexing", disable=None if options.progress is None else not options.progress)
     with bar, _Decoder(model, plan, options) as decoder:
         for batch in decoder.batches():
@@ -169,12 +172,14 @@ def _index(model: PersonModel, source: Source, gallery: Gallery, plan: _Plan, op
                         detections=detections,
                     )
                 )
-                bar.update(int(decoded.last))
+            finished += sum(decoded.last for decoded in batch)
+            bar.update(finished + len(plan.unreadable) - before - bar.n)
             if len(pending) >= COMMIT_FRAMES or time.monotonic() - committed > COMMIT_SECONDS:
                 gallery.add(pending)
                 pending, committed, commits = [], time.monotonic(), commits + 1
         if pending:
             gallery.add(pending)
+        bar.update(finished + len(plan.unreadable) - before - bar.n)  # those that could not be read after the last batch
     if commits > 0:  # else there is one file, with nothing to merge
         gallery.compact()
 

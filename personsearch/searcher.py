@@ -3,15 +3,15 @@
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, overload
+from typing import Any, Literal, TypeAlias, get_args, overload
 
 import numpy as np
 
-from personsearch import calibration, card, hub, images, indexing, pretrained, ranking, store
+from personsearch import calibration, card, checks, hub, images, indexing, pretrained, ranking, store
 from personsearch.boxes import Array, check_boxes, iou
 from personsearch.calibration import Calibration
 from personsearch.cbgm import Context, Variant
-from personsearch.errors import ConfigError, GalleryModelError, QueryError
+from personsearch.errors import ConfigError, DeviceError, GalleryModelError, QueryError
 from personsearch.gallery import Gallery, ModelKey, People
 from personsearch.models.base import PersonModel
 from personsearch.results import Detections, Hit, Query, SearchResult
@@ -65,10 +65,12 @@ class PersonSearcher:
         Raises:
             ModelNotFoundError: no such model; the message says how to get it, or lists what is there.
             HubError: the Hub has to be asked, and cannot be reached or refuses.
-            ConfigError, WeightsError: the folder does not make a model, or not for this backend.
+            ConfigError, WeightsError: the folder does not make a model, or not for this backend; there is no such backend.
             DeviceError: the device is not there.
         """
-        name = pretrained.DEFAULT if name_or_folder is None else os.fspath(name_or_folder)
+        name = pretrained.DEFAULT if name_or_folder is None else checks.place("name_or_folder", name_or_folder)
+        checks.text("device", device, DeviceError)
+        checks.choice("backend", backend, get_args(Backend))
         from personsearch import backends  # torch and all networks are loaded only by those who open a model
 
         if name.endswith(backends.ONNX_SUFFIX):
@@ -86,7 +88,7 @@ class PersonSearcher:
         """
         if self.folder is None:
             raise ConfigError("this searcher was made of a model object, which has no files; open a model with from_pretrained first")
-        return card.copy_with_card(self.folder, Path(folder))
+        return card.copy_with_card(self.folder, Path(checks.place("folder", folder)))
 
     def push_to_hub(self, repo: str, *, private: bool = True) -> str:
         """Upload the model (config, weights, card; nothing else of its folder) to the Hugging Face Hub; returns "hf:org/name@commit".
@@ -139,8 +141,9 @@ class PersonSearcher:
         """
         if not _is_list(image):
             return self.embed([image], None if boxes is None else [boxes])[0]
-        if boxes is not None and len(boxes) != len(image):
-            raise QueryError(f"{len(image)} images need {len(image)} arrays of boxes, got {len(boxes)}")
+        given = len(boxes) if hasattr(boxes, "__len__") else type(boxes).__name__
+        if boxes is not None and given != len(image):
+            raise QueryError(f"{len(image)} images need a list of {len(image)} arrays of boxes, got {given}")
         rows: list[Array] = []
         for start in range(0, len(image), BATCH):
             loaded = [images.load(item) for item in image[start : start + BATCH]]
@@ -183,6 +186,7 @@ class PersonSearcher:
             SourceError: the source holds no picture.
             GalleryModelError: the gallery was made by another model or with another `min_score`.
             GalleryPermissionError: its folder may not be written.
+            ConfigError: an option out of range, or of another kind.
         """
         options = indexing.IndexOptions(
             min_score=self.model.min_score if min_score is None else min_score,
@@ -193,7 +197,7 @@ class PersonSearcher:
         )
         opened = open_source(source)
         key = self._key(options.min_score)
-        place = store.gallery_place(opened.key(), key.fingerprint) if gallery is None else gallery
+        place = store.gallery_place(opened.key(), key.fingerprint) if gallery is None else checks.place("gallery", gallery)
         made = Gallery.create_or_open(place, key)
         made.report = indexing.update(self.model, opened, made, options)
         return made
@@ -265,13 +269,15 @@ class PersonSearcher:
             cbgm_variant: "paper" (Algorithm 1) or "authors" (as their code computes it).
 
         Raises:
-            QueryError: CBGM with a bare crop, or an option out of range.
+            QueryError: CBGM with a bare crop, or an option out of range or of another kind.
             GalleryModelError: the gallery holds another model's features.
         """
         queries = query if _is_list(query) else [query]
         asked = [one if isinstance(one, Query) else Query(one) for one in queries]
         least = self._least(min_similarity)
-        _check_options(asked, top_k, rerank, least, confidence_weighted)
+        top_k, (k1, k2) = checks.count("top_k", top_k, QueryError), checks.counts("cbgm_k", cbgm_k, QueryError)
+        _check_options(asked, rerank, checks.flag("confidence_weighted", confidence_weighted, QueryError))
+        checks.choice("cbgm_variant", cbgm_variant, get_args(Variant), QueryError)
         rows = self._query_rows(asked)  # before a source is indexed, so that a wrong query is named at once
         opened = self.open_gallery(gallery)
         self._check_model(opened)
@@ -284,8 +290,8 @@ class PersonSearcher:
                     people.scores,
                     people.scenes,
                     top_k,
-                    k1=cbgm_k[0],
-                    k2=cbgm_k[1],
+                    k1=k1,
+                    k2=k2,
                     variant=cbgm_variant,
                     min_similarity=least,
                 )
@@ -299,8 +305,10 @@ class PersonSearcher:
 
     def _least(self, min_similarity: float | Literal["auto"] | None) -> float | None:
         """The cosine from which on a hit counts."""
+        if min_similarity is None:
+            return None
         if not isinstance(min_similarity, str):
-            return min_similarity
+            return checks.number("min_similarity", min_similarity, QueryError)
         if min_similarity != AUTO:
             raise QueryError(f'min_similarity must be a cosine, "auto" or None, got {min_similarity!r}')
         if self.calibration is None:
@@ -356,15 +364,10 @@ def _query_box(query: Query, picture: Array) -> Array:
     return check_boxes([] if query.box is None else query.box, *picture.shape[:2])
 
 
-def _check_options(queries: list[Query], top_k: int, rerank: str | None, min_similarity: float | None, weighted: bool) -> None:
-    if top_k < 1:
-        raise QueryError(f"top_k must be at least 1, got {top_k}")
-    if min_similarity is not None and np.isnan(min_similarity):
-        raise QueryError("min_similarity is not a number; pass a cosine, -1..1, or None")
+def _check_options(queries: list[Query], rerank: str | None, weighted: bool) -> None:
+    checks.choice("rerank", rerank, (None, "cbgm"), QueryError)
     if rerank is not None and weighted:
         raise QueryError('confidence_weighted has no part in CBGM; cbgm_variant="authors" multiplies by the scores')
-    if rerank not in (None, "cbgm"):
-        raise QueryError(f'rerank must be None or "cbgm", got {rerank!r}')
     if rerank == "cbgm" and any(query.box is None for query in queries):
         raise QueryError("CBGM compares the people around the query, and a bare crop has none; pass Query(scene, box=(x1, y1, x2, y2))")
 

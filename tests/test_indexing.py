@@ -225,6 +225,42 @@ def test_a_threshold_out_of_range_is_named(photos: Path, min_score: float) -> No
 
 
 @pytest.mark.parametrize("name", ["every", "batch_size", "workers"])
-def test_an_option_out_of_range_is_named(photos: Path, name: str) -> None:
+@pytest.mark.parametrize("value", [0, "5", 2.5, None, [], True, float("nan")])
+def test_an_option_out_of_range_is_named(photos: Path, name: str, value: object) -> None:
+    """Text was a TypeError, and 2.5 pictures at a time went through."""
     with pytest.raises(ConfigError, match=name):
-        PersonSearcher(RectangleModel()).index(photos, **{name: 0})
+        PersonSearcher(RectangleModel()).index(photos, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("min_score", value) for value in ("abc", "0.5", [], True, 1j)),
+        *(("progress", value) for value in ("yes", 1, [])),
+        *(("gallery", value) for value in (5, [], 1.5, b"here")),
+    ],
+)
+def test_an_option_of_the_wrong_kind_is_named(photos: Path, name: str, value: object) -> None:
+    model = RectangleModel()
+    with pytest.raises(ConfigError, match=name):
+        PersonSearcher(model).index(photos, **{name: value})
+    assert model.detected == 0
+
+
+@pytest.mark.parametrize("unreadable", ["", "a", "c", "abc"])
+def test_the_progress_bar_counts_pictures_that_cannot_be_read(photos: Path, unreadable: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It stopped short of its end."""
+    for name in unreadable:
+        (photos / f"{name}.png").write_bytes(b"no picture")
+    gallery = PersonSearcher(RectangleModel()).index(photos, batch_size=1, progress=True)
+    assert gallery.report is not None
+    assert len(gallery.report.unreadable) == len(unreadable)
+    assert "3/3" in capsys.readouterr().err.rsplit("\r", 1)[-1]
+
+
+def test_the_progress_bar_counts_a_video_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video(tmp_path / "z.avi", [RED, GREEN, BLUE, RED])
+    (tmp_path / "broken.avi").write_bytes(b"no video")
+    Image.fromarray(scene((RED, 10, 10, 60))).save(tmp_path / "a.png")
+    PersonSearcher(RectangleModel()).index(tmp_path, batch_size=2, progress=True)
+    assert "3/3" in capsys.readouterr().err.rsplit("\r", 1)[-1]

@@ -9,7 +9,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "personsearch"
 LAYERS = (
     ("errors",),
-    ("boxes",),
+    ("boxes", "checks"),
     ("results",),
     ("similarity",),
     ("images", "calibration", "cbgm", "metrics", "weights", "files", "manifest", "onnx_session", "gallery_store", "gallery_table"),

@@ -8,7 +8,16 @@ from PIL import Image
 
 from fakes import BLUE, GREEN, RED, YELLOW, RectangleModel, scene
 from personsearch import Gallery, PersonSearcher, Query
-from personsearch.errors import BoxError, GalleryModelError, ImageError, ModelNotFoundError, QueryError, SourceError
+from personsearch.errors import (
+    BoxError,
+    ConfigError,
+    DeviceError,
+    GalleryModelError,
+    ImageError,
+    ModelNotFoundError,
+    QueryError,
+    SourceError,
+)
 
 
 @pytest.fixture
@@ -154,6 +163,52 @@ def test_options_that_cbgm_does_not_take_are_named(photos: Path) -> None:
         searcher.search(query, photos, rerank="cbgm", confidence_weighted=True)
     with pytest.raises(QueryError, match="not a number"):
         searcher.search(query, photos, min_similarity=float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("top_k", value) for value in ("5", 2.5, None, [], True)),
+        *(("min_similarity", value) for value in ("abc", "0.5", [], [0.5], {}, True, 1j, np.array([0.1, 0.2]))),
+        *(("rerank", value) for value in ("hungarian", 5, [], np.array([1, 2]))),
+        *(("cbgm_k", value) for value in (5, None, (1,), (1, 2, 3), ("a", 1), (1.5, 2), (0, 4), "30,4")),
+        *(("cbgm_variant", value) for value in (None, 5, "code")),
+        *(("confidence_weighted", value) for value in ("no", 1, None)),
+    ],
+)
+def test_search_options_of_the_wrong_kind_are_named(option: str, value: object) -> None:
+    """Most were a TypeError from somewhere inside; "no" ranked by the score, and three numbers of CBGM were two."""
+    model = RectangleModel()
+    with pytest.raises(QueryError, match=option):
+        PersonSearcher(model).search(crop(RED), [scene()], **{option: value})
+    assert model.detected == 0
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    searcher, place = PersonSearcher(RectangleModel()), scene((RED, 10, 10, 60), (GREEN, 100, 20, 50))
+    options = {"top_k": np.int64(1), "min_similarity": np.float32(0.5), "confidence_weighted": np.True_}
+    assert len(searcher.search(crop(RED), [place], **options)) == 1
+    assert len(searcher.search(Query(place, (10, 10, 30, 70)), [place], rerank="cbgm", cbgm_k=[np.int64(3), 2])) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "message"),
+    [
+        *(((value,), {}, ConfigError, "name_or_folder must be a path or text") for value in (3, 1.5, [], b"nano", True)),
+        *(((), {"device": value}, DeviceError, "device must be text") for value in (3, None, 1.5, [], True)),
+        *(((), {"backend": value}, ConfigError, 'backend must be "auto", "torch" or "onnx"') for value in (3, None, "tf", [])),
+    ],
+)
+def test_what_no_model_can_be_opened_by_is_named(arguments: tuple, options: dict, error: type[Exception], message: str) -> None:
+    """Another backend than the three was taken for "auto"."""
+    with pytest.raises(error, match=message):
+        PersonSearcher.from_pretrained(*arguments, **options)
+
+
+@pytest.mark.parametrize("boxes", [5, "abc", [[1, 2, 3, 4], [1, 2, 3, 4]], []])
+def test_boxes_of_a_list_of_images_are_a_list(boxes: object) -> None:
+    with pytest.raises(QueryError, match="1 images need a list of 1 arrays of boxes, got"):
+        PersonSearcher(RectangleModel()).embed([crop(RED)], boxes)
 
 
 def test_a_long_list_is_embedded_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
