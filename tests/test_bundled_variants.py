@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from personsearch.training.bundled import variants as module
 from personsearch.training.bundled.variants import HEIGHT, WIDTH, piece, recoloured, reframed, variants
 
 
@@ -13,14 +12,16 @@ def crop() -> np.ndarray:
     return image
 
 
-def test_there_are_as_many_as_said_and_a_seed_gives_them_again(monkeypatch) -> None:
-    monkeypatch.setattr(module, "PIECES", 7)
+def test_there_are_as_many_as_said_and_a_seed_gives_them_again() -> None:
     photograph = np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
-    made = variants(crop()[None], [photograph], np.random.default_rng(3))
+    made, again, other = (variants(crop()[None], [photograph], np.random.default_rng(seed), pieces=7) for seed in (3, 3, 4))
     assert made.shape == (15 + 7, HEIGHT, WIDTH, 3)
     assert made.dtype == np.uint8
-    np.testing.assert_array_equal(made, variants(crop()[None], [photograph], np.random.default_rng(3)))
-    assert not np.array_equal(made, variants(crop()[None], [photograph], np.random.default_rng(4)))
+    np.testing.assert_array_equal(made, again)
+    assert not np.array_equal(made, other)
+    few = variants(crop()[None], [photograph], np.random.default_rng(3), reframe=2, recolour=0, pieces=1)
+    np.testing.assert_array_equal(few[:2], made[:2])
+    assert len(few) == 3
 
 
 def test_recolouring_changes_the_clothes_by_one_hue_each() -> None:

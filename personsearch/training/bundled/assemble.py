@@ -12,6 +12,7 @@ import typer
 
 from personsearch.boxes import Array
 from personsearch.models.nano import DETECTOR, EMBEDDER, NanoConfig
+from personsearch.training.bundled.command import run
 from personsearch.training.checkpoint import load_state
 from personsearch.training.learner import tensors_of
 from personsearch.weights import save_model
@@ -41,4 +42,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

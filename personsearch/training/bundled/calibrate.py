@@ -14,6 +14,7 @@ from personsearch.boxes import Array
 from personsearch.calibration import Calibration, calibrate, rates
 from personsearch.models import nano
 from personsearch.models.two_step import TwoStep
+from personsearch.training.bundled.command import run
 from personsearch.training.data import CocoPeople, PeopleDataset
 from personsearch.weights import CONFIG_FILE, read_config
 
@@ -78,4 +79,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

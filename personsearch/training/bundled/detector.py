@@ -17,6 +17,7 @@ from torchvision.ops import box_iou, generalized_box_iou_loss
 
 from personsearch.models.csp_darknet import STRIDES
 from personsearch.models.nano_detector import Cells, NanoNetwork, NanoOptions, pixels_of
+from personsearch.training.bundled.command import run
 from personsearch.training.bundled.pictures import SIDE, Picture, TrainView, listed, rendered, view
 from personsearch.training.bundled.reid import follow
 from personsearch.training.bundled.teacher import Teacher
@@ -180,11 +181,11 @@ def main(
     photos: Annotated[Path, typer.Option(help="photos.json of `personsearch.training.bundled.pack`.")],
     backbone: Annotated[Path, typer.Option(help="YOLOX-Nano as ONNX.")],
     out: Annotated[Path, typer.Option(help="Folder for state and log; a state that is there is gone on with.")],
-    steps: int = 2400,
+    steps: int = 3000,
 ) -> None:
     """Train the detector."""
     train(rendered(scenes), listed(photos), backbone, out, steps)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

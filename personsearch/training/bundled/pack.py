@@ -6,6 +6,7 @@
 import json
 import logging
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -18,6 +19,7 @@ import typer
 
 from personsearch.boxes import Array
 from personsearch.models.reid_onnx import ReidEmbedder, ReidOptions
+from personsearch.training.bundled.command import run
 from personsearch.training.bundled.labeller import Labeller
 from personsearch.training.bundled.photographs import CROP, list_people, places_without_people, real_crops
 from personsearch.training.synthetic.crops import render_person_crops
@@ -32,17 +34,27 @@ REID_INPUT = ReidOptions(layout="nhwc", channels="bgr", scale=1, mean=(0, 0, 0),
 def write_rendered_crops(world: World, file: Path, *, views: int = VIEWS, workers: int = 1) -> Array:
     """Crops (L, V, 128, 64, 3) of all identities of a world, written to `file` as they come; mapped, not in memory.
 
+    Any number of `workers`, which are processes, gives the same file.
+
     Raises:
         DataError: the folder of meshes is missing or damaged.
     """
     loaded(world)  # a missing folder is told before any process starts
     crops = np.lib.format.open_memmap(file, "w+", np.uint8, (world.identities, views, *CROP, 3))
     parts = [range(start, min(start + AT_ONCE, world.identities)) for start in range(0, world.identities, AT_ONCE)]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
-        for part, images in zip(parts, pool.map(partial(_render, world, views), parts), strict=True):
-            crops[part.start : part.stop] = images
+    for part, images in zip(parts, _rendered(world, views, parts, workers), strict=True):
+        crops[part.start : part.stop] = images
     crops.flush()
     return crops
+
+
+def _rendered(world: World, views: int, parts: list[range], workers: int) -> Iterator[Array]:
+    render = partial(_render, world, views)
+    if workers == 1:
+        yield from map(render, parts)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
+        yield from pool.map(render, parts)
 
 
 def _start_worker() -> None:
@@ -85,11 +97,13 @@ def main(
     assets: Annotated[Path, typer.Option(help="Folder of MakeHuman meshes, see `personsearch.training.synthetic`.")],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     identities: Annotated[int, typer.Option(min=1, help="Different rendered people.")] = IDENTITIES,
+    views: Annotated[int, typer.Option(min=1, help="Crops of each of them.")] = VIEWS,
     workers: Annotated[int, typer.Option(min=1, help="Processes that render.")] = 2,
 ) -> None:
     """Write what the trainings take."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    data, out = shared / "data", out.resolve()
+    data, out, world = shared / "data", out.resolve(), World(assets, SEED, identities, CAMERAS)
+    loaded(world)  # what is missing is told before the long work
     out.mkdir(parents=True, exist_ok=True)
     labeller, embedder = Labeller(shared / "teachers" / DETECTOR), ReidEmbedder(shared / "teachers" / REID, REID_INPUT)
     typer.echo(f"{copy_backgrounds(data, out / 'backgrounds')} backgrounds")
@@ -98,11 +112,10 @@ def main(
     rows = list_people(data, labeller, out / "video")
     (out / "photos.json").write_text(json.dumps(rows))
     typer.echo(f"{len(rows)} photographs with {sum(len(row['boxes']) for row in rows)} people")
-    world = World(assets, SEED, identities, CAMERAS)
-    crops = write_rendered_crops(world, out / "train_images.npy", workers=workers)
+    crops = write_rendered_crops(world, out / "train_images.npy", views=views, workers=workers)
     np.save(out / "train_feats.npy", teacher_rows(embedder, crops))
     typer.echo(f"{len(crops)} rendered identities")
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

@@ -11,7 +11,8 @@ import numpy as np
 from personsearch import images
 from personsearch.boxes import Array, iou
 from personsearch.datasets import yolo
-from personsearch.errors import ImageError
+from personsearch.datasets.files import check_folder
+from personsearch.errors import DataError, ImageError
 from personsearch.models.nano_embedder import resize
 from personsearch.models.two_step import crop
 from personsearch.sources import Frame, open_source
@@ -33,6 +34,7 @@ SURE = 0.55  # the labeller's score from which on a box is a person's
 UNSURE = 0.12  # and above which it may be one
 UNLABELLED_PERSON = 0.25  # the same where people have labelled the picture, who miss few
 SAME = 0.5  # overlap of a found box with a labelled one from which on they are one person's
+GET = "the card of the model, personsearch/data/nano/README.md, says which files belong there"
 
 
 def readable(paths: Iterable[Path]) -> Iterator[tuple[Path, Array]]:
@@ -50,8 +52,12 @@ def labelled(folder: Path) -> Iterator[tuple[int, Path, Array, Array]]:
     """Number by name, path, pixels and people's boxes (N, 4) of the pictures that have a file of labels.
 
     Where there is none nobody has looked at the picture, so that it shows neither people nor a place without any.
+
+    Raises:
+        DataError: there are no pictures or no labels, or a file of labels is broken.
     """
-    paths = sorted((folder / "images").glob("*.jpg"))
+    paths = _files(folder / "images", "*.jpg")
+    _files(folder / "labels", "*.txt")
     number = {path: k for k, path in enumerate(paths)}
     labels = {path: folder / "labels" / f"{path.stem}.txt" for path in paths}
     for path, pixels in readable(path for path in paths if labels[path].exists()):
@@ -59,14 +65,22 @@ def labelled(folder: Path) -> Iterator[tuple[int, Path, Array, Array]]:
 
 
 def unlabelled(data: Path) -> Iterator[tuple[Path, Array]]:
-    """Path and pixels of the photographs without labels."""
+    """Path and pixels of the photographs without labels.
+
+    Raises:
+        DataError: a folder is missing or empty.
+    """
     for name in UNLABELLED:
-        yield from readable(sorted((data / name).glob("*.jpg")))
+        yield from readable(_files(data / name, "*.jpg"))
 
 
 def frames(data: Path, every: int) -> Iterator[Frame]:
-    """One in `every` frames of the videos; one that cannot be read is left out with a message."""
-    for path in sorted((data / "videos").glob("*.mp4")):
+    """One in `every` frames of the videos; one that cannot be read is left out with a message.
+
+    Raises:
+        DataError: there is no video.
+    """
+    for path in _files(data / "videos", "*.mp4"):
         try:
             yield from open_source(path).items[0].frames(every)
         except ImageError as error:
@@ -116,6 +130,14 @@ def list_people(data: Path, labeller: Labeller, folder: Path) -> list[dict[str, 
 def places_without_people(data: Path) -> list[Path]:
     """The labelled pictures that show nobody."""
     return [path for _, path, _, boxes in labelled(data / COCO) if not len(boxes)]
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    check_folder(folder, GET)
+    found = sorted(folder.glob(pattern))
+    if not found:
+        raise DataError(f"{folder} holds no {pattern}; {GET}")
+    return found
 
 
 def _beside(labels: Array, boxes: Array, scores: Array) -> Array:

@@ -53,7 +53,7 @@ def rendered(folder: Path) -> list[Picture]:
 
 
 def listed(file: Path) -> list[Picture]:
-    """Photographs of a JSON list of {"path", "boxes", "unsure"}, as `label` writes it."""
+    """Photographs of a JSON list of {"path", "boxes", "unsure"}, as `personsearch.training.bundled.pack` writes it."""
     return [
         Picture(Path(row["path"]), "photo", *(np.array(row[key], np.float32).reshape(-1, 4) for key in ("boxes", "unsure")))
         for row in json.loads(file.read_text())

@@ -8,11 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from personsearch.errors import WeightsError
 from personsearch.models.csp_darknet import STRIDES, Conv, CSPDarknet, DepthwiseConv
 from personsearch.models.nano_detector import Cells, cell_boxes
 
 CLASSES = 80  # of COCO; the first is person
 CHANNELS = 64
+WANTED = "YOLOX-Nano as Megvii-BaseDetection/YOLOX exports it to ONNX, batch norms merged"
 
 
 class TeacherLevel(nn.Module):
@@ -41,6 +43,9 @@ class Teacher(nn.Module):
 
     Args:
         file: the ONNX file, whose convolutions stand in the order of ours.
+
+    Raises:
+        WeightsError: the file is missing, is not ONNX, or is another network's.
     """
 
     def __init__(self, file: Path) -> None:
@@ -61,14 +66,26 @@ class Teacher(nn.Module):
 
 
 def load_convolutions(network: nn.Module, file: Path) -> None:
-    """Copy all convolutions of an ONNX file into those of a network, in order."""
+    """Copy all convolutions of an ONNX file into those of a network, in order.
+
+    Raises:
+        WeightsError: the file is missing, is not ONNX, or has other convolutions.
+    """
     import onnx  # only here: whoever uses the library needs none
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from onnx import numpy_helper
 
-    graph = onnx.load(str(file)).graph
+    if not file.is_file():
+        raise WeightsError(f"{file} is no file; it should be {WANTED}")
+    try:
+        graph = onnx.load(str(file)).graph
+    except DecodeError as error:
+        raise WeightsError(f"{file} is no ONNX file ({error}); it should be {WANTED}") from error
     arrays = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
-    theirs = [(arrays[node.input[1]], arrays[node.input[2]]) for node in graph.node if node.op_type == "Conv"]
+    theirs = [[arrays[name] for name in node.input[1:]] for node in graph.node if node.op_type == "Conv"]
     ours = [part for part in network.modules() if isinstance(part, nn.Conv2d)]
+    if [[array.shape for array in pair] for pair in theirs] != [[tuple(part.weight.shape), (part.out_channels,)] for part in ours]:
+        raise WeightsError(f"{file} has other convolutions ({len(theirs)}, not {len(ours)}, or of other sizes); it should be {WANTED}")
     with torch.no_grad():
         for part, (weight, bias) in zip(ours, theirs, strict=True):
             part.weight.copy_(torch.from_numpy(weight.copy()))

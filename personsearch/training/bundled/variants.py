@@ -12,14 +12,17 @@ import numpy as np
 import typer
 
 from personsearch.boxes import Array
+from personsearch.errors import ConfigError, DataError
 from personsearch.models.nano_embedder import resize
 from personsearch.models.reid_onnx import ReidEmbedder
+from personsearch.training.bundled.command import run
 from personsearch.training.bundled.pack import REID, REID_INPUT, teacher_rows
 from personsearch.training.bundled.photographs import HELD_OUT, labelled
 
 HEIGHT, WIDTH = 128, 64
 REFRAMED, RECOLOURED = 5, 10  # of each crop
 PIECES = 3000  # of photographs, whatever they show
+LINKED = ("train_images.npy", "train_feats.npy")
 SEED = 5
 COARSE = 0.3  # share of crops as if cut from far away
 
@@ -61,15 +64,23 @@ def piece(image: Array, rng: np.random.Generator) -> Array:
     return resize(image[top : top + height, left : left + width], HEIGHT, WIDTH)
 
 
-def variants(crops: Array, photographs: list[Array], rng: np.random.Generator) -> Array:
+def variants(
+    crops: Array,
+    photographs: list[Array],
+    rng: np.random.Generator,
+    *,
+    reframe: int = REFRAMED,
+    recolour: int = RECOLOURED,
+    pieces: int = PIECES,
+) -> Array:
     """(R, 128, 64, 3) uint8: all variants of (N, 128, 64, 3) crops, then pieces of photographs."""
     made = []
     for crop in crops:
-        for number in range(REFRAMED + RECOLOURED):
+        for number in range(reframe + recolour):
             changed = reframed(crop, rng)
-            changed = changed if number < REFRAMED else recoloured(changed, rng)
+            changed = changed if number < reframe else recoloured(changed, rng)
             made.append(coarse(changed, rng) if rng.random() < COARSE else changed)
-    made += [piece(photographs[int(rng.integers(len(photographs)))], rng) for _ in range(PIECES)]
+    made += [piece(photographs[int(rng.integers(len(photographs)))], rng) for _ in range(pieces)]
     return np.stack(made)
 
 
@@ -77,16 +88,28 @@ def main(
     pack: Annotated[Path, typer.Option(help="Folder that `personsearch.training.bundled.pack` wrote.")],
     shared: Annotated[Path, typer.Option(help="Folder with data/ and teachers/.")],
     out: Annotated[Path, typer.Option(help="The folder to make; the rendered crops are linked from the pack.")],
+    reframe: Annotated[int, typer.Option(min=0, help="Reframed variants of each crop.")] = REFRAMED,
+    recolour: Annotated[int, typer.Option(min=0, help="Reframed and recoloured variants of each crop.")] = RECOLOURED,
+    pieces: Annotated[int, typer.Option(min=0, help="Pieces of photographs.")] = PIECES,
 ) -> None:
     """Write real_images.npy and real_feats.npy."""
+    if out.resolve() == pack.resolve():
+        raise ConfigError(f"--out is the pack itself, {out}; give another folder, the pack is needed as it is")
+    for name in ("real_images.npy", *LINKED):
+        if not (pack / name).is_file():
+            raise DataError(f"{pack} has no {name}; make it with python -m personsearch.training.bundled.pack")
+    embedder = ReidEmbedder(shared / "teachers" / REID, REID_INPUT)
     out.mkdir(parents=True, exist_ok=True)
     photographs = [pixels for number, _, pixels, _ in labelled(shared / "data/coco128") if number % HELD_OUT]
-    made = variants(np.load(pack / "real_images.npy"), photographs, np.random.default_rng(SEED))
+    crops, rng = np.load(pack / "real_images.npy"), np.random.default_rng(SEED)
+    made = variants(crops, photographs, rng, reframe=reframe, recolour=recolour, pieces=pieces)
     np.save(out / "real_images.npy", made)
-    np.save(out / "real_feats.npy", teacher_rows(ReidEmbedder(shared / "teachers" / REID, REID_INPUT), made))
-    for name in ("train_images.npy", "train_feats.npy"):
+    np.save(out / "real_feats.npy", teacher_rows(embedder, made))
+    for name in LINKED:
+        (out / name).unlink(missing_ok=True)
         (out / name).symlink_to((pack / name).resolve())
+    typer.echo(f"{len(made)} real crops")
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)
