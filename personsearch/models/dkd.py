@@ -17,7 +17,7 @@ from personsearch.models.folder import open_scene_folder
 from personsearch.models.heads import FirstHead, FirstOutput
 from personsearch.models.layers import SHORTEST
 from personsearch.models.rcnn import Candidates, RegionConfig, RegionNetwork, choose
-from personsearch.models.region_pool import RegionPool
+from personsearch.models.region_pool import RegionPool, Regions
 from personsearch.models.reid import neck
 from personsearch.models.resnet import LastStage
 from personsearch.models.scene import SceneModel
@@ -57,7 +57,7 @@ class ReidHead(nn.Module):
         self.res5 = LastStage(backbone)
         self.neck = neck(self.res5.channels, dim)
 
-    def forward(self, regions: Tensor) -> ReidOutput:
+    def forward(self, regions: Tensor | Regions) -> ReidOutput:
         """Of (N, C, 16, 8) regions."""
         return ReidOutput(self.neck(self.res5(regions).mean(dim=(2, 3))).float())
 
@@ -83,11 +83,11 @@ class DKD(RegionNetwork):
 
     def find(self, c4: Tensor, proposals: Tensor, frame: Tensor, given: Candidates | None = None) -> Candidates:
         """The people of one image, best first (see `RegionNetwork.find`)."""
-        seen: FirstOutput = self.detection(self.pool(c4, [proposals]))
+        seen: FirstOutput = self.detection(Regions(self.pool, c4, [proposals]))
         unknown = proposals.new_zeros(len(proposals), self.embedding_dim)  # only who is kept is embedded
         people = Candidates(self.refine(proposals, seen.deltas, frame), seen.scores, unknown)
         people = choose(people, given, min_score=self.config.keep_score, nms_iou=self.config.nms_iou, limit=self.config.max_people)
-        return Candidates(people.boxes, people.scores, self.reid(self.pool(c4, [people.boxes])).embeddings)
+        return Candidates(people.boxes, people.scores, self.reid(Regions(self.pool, c4, [people.boxes])).embeddings)
 
 
 def open_folder(folder: Path, device: str) -> SceneModel:

@@ -13,7 +13,9 @@ from personsearch.models.config import SceneConfig, parse_config
 from personsearch.models.deform_cpu import use_cpu_form
 from personsearch.models.fuse import optimize_for_inference
 from personsearch.models.region_pool import use_cpu_pooling
+from personsearch.models.region_stage import use_cpu_stages
 from personsearch.models.scene import SceneModel, SceneNetwork
+from personsearch.models.winograd import use_winograd
 from personsearch.weights import WEIGHTS_FILE, fingerprint, read_config, read_tensors
 
 NAMES_SHOWN = 8
@@ -56,6 +58,8 @@ def make_fast(network: nn.Module, device: str) -> None:
     if torch.device(device).type == "cpu":
         use_cpu_form(network)
         use_cpu_pooling(network)
+        use_cpu_stages(network)
+        use_winograd(network)
 
 
 def load_strict(network: nn.Module, tensors: Mapping[str, Tensor | Array], *, source: str) -> None:

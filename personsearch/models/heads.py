@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from personsearch.models.config import BackboneConfig
 from personsearch.models.layers import NormAwareEmbedding, PixelwiseEmbedding, ProjectedEmbedding, start_small
+from personsearch.models.region_pool import Regions, cells_of
 from personsearch.models.resnet import LastStage, level_channels
 
 REGION_LEVEL = 4
@@ -45,7 +46,7 @@ class FirstHead(nn.Module):
         self.classes = nn.Linear(self.res5.channels, CLASSES)
         self.boxes = nn.Linear(self.res5.channels, 4)
 
-    def forward(self, regions: Tensor) -> FirstOutput:
+    def forward(self, regions: Tensor | Regions) -> FirstOutput:
         """Of (N, C, 14, 14) regions."""
         features = strongest(self.res5(regions))
         return FirstOutput(self.classes(features).float(), self.boxes(features).float())
@@ -71,7 +72,7 @@ class BaselineHead(nn.Module, ABC):
         self.inputs = [level_channels(backbone, REGION_LEVEL), self.res5.channels]  # of the embedding
 
     @abstractmethod
-    def forward(self, regions: Tensor) -> HeadOutput:
+    def forward(self, regions: Tensor | Regions) -> HeadOutput:
         """Of (N, C, 14, 14) regions."""
 
     @abstractmethod
@@ -90,9 +91,9 @@ class OIMHead(BaselineHead):
         self.classes = nn.Linear(self.res5.channels, CLASSES)
         self.embedding = ProjectedEmbedding(self.inputs, dim)
 
-    def forward(self, regions: Tensor) -> HeadOutput:
+    def forward(self, regions: Tensor | Regions) -> HeadOutput:
         """Of (N, C, 14, 14) regions."""
-        res4, res5 = strongest(regions), strongest(self.res5(regions))
+        res4, res5 = strongest(cells_of(regions)), strongest(self.res5(regions))
         return HeadOutput(self.classes(res5).float(), self.boxes(res5).float(), self.embedding([res4, res5]))
 
     def scores(self, logits: Tensor) -> Tensor:
@@ -110,9 +111,9 @@ class NAEHead(BaselineHead):
         super().__init__(backbone)
         self.embedding = NormAwareEmbedding(self.inputs, dim)
 
-    def forward(self, regions: Tensor) -> HeadOutput:
+    def forward(self, regions: Tensor | Regions) -> HeadOutput:
         """Of (N, C, 14, 14) regions."""
-        res4, res5 = strongest(regions), strongest(self.res5(regions))
+        res4, res5 = strongest(cells_of(regions)), strongest(self.res5(regions))
         embeddings, logits = self.embedding.with_logits([res4, res5])
         return HeadOutput(logits.float(), self.boxes(res5).float(), embeddings)
 
@@ -131,10 +132,10 @@ class PixelwiseHead(BaselineHead):
         super().__init__(backbone)
         self.embedding = PixelwiseEmbedding(self.inputs, dim)
 
-    def forward(self, regions: Tensor) -> HeadOutput:
+    def forward(self, regions: Tensor | Regions) -> HeadOutput:
         """Of (N, C, 14, 14) regions."""
         maps = self.res5(regions)
-        embeddings, logits = self.embedding.with_logits([regions, maps])
+        embeddings, logits = self.embedding.with_logits([cells_of(regions), maps])
         # The regressor sees the mean here, the strongest in the other heads
         return HeadOutput(logits.float(), self.boxes(maps.mean(dim=(2, 3))).float(), embeddings)
 

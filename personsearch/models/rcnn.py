@@ -17,7 +17,7 @@ from personsearch.boxes import Array
 from personsearch.models.config import SceneConfig
 from personsearch.models.folder import open_scene_folder
 from personsearch.models.heads import REGION_LEVEL, BaselineHead, HeadKind, HeadOutput, build_baseline_head
-from personsearch.models.region_pool import RegionPool
+from personsearch.models.region_pool import RegionPool, Regions
 from personsearch.models.resnet import build_backbone
 from personsearch.models.rpn import ProposalConfig, RegionProposals, cut, frames_of
 from personsearch.models.scene import SceneBatch, SceneDetections, SceneInput, SceneModel, SceneNetwork
@@ -138,7 +138,7 @@ class RegionNetwork(SceneNetwork):
         return cut(self.coder.decode_single(deltas, boxes), frame)
 
     def _embed(self, c4: Tensor, boxes: list[Tensor]) -> list[Tensor]:
-        return [self.reid_head(self.pool(one, [box])).embeddings for one, box in zip(torch.split(c4, 1), boxes, strict=True)]
+        return [self.reid_head(Regions(self.pool, one, [box])).embeddings for one, box in zip(torch.split(c4, 1), boxes, strict=True)]
 
     def _in_resized(self, batch: SceneBatch, frames: Tensor, boxes: list[Tensor]) -> list[Tensor]:
         return [one * scale for one, scale in zip(boxes, frames / frames_of(batch.original, frames), strict=True)]
@@ -180,7 +180,7 @@ class RCNN(RegionNetwork):
         return self._pass(c4, proposals, frame, given)
 
     def _pass(self, c4: Tensor, proposals: Tensor, frame: Tensor, given: Candidates | None) -> Candidates:
-        seen: HeadOutput = self.head(self.pool(c4, [proposals]))
+        seen: HeadOutput = self.head(Regions(self.pool, c4, [proposals]))
         people = Candidates(self.refine(proposals, seen.deltas, frame), self.head.scores(seen.logits), seen.embeddings)
         return choose(people, given, min_score=self.config.keep_score, nms_iou=self.config.nms_iou, limit=self.config.max_people)
 

@@ -1,6 +1,8 @@
 """RoIAlign of the level-4 map: torchvision's operator, and a CPU form of the same, several times as fast."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -19,16 +21,17 @@ class RegionPool(nn.Module):
         super().__init__()
         self.height, self.width = height, width
 
-    def forward(self, c4: Tensor, boxes: Sequence[Tensor]) -> Tensor:
-        """(N, C, height, width) float32 regions of all images' boxes.
+    def forward(self, c4: Tensor, boxes: Sequence[Tensor], step: int = 1) -> Tensor:
+        """(N, C, height / step, width / step) float32 regions of all images' boxes.
 
         Args:
             c4: (B, C, H, W), stride 16.
             boxes: (N_i, 4) xyxy pixels of each resized image; N is their sum.
+            step: 2 gives every second cell of every second row.
         """
         # aligned=False is the older RoIAlign that the networks were trained with: half a cell to the lower right
         regions: Tensor = roi_align(c4.float(), list(boxes), (self.height, self.width), 1 / STRIDE, SAMPLES, aligned=False)
-        return regions
+        return regions[:, :, ::step, ::step]
 
 
 class RegionPoolCPU(RegionPool):
@@ -39,19 +42,54 @@ class RegionPoolCPU(RegionPool):
     channel at a time on one core.
     """
 
-    def forward(self, c4: Tensor, boxes: Sequence[Tensor]) -> Tensor:
-        """(N, C, height, width) float32, see `RegionPool`."""
+    def forward(self, c4: Tensor, boxes: Sequence[Tensor], step: int = 1) -> Tensor:
+        """(N, C, height / step, width / step) float32, see `RegionPool`."""
         batch, channels, height, width = c4.shape
         table = c4.permute(0, 2, 3, 1).reshape(-1, channels).float()
         corners = torch.cat(list(boxes)) / STRIDE
         counts = torch.tensor([len(one) for one in boxes])
         first = torch.arange(batch).repeat_interleave(counts) * (height * width)
-        row, share_y = neighbours(corners[:, 1], corners[:, 3], height, self.height)
-        column, share_x = neighbours(corners[:, 0], corners[:, 2], width, self.width)
+        row, share_y = (one[:, ::step] for one in neighbours(corners[:, 1], corners[:, 3], height, self.height))
+        column, share_x = (one[:, ::step] for one in neighbours(corners[:, 0], corners[:, 2], width, self.width))
         places = first[:, None, None, None, None] + row[:, :, None, :, None] * width + column[:, None, :, None, :]
         shares = share_y[:, :, None, :, None] * share_x[:, None, :, None, :]
         cells = F.embedding_bag(places.view(-1, 16), table, per_sample_weights=shares.view(-1, 16), mode="sum")
-        return cells.view(-1, self.height, self.width, channels).permute(0, 3, 1, 2)
+        return cells.view(-1, *places.shape[1:3], channels).permute(0, 3, 1, 2)
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Boxes of maps, cut into cells when they are asked for."""
+
+    pool: RegionPool
+    c4: Tensor  # (B, C, H, W), stride 16
+    boxes: Sequence[Tensor]  # (N_i, 4) xyxy pixels of each resized image; N is their sum
+
+    @cached_property
+    def cells(self) -> Tensor:
+        """(N, C, height, width) float32."""
+        cells: Tensor = self.pool(self.c4, self.boxes)
+        return cells
+
+    def saving(self, step: int) -> float:
+        """How many cells, every `step`th in both directions, all regions have for each cell of the maps."""
+        batch, _, height, width = self.c4.shape
+        cells = -(-self.pool.height // step) * -(-self.pool.width // step)
+        return sum(len(one) for one in self.boxes) * cells / (batch * height * width)
+
+    def after(self, conv: nn.Conv2d) -> Tensor:
+        """What a 1x1 convolution makes of the cells, (N, outputs, height / stride, width / stride), computed before RoIAlign.
+
+        Both are linear and act on different axes, so they commute; only the bias has to wait, because a sample outside the
+        map is 0.
+        """
+        regions: Tensor = self.pool(F.conv2d(self.c4, conv.weight), self.boxes, conv.stride[0])
+        return regions if conv.bias is None else regions.add_(conv.bias[:, None, None])
+
+
+def cells_of(regions: Tensor | Regions) -> Tensor:
+    """The cells of regions that may have been cut already."""
+    return regions.cells if isinstance(regions, Regions) else regions
 
 
 def neighbours(start: Tensor, end: Tensor, size: int, cells: int) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from torchvision.ops.misc import FrozenBatchNorm2d
 
 from personsearch.models.config import BackboneConfig, Norm
 from personsearch.models.deform import DeformConv
+from personsearch.models.region_pool import Regions, cells_of
 
 RESNET_BLOCKS = {"resnet50": (Bottleneck, (3, 4, 6, 3)), "resnet18": (BasicBlock, (2, 2, 2, 2))}
 SHUFFLENET_BLOCKS = (4, 8, 4)
@@ -96,9 +97,9 @@ class LastStage(nn.Module):
         self.channels = level_channels(config, DEEPEST)
         init_weights(self)
 
-    def forward(self, regions: Tensor) -> Tensor:
+    def forward(self, regions: Tensor | Regions) -> Tensor:
         """(N, C5, H / 2, W / 2) for (N, C4, H, W) regions."""
-        output: Tensor = self.layer4(regions)
+        output: Tensor = self.layer4(cells_of(regions))
         return output
 
 

@@ -15,6 +15,7 @@ from torchvision.ops import nms
 from personsearch.models.folder import open_scene_folder
 from personsearch.models.heads import BaselineHead, FirstHead, FirstOutput, HeadKind, HeadOutput, build_baseline_head
 from personsearch.models.rcnn import Candidates, RegionConfig, RegionNetwork, choose, plausible
+from personsearch.models.region_pool import Regions
 from personsearch.models.scene import SceneModel
 
 
@@ -55,7 +56,7 @@ class SeqNet(RegionNetwork):
     def find(self, c4: Tensor, proposals: Tensor, frame: Tensor, given: Candidates | None = None) -> Candidates:
         """The people of one image, best first (see `RegionNetwork.find`)."""
         first = self.find_first(c4, proposals, frame)
-        seen: HeadOutput = self.second(self.pool(c4, [first.boxes]))
+        seen: HeadOutput = self.second(Regions(self.pool, c4, [first.boxes]))
         scores = first.scores if self.config.first_score else self.second.scores(seen.logits)
         people = Candidates(self.refine(first.boxes, seen.deltas, frame), scores, seen.embeddings)
         return choose(people, given, min_score=self.config.keep_score, nms_iou=self.config.nms_iou, limit=self.config.max_people)
@@ -63,7 +64,7 @@ class SeqNet(RegionNetwork):
     def find_first(self, c4: Tensor, proposals: Tensor, frame: Tensor) -> FirstPeople:
         """The people of one image who go on to the second head."""
         config = self.config
-        seen: FirstOutput = self.first(self.pool(c4, [proposals]))
+        seen: FirstOutput = self.first(Regions(self.pool, c4, [proposals]))
         boxes, scores = self.refine(proposals, seen.deltas, frame), seen.scores
         likely = plausible(boxes, scores, config.keep_score)
         boxes, scores = boxes[likely], scores[likely]

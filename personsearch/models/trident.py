@@ -17,7 +17,7 @@ from personsearch.models.folder import open_scene_folder
 from personsearch.models.heads import CLASSES, REGION_LEVEL, strongest
 from personsearch.models.layers import ProjectedEmbedding
 from personsearch.models.rcnn import Candidates, RegionConfig, RegionNetwork, choose
-from personsearch.models.region_pool import RegionPool
+from personsearch.models.region_pool import RegionPool, Regions, cells_of
 from personsearch.models.resnet import LastStage, level_channels
 from personsearch.models.scene import SceneModel
 
@@ -87,10 +87,10 @@ class TridentHead(nn.Module):
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
 
-    def forward(self, regions: Tensor) -> TridentOutput:
+    def forward(self, regions: Tensor | Regions) -> TridentOutput:
         """Of (N, C, 24, 8) regions."""
         maps = self.res5(regions)
-        features = [strongest(regions), strongest(maps)]
+        features = [strongest(cells_of(regions)), strongest(maps)]
         before, after = (classifier(one).float() for classifier, one in zip(self.classes, features, strict=True))
         return TridentOutput(before + after, self.boxes(features[1]).float(), self.embedding(features), self._parts(maps))
 
@@ -122,7 +122,7 @@ class Trident(RegionNetwork):
 
     def find(self, c4: Tensor, proposals: Tensor, frame: Tensor, given: Candidates | None = None) -> Candidates:
         """The people of one image, best first (see `RegionNetwork.find`)."""
-        seen: TridentOutput = self.head(self.pool(c4, [proposals]))
+        seen: TridentOutput = self.head(Regions(self.pool, c4, [proposals]))
         people = Candidates(self.refine(proposals, seen.deltas, frame), seen.scores, seen.embeddings)
         return choose(people, given, min_score=self.config.keep_score, nms_iou=self.config.nms_iou, limit=self.config.max_people)
 
