@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from personsearch.errors import ShapeError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+
+Engine = Literal["exact", "index"]  # a search compared everybody, or those whom a large gallery's vector index proposed
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class SearchResult:
 
     hits: tuple[Hit, ...]
     query: Query = field(repr=False, compare=False)
+    engine: Engine = "exact"
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -103,9 +107,9 @@ class SearchResult:
         return self.hits[index]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values: `query` (image if it is a path, box) and `hits`, a dict each."""
+        """Plain values: `query` (image if it is a path, box), `engine`, and `hits`, a dict each."""
         image = str(self.query.image) if isinstance(self.query.image, str | Path) else None
-        return {"query": {"image": image, "box": self.query.box}, "hits": [asdict(hit) for hit in self.hits]}
+        return {"query": {"image": image, "box": self.query.box}, "engine": self.engine, "hits": [asdict(hit) for hit in self.hits]}
 
     def to_json(self) -> str:
         """`to_dict()` as one JSON object."""

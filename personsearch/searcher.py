@@ -7,12 +7,12 @@ from typing import Any, Literal, TypeAlias, get_args, overload
 
 import numpy as np
 
-from personsearch import calibration, card, checks, hub, images, indexing, pretrained, ranking, store
+from personsearch import calibration, card, checks, hub, images, indexing, pretrained, searching, store
 from personsearch.boxes import Array, check_boxes, iou
 from personsearch.calibration import Calibration
 from personsearch.cbgm import Context, Variant
 from personsearch.errors import ConfigError, DeviceError, GalleryModelError, QueryError
-from personsearch.gallery import Gallery, ModelKey, People
+from personsearch.gallery import Gallery, ModelKey, Storage
 from personsearch.models.base import PersonModel
 from personsearch.results import Detections, Hit, Query, SearchResult
 from personsearch.sources import open_source
@@ -166,6 +166,7 @@ class PersonSearcher:
         batch_size: int = BATCH,
         workers: int = 2,
         progress: bool | None = None,
+        storage: Storage | None = None,
     ) -> Gallery:
         """Detect and embed everyone of a source and keep them in a gallery; what is known already is not read again.
 
@@ -178,6 +179,7 @@ class PersonSearcher:
             batch_size: pictures a forward pass.
             workers: decoding threads.
             progress: a bar on stderr; None: only on a terminal.
+            storage: of the embeddings: "float32", or "float16" for half the disk; None: as the gallery has it, float32 in a new one.
 
         Returns:
             The gallery, whose `report` says what was added, changed, removed, unchanged and unreadable.
@@ -186,6 +188,7 @@ class PersonSearcher:
             SourceError: the source holds no picture.
             GalleryModelError: the gallery was made by another model or with another `min_score`.
             GalleryPermissionError: its folder may not be written.
+            GalleryError: the gallery has another storage.
             ConfigError: an option out of range, or of another kind.
         """
         options = indexing.IndexOptions(
@@ -198,7 +201,7 @@ class PersonSearcher:
         opened = open_source(source)
         key = self._key(options.min_score)
         place = store.gallery_place(opened.key(), key.fingerprint) if gallery is None else checks.place("gallery", gallery)
-        made = Gallery.create_or_open(place, key)
+        made = Gallery.create_or_open(place, key, storage=storage)
         made.report = indexing.update(self.model, opened, made, options)
         return made
 
@@ -257,6 +260,9 @@ class PersonSearcher:
     ) -> Any:
         """Find a person in a gallery, best first.
 
+        Everybody is compared, which is exact, unless the gallery is larger than its `memory_limit`: then the table's vector index
+        proposes people, and the result's `engine` is "index".
+
         Args:
             query: a crop of the person, `Query(scene, box)`, or a list of them.
             gallery: a `Gallery`, the place of one, or a source, which is indexed first.
@@ -281,26 +287,10 @@ class PersonSearcher:
         rows = self._query_rows(asked)  # before a source is indexed, so that a wrong query is named at once
         opened = self.open_gallery(gallery)
         self._check_model(opened)
-        people = opened.people()
-        if rerank == "cbgm":
-            ranked = [
-                ranking.rank_cbgm(
-                    self._context(one, row),
-                    people.embeddings,
-                    people.scores,
-                    people.scenes,
-                    top_k,
-                    k1=k1,
-                    k2=k2,
-                    variant=cbgm_variant,
-                    min_similarity=least,
-                )
-                for one, row in zip(asked, rows, strict=True)
-            ]
-        else:
-            weights = people.scores if confidence_weighted else None
-            ranked = ranking.rank(rows, people.embeddings, top_k, scores=weights, min_similarity=least)
-        results = [SearchResult(_hits(one, people), question) for one, question in zip(ranked, asked, strict=True)]
+        contexts = [self._context(one, row) for one, row in zip(asked, rows, strict=True)] if rerank == "cbgm" else None
+        options = searching.SearchOptions(top_k, least, confidence_weighted, k1, k2, cbgm_variant)
+        found = searching.search(opened, rows, contexts, options)
+        results = [SearchResult(_hits(one), question, one.engine) for one, question in zip(found, asked, strict=True)]
         return results if _is_list(query) else results[0]
 
     def _least(self, min_similarity: float | Literal["auto"] | None) -> float | None:
@@ -372,7 +362,8 @@ def _check_options(queries: list[Query], rerank: str | None, weighted: bool) -> 
         raise QueryError("CBGM compares the people around the query, and a bare crop has none; pass Query(scene, box=(x1, y1, x2, y2))")
 
 
-def _hits(ranked: ranking.Ranked, people: People) -> tuple[Hit, ...]:
+def _hits(found: searching.Found) -> tuple[Hit, ...]:
+    ranked, people = found.ranked, found.people
     return tuple(
         Hit(
             rank=rank,

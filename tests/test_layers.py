@@ -20,7 +20,7 @@ LAYERS = (
     ("export", "convert"),
     ("export_nano",),
     ("backends",),
-    ("indexing",),
+    ("indexing", "searching"),
     ("searcher",),
     ("render",),
     ("demo",),
