@@ -18,10 +18,11 @@ from personsearch.training.synthetic.dataset import describe, generate_dataset
 from personsearch.training.synthetic.lens import develop, draw_look, jpeg_decode, jpeg_encode
 from personsearch.training.synthetic.lighting import NO_SHADOW, draw_light
 from personsearch.training.synthetic.person import pose_person
+from personsearch.training.synthetic.placing import place_people
 from personsearch.training.synthetic.poses import sample_pose
 from personsearch.training.synthetic.scene import Scene, generate_scene, measure, merge, resolve
 from personsearch.training.synthetic.sprites import Sprite, draw_sprite, mask_box
-from personsearch.training.synthetic.world import World, appearance, is_double, loaded, person
+from personsearch.training.synthetic.world import World, appearance, is_double, loaded, person, view
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,16 @@ def test_the_part_outside_the_picture_is_not_seen() -> None:
     assert boxes[0].tolist() == [0, 0, 2.5, 4]
     assert seen[0].tolist() == [0, 0, 2.5, 4]
     assert visibility[0] == pytest.approx(5 * 8 / 100)
+
+
+def test_nobody_is_placed_smaller_than_asked(world) -> None:
+    heights = {}
+    for smallest in (26, 40):
+        places = [view(replace(world, width=320, height=192, smallest=smallest), camera) for camera in range(3)]
+        spots = [(place_people(p.camera, p.backdrop, p.scenery.solids, 12, smallest, np.random.default_rng(0)), p.camera) for p in places]
+        depths = [((spot.at - camera.position) @ camera.axes[2], camera) for some, camera in spots for spot in some]
+        heights[smallest] = np.array([1.7 * camera.focal / depth for depth, camera in depths])
+    assert 26 <= heights[26].min() < 40 <= heights[40].min()
 
 
 def test_who_is_hardly_or_not_seen_has_visibility_zero() -> None:

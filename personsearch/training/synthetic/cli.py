@@ -26,6 +26,7 @@ def synthetic(
     fewest: Annotated[int, typer.Option(min=0, help="Fewest people in a scene.")] = 3,
     most: Annotated[int, typer.Option(min=0, help="Most people in a scene.")] = 14,
     backgrounds: Annotated[Path | None, typer.Option(help="Folder of photographs without people.")] = None,
+    smallest: Annotated[float, typer.Option(min=1, help="Pixels of height below which nobody is placed.")] = 26,
 ) -> None:
     """Render scenes of synthetic people with exact boxes, identities and visibility."""
     # numba is needed to render, not to show the help
@@ -33,7 +34,7 @@ def synthetic(
     from personsearch.training.synthetic.world import World
 
     names = identities or max(most, scenes * (fewest + most) // 2 // APPEARANCES, 1)
-    world = World(assets, seed, names, cameras or max(2, scenes // 10), (fewest, most), width, height, backgrounds)
+    world = World(assets, seed, names, cameras or max(2, scenes // 10), (fewest, most), width, height, backgrounds, smallest)
     target = generate_dataset(world, out, scenes, workers=workers)
     typer.echo(f"{scenes} scenes of up to {names} people: {target}")
 

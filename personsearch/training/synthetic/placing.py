@@ -12,7 +12,6 @@ from personsearch.training.synthetic.scenery import CENTER, HALF
 NEAREST, FARTHEST = 4.0, 34.0  # metres from the camera
 APART = 0.55  # metres between feet
 BODY = 0.25  # metres from a person's middle to the next thing
-SMALLEST = 26  # pixels of height below which nobody is placed
 TRIES = 40
 
 
@@ -24,7 +23,7 @@ class Spot:
     yaw: float
 
 
-def place_people(camera: Camera, backdrop: Backdrop, solids: Array, count: int, rng: np.random.Generator) -> list[Spot]:
+def place_people(camera: Camera, backdrop: Backdrop, solids: Array, count: int, smallest: float, rng: np.random.Generator) -> list[Spot]:
     """Up to `count` spots on the visible ground; fewer when it is too small.
 
     Args:
@@ -32,6 +31,7 @@ def place_people(camera: Camera, backdrop: Backdrop, solids: Array, count: int, 
         backdrop: What it sees of the empty place.
         solids: (N, 17) rows of the place, which nobody stands in.
         count: How many people.
+        smallest: Pixels of height below which nobody is placed.
         rng: Source of all choices.
     """
     spots: list[Spot] = []
@@ -40,7 +40,7 @@ def place_people(camera: Camera, backdrop: Backdrop, solids: Array, count: int, 
         if len(spots) >= count:
             break
         yaw = way + np.pi * float(rng.integers(2)) + rng.normal(0, 0.35) if rng.random() < 0.6 else rng.uniform(0, 2 * np.pi)
-        at = _random_ground(camera, backdrop, rng)
+        at = _random_ground(camera, backdrop, smallest, rng)
         if at is None or not _free(at, spots, solids):
             continue
         spots.append(Spot(at, float(yaw)))
@@ -48,13 +48,13 @@ def place_people(camera: Camera, backdrop: Backdrop, solids: Array, count: int, 
         while len(spots) < count and rng.random() < 0.3:
             side = np.array([np.cos(yaw), 0.0, -np.sin(yaw)]) * rng.uniform(0.6, 0.9) * float(rng.choice([-1, 1]))
             beside = spots[-1].at + side
-            if not _free(beside, spots, solids) or not _on_ground(beside, camera, backdrop):
+            if not _free(beside, spots, solids) or not _on_ground(beside, camera, backdrop, smallest):
                 break
             spots.append(Spot(beside, float(yaw + rng.normal(0, 0.2))))
     return spots
 
 
-def _random_ground(camera: Camera, backdrop: Backdrop, rng: np.random.Generator) -> Array | None:
+def _random_ground(camera: Camera, backdrop: Backdrop, smallest: float, rng: np.random.Generator) -> Array | None:
     """A ground point; half of them even over the ground, half even over the picture."""
     x = rng.uniform(0, camera.width)
     if rng.random() < 0.5:
@@ -65,13 +65,13 @@ def _random_ground(camera: Camera, backdrop: Backdrop, rng: np.random.Generator)
         if found is None:
             return None
         at = found
-    return at if _on_ground(at, camera, backdrop) else None
+    return at if _on_ground(at, camera, backdrop, smallest) else None
 
 
-def _on_ground(at: Array, camera: Camera, backdrop: Backdrop) -> bool:
+def _on_ground(at: Array, camera: Camera, backdrop: Backdrop, smallest: float) -> bool:
     """In reach, large enough, and the head or the feet seen with nothing standing there."""
     depth = float((at - camera.position) @ camera.axes[2])
-    if not NEAREST <= depth <= FARTHEST or camera.focal * 1.7 / depth < SMALLEST:
+    if not NEAREST <= depth <= FARTHEST or camera.focal * 1.7 / depth < smallest:
         return False
     foot, head = camera.project(np.stack([at, at + np.array([0.0, 1.6, 0.0])]))
     if not (0 <= head[0] < camera.width and head[1] < camera.height and foot[1] > 0):

@@ -144,7 +144,7 @@ def _light(scene_view: View, rng: np.random.Generator) -> Light:
 def _cast_actors(world: World, scene_view: View, rng: np.random.Generator) -> list[_Actor]:
     """Who is there, where and in what pose."""
     count = min(int(rng.integers(world.people[0], world.people[1] + 1)), world.identities)
-    spots = place_people(scene_view.camera, scene_view.backdrop, scene_view.scenery.solids, count, rng)
+    spots = place_people(scene_view.camera, scene_view.backdrop, scene_view.scenery.solids, count, world.smallest, rng)
     assets = loaded(world)
     names = _names(world, len(spots), rng)
     actors = []

@@ -37,6 +37,7 @@ class World:
         width: Of a scene, pixels.
         height: Of a scene, pixels.
         backgrounds: Folder of photographs without people; half of the cameras then look at one. None for rendered places only.
+        smallest: Pixels of height below which nobody is placed; those who are hidden in part show less.
     """
 
     assets: Path
@@ -47,6 +48,7 @@ class World:
     width: int = 960
     height: int = 540
     backgrounds: Path | None = None
+    smallest: float = 26
 
     def __post_init__(self) -> None:
         fewest, most = self.people
