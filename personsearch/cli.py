@@ -195,6 +195,8 @@ def evaluate(
         from personsearch.evaluation import curves
         from personsearch.evaluation.runner import evaluate_dataset, table
 
+        if gallery_size and dataset is not Dataset.CUHK_SYSU:
+            raise ConfigError(f"--gallery-size is of cuhk-sysu; {dataset.value} has its own galleries")
         sizes = [_size(text) for text in gallery_size or ["100"]]
         if curve is not None:
             curves.check_name(curve)

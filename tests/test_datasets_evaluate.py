@@ -1,6 +1,7 @@
 """Whole data sets measured with the model of coloured rectangles: every number follows from the scenes."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,20 @@ def test_a_second_run_detects_and_embeds_nobody_again(tmp_path: Path, monkeypatc
     assert again.detected == 0
 
 
+@pytest.mark.parametrize(("dataset", "write"), [("prw", write_prw), ("cuhk-sysu", write_cuhk_sysu), ("posetrack21", write_posetrack21)])
+def test_a_model_that_finds_nobody_scores_zero(tmp_path: Path, dataset: str, write: Callable) -> None:
+    """It was a ValueError of zip, as the kept features have no person at all."""
+    model = RectangleModel()
+    model.detect = lambda prepared, min_score=0.0: [model._detect(image).take(np.zeros(0, np.int64)) for image in prepared]
+    searcher, root = PersonSearcher(model), write(tmp_path)
+    measured = evaluate_dataset(searcher, dataset, root, cbgm=((10, 3),))
+    assert measured["detection"]["all"] == {"recall": 0.0, "ap": 0.0}
+    assert {row["mAP"] for row in measured["search"]} == {row["top10"] for row in measured["search"]} == {0.0}
+    bound = evaluate_dataset(searcher, dataset, root, true_boxes=True)
+    assert bound["detection"]["all"] == {"recall": 1.0, "ap": 1.0}
+    assert {row["mAP"] for row in bound["search"]} == {1.0}
+
+
 def test_boxes_are_embedded_again_where_the_annotation_changed(tmp_path: Path) -> None:
     data = prw.load_test(write_prw(tmp_path / "prw"))
     searcher = PersonSearcher(RectangleModel())
@@ -195,6 +210,8 @@ def test_the_command_measures_a_data_set(tmp_path: Path, monkeypatch: pytest.Mon
         ("file.json", "--protocol", "prw", "--root", "."),
         ("file.json", "--protocol", "prw", "--cbgm", "1,2", "--cbgm", "1,3"),
         ("--dataset", "prw", "--root", ".", "--cross-camera"),
+        ("--dataset", "prw", "--root", ".", "--gallery-size", "50"),
+        ("--dataset", "posetrack21", "--root", ".", "--gallery-size", "full"),
         ("--dataset", "cuhk-sysu", "--root", ".", "--gallery-size", "big"),
         ("--dataset", "prw", "--root", ".", "--curve", "x.pdf"),
     ],

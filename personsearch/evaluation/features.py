@@ -113,7 +113,7 @@ def _digest(path: Path, boxes: Array) -> str:
 def _by_path(gallery: Gallery, paths: Sequence[Path]) -> dict[Path, Detections]:
     people = gallery.people()
     names, starts = np.unique(people.images.astype(str), return_index=True)
-    ends = np.append(starts[1:], len(people))
+    ends = [*starts[1:], len(people)][: len(names)]  # of nobody at all there is no end either
     spans = {str(name): slice(int(start), int(end)) for name, start, end in zip(names, starts, ends, strict=True)}
     nobody = slice(0, 0)
     result = {}
