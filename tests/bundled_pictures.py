@@ -12,7 +12,7 @@ RED, GREEN, BLUE = (200, 30, 30), (30, 160, 30), (20, 20, 180)
 WIDTH, HEIGHT = 160, 120  # of the labelled pictures
 TALL, SMALL = (10, 20, 50, 100), (100, 20, 110, 100)  # labelled people; the second is too narrow for a crop
 PHOTO, STREET, FRAME = (150, 200), (180, 240), (48, 64)  # height and width: by them the labeller knows the picture
-FRAMES = 29  # of the video
+FRAMES = 31  # of the video
 
 
 def picture(height: int, width: int, people: list[tuple[int, ...]]) -> Array:

@@ -1,6 +1,7 @@
 """The teacher as a labeller: pictures of any size, looked at in several sizes and mirrored, merged into one list of people."""
 
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from bundled_files import write_yolox
 from onnx_files import reid
 
 from personsearch.boxes import Array
-from personsearch.errors import WeightsError
+from personsearch.errors import MissingExtraError, WeightsError
 from personsearch.models.nano_detector import Cells
 from personsearch.training.bundled.labeller import ALL_SIZES, LEAST_SCORE, Labeller, fitted
 
@@ -122,3 +123,9 @@ def test_a_missing_or_other_teacher_is_told(tmp_path: Path) -> None:
     for file, message in files.items():
         with pytest.raises(WeightsError, match=rf"{file.name}.*{message}.*YOLOX-Nano"):
             Labeller(file)
+
+
+def test_without_onnx_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(MissingExtraError, match=r"personsearch\[export\]"):
+        Labeller(tmp_path / "none.onnx")

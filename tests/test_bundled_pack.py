@@ -106,7 +106,7 @@ def test_the_commands_write_what_the_trainings_take(assets: Path, shared: Path, 
     assert view(listed(pack / "photos.json")[-1], np.random.default_rng(0)).canvas.any()
     learned = read_pack(pack)
     assert (learned.crops.shape, learned.features.shape) == ((8, 2, 128, 64, 3), (16, 3))
-    assert (len(learned.real), len(learned.real_features)) == (8, 8)
+    assert (len(learned.real), len(learned.real_features)) == (9, 9)
     assert np.load(pack / "heldout_images.npy").shape == (2, 128, 64, 3)
     assert np.load(pack / "heldout_meta.npy").tolist() == [[1, 0], [1, 0]]
     embedder = ReidEmbedder(shared / "teachers" / REID, REID_INPUT)
@@ -115,7 +115,7 @@ def test_the_commands_write_what_the_trainings_take(assets: Path, shared: Path, 
     for _ in range(2):  # again over what is there
         variants.main(pack, shared, pack2, reframe=1, recolour=2, pieces=5)
     second = read_pack(pack2)
-    assert (len(second.real), len(second.real_features)) == (8 * 3 + 5, 8 * 3 + 5)
+    assert (len(second.real), len(second.real_features)) == (9 * 3 + 5, 9 * 3 + 5)
     np.testing.assert_allclose(np.linalg.norm(second.real_features, axis=1), 1, atol=1e-5)
     np.testing.assert_array_equal(second.crops, learned.crops)
     for name in ("PAIRS", "VIEWS"):

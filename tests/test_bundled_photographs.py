@@ -61,13 +61,13 @@ def test_real_crops_of_known_people(data: Path) -> None:
     found = {PHOTO: ([list(TALL), short], [0.9, 0.8]), STREET: ([list(TALL)], [0.7]), FRAME: ([[0, 0, 20, 30]], [0.6])}
     labeller = KnownLabeller(found, {})
     learned, held_out, numbers = real_crops(data, labeller)
-    assert (learned.dtype, learned.shape) == (np.uint8, (1 + 1 + 1 + 5, 128, 64, 3))  # frames 0, 6, .., 24 of 29
+    assert (learned.dtype, learned.shape) == (np.uint8, (1 + 1 + 1 + 6, 128, 64, 3))  # frames 0, 6, .., 30 of 31
     for crop in (*learned[:3], *held_out):
         assert_person(crop)
     assert np.abs(learned[3:].astype(int) - RED).max() < NEAR  # of the video, whose low people count too
     assert held_out.shape == (2, 128, 64, 3)
     assert numbers.tolist() == [[1, 0], [1, 0]]
-    assert labeller.asked == [(PHOTO, (640, 1120), 0.5), (STREET, (640, 1120), 0.5)] + [(FRAME, (416, 736), 0.5)] * 5
+    assert labeller.asked == [(PHOTO, (640, 1120), 0.5), (STREET, (640, 1120), 0.5)] + [(FRAME, (416, 736), 0.5)] * 6
 
 
 def test_nobody_makes_no_crops(data: Path) -> None:
@@ -118,5 +118,5 @@ def test_a_video_that_cannot_be_read_is_left_out(data: Path, caplog: pytest.LogC
     (data / "videos/broken.mp4").write_bytes(b"no video")
     found = {FRAME: ([[0.0, 0, 20, 30]], [0.6])}
     with caplog.at_level(logging.WARNING):
-        assert len(real_crops(data, KnownLabeller(found, {}))[0]) == 1 + 5
+        assert len(real_crops(data, KnownLabeller(found, {}))[0]) == 1 + 6
     assert "broken.mp4" in caplog.text

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from personsearch.errors import WeightsError
+from personsearch.errors import MissingExtraError, WeightsError
 from personsearch.models.csp_darknet import STRIDES, Conv, CSPDarknet, DepthwiseConv
 from personsearch.models.nano_detector import Cells, cell_boxes
 
@@ -46,6 +46,7 @@ class Teacher(nn.Module):
 
     Raises:
         WeightsError: the file is missing, is not ONNX, or is another network's.
+        MissingExtraError: onnx is not installed.
     """
 
     def __init__(self, file: Path) -> None:
@@ -70,11 +71,14 @@ def load_convolutions(network: nn.Module, file: Path) -> None:
 
     Raises:
         WeightsError: the file is missing, is not ONNX, or has other convolutions.
+        MissingExtraError: onnx is not installed.
     """
-    import onnx  # only here: whoever uses the library needs none
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-    from onnx import numpy_helper
-
+    try:
+        import onnx  # only here: whoever uses the library needs none
+        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+        from onnx import numpy_helper
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("onnx is not installed; run: pip install 'personsearch[export]'") from error
     if not file.is_file():
         raise WeightsError(f"{file} is no file; it should be {WANTED}")
     try:
