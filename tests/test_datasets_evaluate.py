@@ -186,6 +186,24 @@ def test_curve_has_its_points_where_the_numbers_are() -> None:
         curves.check_name(Path("curve.pdf"))
 
 
+def test_a_legend_of_many_settings_stays_in_the_picture() -> None:
+    """From the fourth setting on it ran out at the right, and the sixth had the colour of the first."""
+    pairs = [None, *([k1, k2] for k1 in (10, 20, 30, 40, 50) for k2 in (2, 3, 4, 5, 6))]
+    rows = [{**ROW, "cbgm": pair, "mAP": 0.03 * place, "top1": 1.0} for place, pair in enumerate(pairs)]
+    picture = curves.draw({**MEASURED, "search": rows})
+    lower = picture.height - curves.SIZE[1]
+    assert (picture.width, lower % curves.LINE) == (curves.SIZE[0], 0)
+    assert lower > 0
+    pixels = np.asarray(picture)
+    assert (pixels[:, curves.RIGHT + 1 :] == 255).all()
+    dots = [picture.getpixel((470, lower + 460 - round(390 * 0.03 * place))) for place in range(len(pairs))]
+    assert dots[:2] == list(curves.COLOURS[:2])
+    assert len(set(dots)) == len(pairs)
+    legend = {tuple(pixel) for pixel in pixels[curves.LEGEND : curves.TOP + lower - 10].reshape(-1, 3).tolist()}
+    assert set(dots) <= legend
+    assert curves.draw({**MEASURED, "search": []}).size == curves.SIZE
+
+
 def test_the_command_measures_a_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(models.ARCHITECTURES, "rectangles", "fakes")
     (tmp_path / "model").mkdir()

@@ -1,5 +1,6 @@
 """mAP and top-1 over the galleries of a data set, as a picture."""
 
+from colorsys import hsv_to_rgb
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,8 @@ SIZE = (900, 520)
 LEFT, TOP, RIGHT, BOTTOM = 70, 70, 870, 460  # of the plot
 LETTERS = 16
 INK, GRID = (40, 40, 40), (220, 220, 220)
-COLOURS = ((31, 98, 172), (196, 84, 22), (44, 130, 70), (140, 60, 150), (120, 90, 40))  # one a CBGM setting
+COLOURS = ((31, 98, 172), (196, 84, 22), (44, 130, 70), (140, 60, 150), (120, 90, 40))  # of the first CBGM settings
+LEGEND, LINE = 40, 24  # top of the first line, and height of each
 
 
 def check_name(path: Path) -> None:
@@ -27,28 +29,59 @@ def check_name(path: Path) -> None:
 def draw(measured: dict[str, Any]) -> "Image":
     """Percent over the galleries, in the order measured: mAP as full lines, top-1 as open circles on thin lines.
 
+    Where the CBGM settings need more lines of legend than one, the picture is as much higher.
+
     Args:
         measured: as `personsearch.evaluation.runner.evaluate_dataset` returns it.
     """
     from PIL import Image, ImageDraw
 
-    picture = Image.new("RGB", SIZE, "white")
-    canvas = ImageDraw.Draw(picture)
+    plot = Image.new("RGB", SIZE, "white")
+    canvas = ImageDraw.Draw(plot)
     galleries = list(dict.fromkeys(row["gallery"] for row in measured["search"]))
     _axes(canvas, galleries)
-    _write(canvas, f"{measured['model']} on {measured['dataset']}", LEFT, 12)
-    settings = list(dict.fromkeys("" if row["cbgm"] is None else " + CBGM {},{}".format(*row["cbgm"]) for row in measured["search"]))
-    x = LEFT
+    settings = list(dict.fromkeys(_setting(row) for row in measured["search"]))
     for place, setting in enumerate(settings):
-        rows = [row for row in measured["search"] if setting == ("" if row["cbgm"] is None else " + CBGM {},{}".format(*row["cbgm"]))]
-        colour = COLOURS[place % len(COLOURS)]
+        rows = [row for row in measured["search"] if _setting(row) == setting]
         for name, width in (("mAP", 3), ("top1", 1)):
             points = [(_x(galleries.index(row["gallery"]), len(galleries)), _y(row[name])) for row in rows]
-            canvas.line(points, colour, width)
+            canvas.line(points, _colour(place), width)
             for px, py in points:
-                canvas.ellipse((px - 5, py - 5, px + 5, py + 5), colour if name == "mAP" else "white", colour, 2)
-        x = _write(canvas, f"● mAP  ○ top-1{setting}", x, 40, colour) + 24
+                canvas.ellipse((px - 5, py - 5, px + 5, py + 5), _colour(place) if name == "mAP" else "white", _colour(place), 2)
+    entries = _legend(settings)
+    lower = entries[-1][1] - LEGEND if entries else 0
+    picture = Image.new("RGB", (SIZE[0], SIZE[1] + lower), "white")
+    picture.paste(plot, (0, lower))
+    canvas = ImageDraw.Draw(picture)
+    _write(canvas, f"{measured['model']} on {measured['dataset']}", LEFT, 12)
+    for place, (x, y) in enumerate(entries):
+        _write(canvas, settings[place], x, y, _colour(place))
     return picture
+
+
+def _setting(row: dict[str, Any]) -> str:
+    return "● mAP  ○ top-1" if row["cbgm"] is None else "●  ○ CBGM {},{}".format(*row["cbgm"])
+
+
+def _colour(place: int) -> tuple[int, int, int]:
+    """Of a setting: after the chosen ones, hues a golden section apart, so that neighbours differ."""
+    if place < len(COLOURS):
+        return COLOURS[place]
+    red, green, blue = hsv_to_rgb(place * 0.618 % 1, 0.8, 0.7)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def _legend(settings: list[str]) -> list[tuple[int, int]]:
+    """Left and top of each setting's words, as many on a line as fit."""
+    places, x, y = [], LEFT, LEGEND
+    for setting in settings:
+        drawable, font = text_and_font(setting, LETTERS)
+        width = round(font.getlength(drawable))
+        if x > LEFT and x + width > RIGHT:
+            x, y = LEFT, y + LINE
+        places.append((x, y))
+        x += width + 24
+    return places
 
 
 def _axes(canvas: "ImageDraw", galleries: list[str]) -> None:
