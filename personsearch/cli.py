@@ -47,6 +47,13 @@ class Rerank(StrEnum):
     CBGM = "cbgm"
 
 
+class Storage(StrEnum):
+    """How a gallery keeps its embeddings."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+
+
 class Variant(StrEnum):
     """The two forms of CBGM."""
 
@@ -91,10 +98,11 @@ def index(
     gallery: GalleryAt = None,
     every: Every = 1,
     min_score: MinScore = None,
+    storage: Annotated[Storage | None, typer.Option(help="Of a new gallery's embeddings; float16 takes half the disk.")] = None,
 ) -> None:
     """Detect and embed everyone of a source and keep them in a gallery; again, only what is new or changed."""
     searcher = _searcher(model, device)
-    made = searcher.index(source, gallery=gallery, every=every, min_score=min_score)
+    made = searcher.index(source, gallery=gallery, every=every, min_score=min_score, storage=storage.value if storage else None)
     report = made.report
     counts = {name: len(value) for name, value in asdict(report).items() if name != "unreadable"} if report else {}
     unreadable = report.unreadable if report else {}

@@ -5,7 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gallery_frames import KEY, embeddings_of, frame
+from PIL import Image
+from typer.testing import CliRunner
 
+from fakes import RED, RectangleModel, scene
+from personsearch import PersonSearcher, cli
 from personsearch.errors import ConfigError, GalleryError
 from personsearch.gallery import FramePeople, Gallery, ModelKey
 from personsearch.results import Detections
@@ -67,6 +71,19 @@ def test_an_empty_half_gallery(tmp_path: Path) -> None:
     gallery = Gallery.create_or_open(tmp_path, KEY, storage="float16")
     gallery.add([frame("a.jpg", 0)])
     assert (gallery.people().embeddings.shape, gallery.people().embeddings.dtype) == ((0, 3), np.float32)
+
+
+def test_storage_reaches_the_gallery_from_the_searcher_and_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(scene((RED, 10, 10, 60))).save(tmp_path / "a.png")
+    searcher = PersonSearcher(RectangleModel())
+    assert searcher.index(tmp_path, gallery=tmp_path / "one.lance", storage="float16").storage == "float16"
+    assert searcher.index(tmp_path, gallery=tmp_path / "one.lance").storage == "float16"
+    monkeypatch.setattr(cli, "_searcher", lambda model, device: searcher)
+    arguments = ["index", str(tmp_path), "--gallery", str(tmp_path / "two.lance"), "--storage"]
+    assert CliRunner().invoke(cli.app, [*arguments, "float16"]).exit_code == 0
+    assert Gallery.open(tmp_path / "two.lance").storage == "float16"
+    refused = CliRunner().invoke(cli.app, [*arguments, "float32"])
+    assert isinstance(refused.exception, GalleryError)
 
 
 def test_a_half_gallery_takes_about_half_the_disk(tmp_path: Path) -> None:
