@@ -59,6 +59,9 @@ def test_boxes_stay_with_their_images() -> None:
 
 def test_a_precision_is_another_gallery() -> None:
     assert [echo(precision=one).fingerprint for one in ("float32", "bfloat16", "float16")] == ["abc", "abc-bfloat16", "abc-float16"]
+    changed = echo()
+    changed.precision = "bfloat16"
+    assert changed.fingerprint == "abc-bfloat16"
 
 
 @pytest.mark.parametrize(("height", "width", "scene_width", "left"), [(10, 4, 50, 23), (2, 30, 30, 0), (1, 1, 5, 2)])

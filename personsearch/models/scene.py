@@ -86,11 +86,16 @@ class SceneModel:
     ) -> None:
         self.network = network.to(device).eval()
         self.name = name
-        self.fingerprint = fingerprint if precision == "float32" else f"{fingerprint}-{precision}"
+        self._weights = fingerprint
         self.embedding_dim = network.embedding_dim
         self.min_score = min_score
         self.device = torch.device(device)
         self.precision: Precision = precision
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the weights, and of the precision if it is not float32: their galleries are not mixed."""
+        return self._weights if self.precision == "float32" else f"{self._weights}-{self.precision}"
 
     def prepare(self, image: Array) -> SceneInput:
         """The network's input for one RGB uint8 image (H, W, 3)."""
@@ -126,8 +131,10 @@ class SceneModel:
         results: dict[int, T] = {}
         for index in groups.values():
             items = [prepared[i] for i in index]
-            pixels = torch.stack([item.pixels for item in items]).to(self.device, non_blocking=True)
-            batch = SceneBatch(pixels, [item.resized for item in items], [item.original for item in items])
+            pixels = torch.stack([item.pixels for item in items])
+            if self.device.type == "cuda":  # from pinned memory the copy does not hold up the CPU
+                pixels = pixels.pin_memory()
+            batch = SceneBatch(pixels.to(self.device, non_blocking=True), [item.resized for item in items], [item.original for item in items])
             with torch.inference_mode(), self._autocast():
                 results.update(zip(index, run(batch, index), strict=True))
         return [results[i] for i in range(len(prepared))]
