@@ -14,7 +14,7 @@ them, on pictures of one size. Forms beside "opened":
 
 Each form runs in a process of its own; they take turns, because machines are noisy. Peak memory is the process's, Python and weights
 included (the device's own with --device cuda), with batches in growing order. Medians and their ratios to the plain form are printed
-as JSON, one line a network and batch.
+as JSON, one line a network and batch, and how far what each form finds in the first image is from what the plain one finds.
 """
 
 import json
@@ -29,6 +29,7 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
+import agreement
 import typer
 from latency_networks import NANO, NETWORKS, TWO_STEP, picture, write
 
@@ -62,7 +63,7 @@ def main(
                 subprocess.run([sys.executable, "-m", "personsearch", "export", home, str(folder / "model.onnx")], check=True)
             workers = {one: _start(one, folder, name, device, threads, short_side, long_side) for one in forms}
             for size in batches:
-                typer.echo(json.dumps({"network": name, "batch": size, **_compare(workers, size, rounds)}))
+                typer.echo(json.dumps({"network": name, "batch": size, **_compare(workers, size, rounds), **_differences(folder, forms)}))
             for worker in workers.values():
                 worker.communicate()
 
@@ -110,6 +111,11 @@ def _compare(workers: "dict[str, subprocess.Popen[str]]", batch: int, rounds: in
     return report
 
 
+def _differences(folder: Path, forms: list[str]) -> dict[str, Any]:
+    plain = agreement.load(folder / "plain.npz")
+    return {f"{form}_from_plain": agreement.differences(agreement.load(folder / f"{form}.npz"), plain) for form in forms if form != "plain"}
+
+
 def _work(form: str, folder: Path, name: str, device: str, short_side: int, long_side: int) -> None:
     """Detect in as many images as each line on stdin says, and say how long it took."""
     import torch
@@ -125,6 +131,7 @@ def _work(form: str, folder: Path, name: str, device: str, short_side: int, long
         start = time.perf_counter()
         found = model.detect(images)
         seconds = time.perf_counter() - start
+        agreement.save(found[0], folder / f"{form}.npz")
         on_host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         peak = torch.cuda.max_memory_allocated() // 2**20 if device.startswith("cuda") else on_host
         print(json.dumps({"seconds": seconds, "people": len(found[0]), "peak_mib": peak}), flush=True)
