@@ -9,7 +9,8 @@ them, on pictures of one size. Forms beside "opened":
 * "plain": the same arithmetic without merged batch norms, channels-last weights and the CPU's forms of deformable convolution and RoIAlign;
 * "torch": PyTorch where "opened" is ONNX Runtime (nano on a CPU);
 * "onnx": the exported file on ONNX Runtime, one image at a time; nano's own files take batches;
-* "bfloat16": the opened form with its layers in bfloat16;
+* "kept": the opened form in a process that keeps freed memory (`personsearch.memory`), as the command line runs it;
+* "bfloat16": the same with its layers in bfloat16;
 * "compiled": `from_pretrained(..., compiled=True)`.
 
 Each form runs in a process of its own; they take turns, because machines are noisy. Peak memory is the process's, Python and weights
@@ -34,7 +35,7 @@ import typer
 from latency_networks import NANO, NETWORKS, TWO_STEP, picture, write
 
 FORMS = ("opened", "plain")
-MORE = ("torch", "onnx", "bfloat16", "compiled")
+MORE = ("torch", "onnx", "kept", "bfloat16", "compiled")
 NOT_OF = {NANO: ("bfloat16", "compiled"), TWO_STEP: ("onnx", "bfloat16", "compiled")}  # forms that these have not
 LARGEST_BATCH = 32
 
@@ -139,6 +140,7 @@ def _work(form: str, folder: Path, name: str, device: str, short_side: int, long
 
 def _open(form: str, folder: Path, device: str) -> Any:
     from personsearch import backends
+    from personsearch.memory import keep_freed_memory
 
     if form == "onnx":
         exported = folder / "model.onnx"
@@ -147,6 +149,8 @@ def _open(form: str, folder: Path, device: str) -> Any:
         return _plain(folder, device)
     if form == "compiled":
         return backends.open_model(folder, device, "torch", compiled=True)
+    if form in ("kept", "bfloat16"):
+        keep_freed_memory()
     model: Any = backends.open_model(folder, device, "torch" if form == "torch" else "auto")
     if form == "bfloat16":
         model.precision = form

@@ -289,8 +289,10 @@ def _least(text: str | None) -> "float | Literal['auto'] | None":
 
 
 def _searcher(model: str | None, device: str) -> Any:
+    from personsearch.memory import keep_freed_memory
     from personsearch.searcher import PersonSearcher
 
+    keep_freed_memory()
     return PersonSearcher.from_pretrained(model, device=device)
 
 

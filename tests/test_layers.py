@@ -8,7 +8,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "personsearch"
 LAYERS = (
-    ("errors",),
+    ("errors", "memory"),
     ("boxes", "checks"),
     ("results",),
     ("similarity",),

@@ -134,7 +134,9 @@ class SceneModel:
             pixels = torch.stack([item.pixels for item in items])
             if self.device.type == "cuda":  # from pinned memory the copy does not hold up the CPU
                 pixels = pixels.pin_memory()
-            batch = SceneBatch(pixels.to(self.device, non_blocking=True), [item.resized for item in items], [item.original for item in items])
+            batch = SceneBatch(
+                pixels.to(self.device, non_blocking=True), [item.resized for item in items], [item.original for item in items]
+            )
             with torch.inference_mode(), self._autocast():
                 results.update(zip(index, run(batch, index), strict=True))
         return [results[i] for i in range(len(prepared))]

@@ -1,0 +1,33 @@
+import ctypes
+import subprocess
+import sys
+
+import pytest
+
+from personsearch.memory import keep_freed_memory
+
+GROWN = """
+import resource, sys
+from personsearch.memory import keep_freed_memory
+if sys.argv[1] == "keep":
+    assert keep_freed_memory()
+import numpy as np
+def held():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+before = held()
+np.ones(30_000_000 // 8)
+print(held() - before)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="glibc's option")
+def test_freed_memory_stays_with_the_process() -> None:
+    kept, given_back = (
+        int(subprocess.run([sys.executable, "-c", GROWN, how], capture_output=True, text=True, check=True).stdout) for how in ("keep", "not")
+    )
+    assert kept > 25_000_000 > 5_000_000 > given_back
+
+
+def test_elsewhere_nothing_changes(monkeypatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not keep_freed_memory()
