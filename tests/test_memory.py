@@ -23,7 +23,8 @@ print(held() - before)
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="glibc's option")
 def test_freed_memory_stays_with_the_process() -> None:
     kept, given_back = (
-        int(subprocess.run([sys.executable, "-c", GROWN, how], capture_output=True, text=True, check=True).stdout) for how in ("keep", "not")
+        int(subprocess.run([sys.executable, "-c", GROWN, how], capture_output=True, text=True, check=True).stdout)
+        for how in ("keep", "not")
     )
     assert kept > 25_000_000 > 5_000_000 > given_back
 
