@@ -1,18 +1,25 @@
-"""Time of a search in memory, beside one pass over the same embeddings in the same run.
+"""Time of a search in memory, beside one pass over the same embeddings in the same run; or what the short cuts of a gallery miss.
 
     python benchmarks/search.py [--boxes 10000 --boxes 100000 --boxes 1000000] [--dim 256] [--rounds 15]
+    python benchmarks/search.py --recall 100000 [--recall 1000000] [--dim 256]
 
 One pass is a sum over all embeddings: nothing exact can be much faster than reading the memory once. The bare product is
 the matrix product with the queries, without choosing the best. What is compared takes turns within a round, because machines
 are noisy; medians are printed. CBGM alone is its part of a query beyond the cosines: choosing scenes and matching.
+
+--recall makes galleries on the disk, with embeddings in float32 and in float16, and searches each in memory and by its vector index.
+Recall@10 is the share of the ten best by exact float32 cosine that are among its ten. People are made up: random directions, thirty rows
+around each, so that two rows of one have cosine .7 on average; queries are new rows of the same people.
 """
 
 import os
 import platform
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -22,10 +29,16 @@ import typer
 from personsearch import __version__
 from personsearch.boxes import Array
 from personsearch.cbgm import Context, choose_scenes, rescore
+from personsearch.gallery import FramePeople, Gallery, ModelKey, Storage
 from personsearch.ranking import rank, rank_cbgm
+from personsearch.results import Detections
+from personsearch.searching import Found, SearchOptions, search
 
 PEOPLE_A_SCENE = 6
 TOP_K, K1, K2 = 10, 30, 4
+ROWS_A_PERSON, QUERIES, FRAMES_A_COMMIT = 30, 200, 4096
+SPREAD = (1 / 0.7 - 1) ** 0.5  # of a person's rows around their direction: cosine 1 / (1 + SPREAD^2)
+RECALL_COLUMNS = ("boxes", "storage", "engine", "recall@10", "ms / query", "index made, s", "on the disk, MiB")
 COLUMNS = ("boxes", "queries", "pass ms", "bare product ms", "search ms", "ms / query", "of a pass", "of the product")
 
 
@@ -70,6 +83,61 @@ def cbgm_row(gallery: Array, rng: np.random.Generator, rounds: int) -> list[str]
     return [f"{len(gallery):,}", *(f"{x:.3f}" for x in times)]
 
 
+def recall_rows(size: int, dim: int) -> list[list[str]]:
+    """Lines of the table of --recall for one gallery size."""
+    rng = np.random.default_rng(0)
+    people = rng.standard_normal((-(-size // ROWS_A_PERSON), dim), np.float32)
+    gallery = around(rng, people, np.arange(size) // ROWS_A_PERSON)
+    rng.shuffle(gallery)
+    queries = around(rng, people, rng.integers(0, len(people), QUERIES))
+    exact = [set(one.rows.tolist()) for one in rank(queries, gallery, TOP_K)]
+    lines = []
+    storages: tuple[Storage, ...] = ("float32", "float16")
+    for storage in storages:
+        with tempfile.TemporaryDirectory() as home:
+            made = write_gallery(Path(home) / "gallery.lance", gallery, storage)
+            for engine, limit in (("exact", 2**62), ("index", 0)):
+                made.memory_limit = limit
+                start = time.perf_counter()
+                search(made, queries[:1], None, SearchOptions(TOP_K))  # reads everybody, or makes the index
+                first = time.perf_counter() - start
+                start = time.perf_counter()
+                found = search(made, queries, None, SearchOptions(TOP_K))
+                seconds = time.perf_counter() - start
+                recall = np.mean([len(rows_of(one) & best) / TOP_K for one, best in zip(found, exact, strict=True)])
+                disk = sum(path.stat().st_size for path in Path(home).rglob("*") if path.is_file()) / 2**20
+                made_in = f"{first:.0f}" if engine == "index" else ""
+                numbers = (f"{recall:.4f}", f"{1000 * seconds / QUERIES:.2f}", made_in, f"{disk:.0f}")
+                lines.append([f"{size:,}", storage, found[0].engine, *numbers])
+    return lines
+
+
+def around(rng: np.random.Generator, people: Array, which: Array) -> Array:
+    """(N, D) float32 unit rows, each a new one of the person (a row of `people`) that `which` (N,) says."""
+    rows = people[which] + np.float32(SPREAD) * rng.standard_normal((len(which), people.shape[1]), np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows
+
+
+def write_gallery(folder: Path, embeddings: Array, storage: Storage) -> Gallery:
+    """A gallery of scenes of six people, whose order is that of the rows."""
+    made = Gallery.create_or_open(folder, ModelKey("made up", "made up", embeddings.shape[1]), storage=storage)
+    frames = []
+    for start in range(0, len(embeddings), PEOPLE_A_SCENE):
+        rows = embeddings[start : start + PEOPLE_A_SCENE]
+        found = Detections(np.zeros((len(rows), 4), np.float32), np.ones(len(rows), np.float32), rows)
+        frames.append(FramePeople(f"{start:09d}", 0, None, 900, 1500, "", None, None, None, True, found))
+    for start in range(0, len(frames), FRAMES_A_COMMIT):
+        made.add(frames[start : start + FRAMES_A_COMMIT])
+    return made
+
+
+def rows_of(found: Found) -> set[int]:
+    """The rows of `write_gallery`'s embeddings that were found."""
+    images, rows = found.people.images[found.ranked.rows], found.people.rows[found.ranked.rows]
+    return {int(image) + int(row) for image, row in zip(images, rows, strict=True)}
+
+
 def print_table(columns: tuple[str, ...], rows: list[list[str]]) -> None:
     """A Markdown table on stdout."""
     for cells in (columns, ["---"] * len(columns), *rows):
@@ -89,10 +157,15 @@ def machine() -> str:
 
 def main(
     boxes: Annotated[list[int] | None, typer.Option(help="Gallery sizes; 10 k, 100 k and 1 M by default.")] = None,
+    recall: Annotated[list[int] | None, typer.Option(help="Instead: what float16 and the vector index miss at this gallery size.")] = None,
     dim: int = 256,
     rounds: int = 15,
 ) -> None:
-    """Print two tables."""
+    """Print two tables, or that of --recall."""
+    if recall:
+        typer.echo(f"{machine()}; {dim} numbers a box, {QUERIES} queries\n")
+        print_table(RECALL_COLUMNS, [line for size in recall for line in recall_rows(size, dim)])
+        return
     rng = np.random.default_rng(0)
     searches, matchings = [], []
     for size in boxes or [10_000, 100_000, 1_000_000]:

@@ -16,7 +16,7 @@ COLUMN = "embedding"
 ROWS_A_PARTITION = 4096
 NUMBERS_A_CODE = 4  # of an embedding, for each byte of a code
 LEAST_ROWS = 4096  # fewer cannot train the codes, and are searched faster without
-PROBED = 0.2  # share of the partitions that are looked into
+PROBED, LEAST_PROBED = 0.2, 16  # share of the partitions that are looked into, and how many at least
 UNINDEXED = 0.1  # share of the rows that may be newer than the index; they are compared one by one
 SPARE = 2  # times as many candidates are asked for, since replaced frames still have rows
 
@@ -40,13 +40,14 @@ def build(table: Any) -> None:
 def nearest(snapshot: Snapshot, query: Array, count: int) -> Array:
     """Places in the gallery, ascending, of about `count` people most similar to a unit row (D,)."""
     table = snapshot.table
+    partitions = _partitions(table.count_rows())
     found = table.to_table(
         columns=["_distance"],  # of unit rows the order of distances is that of cosines
         nearest={
             "column": COLUMN,
             "q": query.astype(table.schema.field(COLUMN).type.value_type.to_pandas_dtype()),
             "k": SPARE * count,
-            "nprobes": ceil(PROBED * _partitions(table.count_rows())),
+            "nprobes": min(partitions, max(LEAST_PROBED, ceil(PROBED * partitions))),
         },
         with_row_id=True,
     )
