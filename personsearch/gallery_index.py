@@ -16,7 +16,7 @@ COLUMN = "embedding"
 ROWS_A_PARTITION = 4096
 NUMBERS_A_CODE = 4  # of an embedding, for each byte of a code
 LEAST_ROWS = 4096  # fewer cannot train the codes, and are searched faster without
-PROBED, LEAST_PROBED = 0.2, 16  # share of the partitions that are looked into, and how many at least
+PROBED, LEAST_PROBED = 0.6, 16  # share of the partitions that are looked into, and how many at least
 UNINDEXED = 0.1  # share of the rows that may be newer than the index; they are compared one by one
 SPARE = 2  # times as many candidates are asked for, since replaced frames still have rows
 
