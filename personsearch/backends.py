@@ -13,6 +13,7 @@ from personsearch.export import METADATA, NETWORKS
 from personsearch.models import open_folder
 from personsearch.models.alignps import AlignPSConfig, dense_input
 from personsearch.models.base import PersonModel
+from personsearch.models.compiled import compile_model
 from personsearch.models.config import SceneConfig, parse_config
 from personsearch.models.device import open_onnx, resolve_device
 from personsearch.models.nano_onnx import has_onnx, open_onnx_folder
@@ -24,24 +25,31 @@ from personsearch.weights import fingerprint
 ONNX_SUFFIX = ".onnx"
 
 
-def open_file(file: Path, device: str, backend: Literal["auto", "torch", "onnx"]) -> PersonModel:
+def open_file(file: Path, device: str, backend: Literal["auto", "torch", "onnx"], *, compiled: bool = False) -> PersonModel:
     """The model of an exported file.
 
     Raises:
-        ConfigError: PyTorch is asked for.
+        ConfigError: PyTorch is asked for, or its compiler.
         WeightsError, DeviceError: see `OnnxSceneModel`.
     """
-    if backend == "torch":
-        raise ConfigError(f"{file} is for ONNX Runtime; leave backend out, or open the folder that it was exported from")
+    if backend == "torch" or compiled:
+        raise ConfigError(f"{file} is for ONNX Runtime; leave backend and compiled out, or open the folder that it was exported from")
     return OnnxSceneModel(file, device=device)
 
 
-def open_model(folder: Path, device: str, backend: Literal["auto", "torch", "onnx"]) -> PersonModel:
+def open_model(folder: Path, device: str, backend: Literal["auto", "torch", "onnx"], *, compiled: bool = False) -> PersonModel:
     """The model of a folder; "auto" takes ONNX Runtime on a CPU where the folder has files for it, else PyTorch.
 
     Raises:
         ConfigError: ONNX Runtime is asked for, and the folder has no files for it; or see `models.open_folder`.
+        ConfigError, CompilerError: `compiled`, see `compile_model`.
     """
+    if compiled:
+        if backend == "onnx":
+            raise ConfigError('compiled=True is for PyTorch, backend "onnx" is not; leave one of them out')
+        model = open_folder(folder, device)
+        compile_model(model)
+        return model
     if backend == "onnx" and not has_onnx(folder):
         raise ConfigError(f'backend "onnx" opens a file; run: personsearch export {folder} model.onnx, and pass model.onnx')
     if has_onnx(folder) and (backend == "onnx" or (backend == "auto" and resolve_device(device) == "cpu")):

@@ -61,6 +61,10 @@ class DeviceError(PersonSearchError, RuntimeError):
     """The device or execution provider asked for is not there."""
 
 
+class CompilerError(PersonSearchError, RuntimeError):
+    """Networks cannot be compiled on this machine."""
+
+
 class DataError(PersonSearchError, ValueError):
     """An evaluation file or a data set does not follow its schema."""
 

@@ -51,6 +51,7 @@ class PersonSearcher:
         *,
         device: str = "auto",
         backend: Backend = "auto",
+        compiled: bool = False,
     ) -> "PersonSearcher":
         """Open a model.
 
@@ -61,22 +62,27 @@ class PersonSearcher:
             backend: "torch"; "onnx" for a file that `personsearch export` wrote, or the model inside the package; "auto":
                 ONNX Runtime for such a file, and for the package's model on a CPU, where it is faster. The two keep
                 galleries of their own.
+            compiled: put the backbone through `torch.compile` (of one network for whole scenes, in PyTorch). Costs minutes at the first
+                image and at the first batch, and needs a compiler; see benchmarks/README.md for what it gains.
 
         Raises:
             ModelNotFoundError: no such model; the message says how to get it, or lists what is there.
             HubError: the Hub has to be asked, and cannot be reached or refuses.
             ConfigError, WeightsError: the folder does not make a model, or not for this backend; there is no such backend.
             DeviceError: the device is not there.
+            CompilerError: `compiled`, and this machine has no compiler that works.
         """
         name = pretrained.DEFAULT if name_or_folder is None else checks.place("name_or_folder", name_or_folder)
         checks.text("device", device, DeviceError)
         checks.choice("backend", backend, get_args(Backend))
+        checks.flag("compiled", compiled)
         from personsearch import backends  # torch and all networks are loaded only by those who open a model
 
         if name.endswith(backends.ONNX_SUFFIX):
-            return cls(backends.open_file(Path(name), device, backend))
+            return cls(backends.open_file(Path(name), device, backend, compiled=compiled))
         folder = pretrained.find_model(name)
-        searcher = cls(backends.open_model(folder, device, backend), calibration=calibration.stored(read_config(folder)))
+        model = backends.open_model(folder, device, backend, compiled=compiled)
+        searcher = cls(model, calibration=calibration.stored(read_config(folder)))
         searcher.folder = folder
         return searcher
 
