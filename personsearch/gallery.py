@@ -22,6 +22,7 @@ from personsearch.gallery_table import (
     People,
     Snapshot,
     Storage,
+    flat_boxes,
     read_key,
     schema,
     storage_of,
@@ -295,7 +296,7 @@ class Gallery:
             import pandas  # noqa: F401, pyarrow would import it, with a less helpful error
         except ModuleNotFoundError as error:
             raise MissingExtraError("pandas is not installed; run: pip install 'personsearch[pandas]'") from error
-        return _flat_boxes(self.to_arrow()).to_pandas()
+        return flat_boxes(self.to_arrow()).to_pandas()
 
     def to_csv(self, path: str | os.PathLike[str], *, embeddings: bool = False) -> None:
         """Write everybody as CSV: image, frame, row, time (empty in pictures), x1, y1, x2, y2, score.
@@ -307,7 +308,7 @@ class Gallery:
         import pyarrow as pa
         from pyarrow import csv
 
-        table = _flat_boxes(self.to_arrow()).drop_columns("embedding")
+        table = flat_boxes(self.to_arrow()).drop_columns("embedding")
         if embeddings:
             for d, column in enumerate(self.people().embeddings.T):
                 table = table.append_column(f"e{d}", pa.array(column))
@@ -390,15 +391,3 @@ def _known_name(image: str | os.PathLike[str], known: Container[str]) -> str:
 def _near(image: str, known: list[str]) -> str:
     near = get_close_matches(image, known, n=3)
     return f"near it: {', '.join(near)}" if near else f"images() lists its {len(known)} images by the names to use"
-
-
-def _flat_boxes(table: "pa.Table") -> "pa.Table":
-    """The table with x1, y1, x2, y2 in the place of box."""
-    import pyarrow as pa
-
-    corners = table["box"].combine_chunks().flatten().to_numpy().reshape(-1, 4)
-    place = table.schema.get_field_index("box")
-    table = table.drop_columns("box")
-    for offset, name in enumerate(("x1", "y1", "x2", "y2")):
-        table = table.add_column(place + offset, name, pa.array(corners[:, offset]))
-    return table

@@ -317,3 +317,15 @@ def _record(image: str, facts: list[tuple[Any, ...]]) -> ImageRecord:
     same = [fact for fact in facts if fact[2] == fingerprint]  # frames of an older content of the file do not count
     frames, complete = frozenset(fact[0] for fact in same), any(fact[6] for fact in same)
     return ImageRecord(image, fingerprint, size, modified_ns, root, frames, complete, indexed_ns=same[0][1])
+
+
+def flat_boxes(table: "pa.Table") -> "pa.Table":
+    """The table with x1, y1, x2, y2 in the place of box."""
+    import pyarrow as pa
+
+    corners = table["box"].combine_chunks().flatten().to_numpy().reshape(-1, 4)
+    place = table.schema.get_field_index("box")
+    table = table.drop_columns("box")
+    for offset, name in enumerate(("x1", "y1", "x2", "y2")):
+        table = table.add_column(place + offset, name, pa.array(corners[:, offset]))
+    return table
