@@ -60,6 +60,10 @@ def open_model(folder: Path, device: str, backend: Literal["auto", "torch", "onn
 class OnnxSceneModel:
     """An exported network; what it finds is PyTorch's up to rounding.
 
+    Rounding decides where a network with region proposals sees a picture of one colour: all its cells but the outer ones score
+    the same, and which of them outlive the suppression is chance. There the two may find other people, of scores far below a
+    trained network's threshold. Features of given boxes agree there too.
+
     Its galleries are its own all the same: the fingerprint is of the exported file, so that features of two
     backends, which may differ in the last digits, are never mixed. Networks take one image at a time.
 

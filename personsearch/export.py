@@ -75,7 +75,12 @@ def export_network(network: SceneNetwork, config: SceneConfig, out: Path) -> Pat
     if out.suffix != ".onnx":
         raise ConfigError(f"an exported file ends in .onnx, got {out}")
     require_exporter()
-    graph = graph_of(optimize_for_inference(network.eval())).eval()
+    optimize_for_inference(network.eval())
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.GroupNorm):
+                setattr(module, name, GroupNormOfAny(child))
+    graph = graph_of(network).eval()
     program = torch.onnx.export(
         graph,
         (
@@ -117,6 +122,22 @@ def graph_of(network: SceneNetwork) -> nn.Module:
     original pixels to embed; M and the number of people may be 0.
     """
     return AlignPSGraph(network) if isinstance(network, AlignPS) else RegionGraph(network)
+
+
+class GroupNormOfAny(nn.Module):
+    """Group norm of any number of maps; the exporter's own form leaves a size open, which ONNX Runtime cannot find where nobody is."""
+
+    def __init__(self, norm: nn.GroupNorm) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, H, W) of (N, C, H, W)."""
+        norm, (count, channels, height, width) = self.norm, maps.shape
+        grouped = maps.reshape(count, norm.num_groups, channels // norm.num_groups, height, width)
+        variance, mean = torch.var_mean(grouped, dim=(2, 3, 4), correction=0, keepdim=True)
+        even = ((grouped - mean) * torch.rsqrt(variance + norm.eps)).reshape(count, channels, height, width)
+        return even * norm.weight[:, None, None] + norm.bias[:, None, None]
 
 
 class RegionGraph(nn.Module):

@@ -7,10 +7,8 @@ import torch
 from seqnet_golden import batch_of, picture
 from torch import nn
 
-from personsearch.backends import OnnxSceneModel
 from personsearch.boxes import Array, iou
 from personsearch.errors import ConfigError, WeightsError
-from personsearch.export import export_folder
 from personsearch.models import open_folder
 from personsearch.models.config import BackboneConfig
 from personsearch.models.dkd import DKD, DKDConfig, ReidHead
@@ -174,20 +172,3 @@ def test_a_folder_gives_what_was_saved_and_is_strict(tmp_path) -> None:
     save_model(tmp_path, config | {"teacher": "reid"}, tensors)
     with pytest.raises(ConfigError, match="teacher"):
         open_folder(tmp_path, "cpu")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("keep_score", [0.5, 0.999999])
-def test_an_exported_student_finds_what_pytorch_finds(keep_score, tmp_path) -> None:
-    folder = save(tmp_path / "model", tiny(keep_score=keep_score))
-    plain, exported = model(keep_score=keep_score), OnnxSceneModel(export_folder(folder, tmp_path / "tiny.onnx"))
-    for image in (PEOPLE, TALL):
-        (expected,), (found,) = (one.detect([one.prepare(image)]) for one in (plain, exported))
-        assert (len(expected) > 0) == (keep_score == 0.5)
-        assert len(found) == len(expected)
-        np.testing.assert_allclose(found.boxes, expected.boxes, atol=2e-3)
-        np.testing.assert_allclose(found.scores, expected.scores, atol=5e-5)
-        np.testing.assert_allclose(found.embeddings, expected.embeddings, atol=2e-5)
-    box = np.array([[10, 20, 60, 110]], np.float32)
-    rows = [one.embed([one.prepare(PEOPLE)], [box])[0] for one in (plain, exported)]
-    np.testing.assert_allclose(*rows, atol=2e-5)

@@ -84,7 +84,7 @@ class DKD(RegionNetwork):
     def find(self, c4: Tensor, proposals: Tensor, frame: Tensor, given: Candidates | None = None) -> Candidates:
         """The people of one image, best first (see `RegionNetwork.find`)."""
         seen: FirstOutput = self.detection(Regions(self.pool, c4, [proposals]))
-        unknown = proposals.new_zeros(len(proposals), self.embedding_dim)  # only who is kept is embedded
+        unknown = proposals.new_zeros(proposals.shape[0], self.embedding_dim)  # only who is kept is embedded
         people = Candidates(self.refine(proposals, seen.deltas, frame), seen.scores, unknown)
         people = choose(people, given, min_score=self.config.keep_score, nms_iou=self.config.nms_iou, limit=self.config.max_people)
         return Candidates(people.boxes, people.scores, self.reid(Regions(self.pool, c4, [people.boxes])).embeddings)

@@ -31,7 +31,7 @@ class RegionPool(nn.Module):
         """
         # aligned=False is the older RoIAlign that the networks were trained with: half a cell to the lower right
         regions: Tensor = roi_align(c4.float(), list(boxes), (self.height, self.width), 1 / STRIDE, SAMPLES, aligned=False)
-        return regions[:, :, ::step, ::step]
+        return regions if step == 1 else regions[:, :, ::step, ::step]
 
 
 class RegionPoolCPU(RegionPool):

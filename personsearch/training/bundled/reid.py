@@ -17,6 +17,7 @@ from torch import Generator, Tensor, nn
 
 from personsearch.boxes import Array
 from personsearch.models.reid import ReidConfig, ReidNetwork
+from personsearch.training.bundled.command import run
 from personsearch.training.bundled.crop_changes import change
 from personsearch.training.checkpoint import STATE_FILE, Log, load_state, save_state
 from personsearch.training.synthetic.world import DOUBLES
@@ -208,4 +209,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)
