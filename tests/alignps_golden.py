@@ -65,7 +65,7 @@ def network(name: str, **changes: Any) -> AlignPS:
     return built.eval()
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=5)
 def model(name: str, form: str, *, short_side: int = 288, long_side: int = 480, **changes: Any) -> SceneModel:
     """A converted model at the size of the small golden numbers: "plain" as written, or "fast" as a user opens it; do not change it."""
     sizes = {"short_side": short_side, "long_side": long_side, **changes}

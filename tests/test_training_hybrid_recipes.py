@@ -13,6 +13,7 @@ from personsearch.training.catalogue import RECIPES
 from personsearch.training.catalogue_hybrid import BACKBONES, VARIANTS
 from personsearch.training.checkpoint import save_trained
 from personsearch.training.initialise import InitialRecipe
+from personsearch.training.recipes import Recipe
 from personsearch.training.run import train
 from personsearch.training.start import build_learner
 
@@ -55,10 +56,16 @@ def test_what_starts_from_a_pretraining_has_its_backbone(data) -> None:
     assert (tuned.losses, tuned.optimizer, tuned.frozen) == (paper.losses, paper.optimizer, paper.frozen)
 
 
+def half(name: str) -> Recipe:
+    """A recipe with its backbone at half its width: the same tensors, of a quarter of the numbers."""
+    network = RECIPES[name].network
+    return RECIPES[name].model_copy(update={"network": network | {"backbone": network.get("backbone", {}) | {"width": 0.5}}})
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_the_named_networks_take_a_pretrained_one(backbone, tmp_path) -> None:
-    source = build_learner(RECIPES[f"hybrid-{backbone}"], 8)
+    source = build_learner(half(f"hybrid-{backbone}"), 8)
     save_trained(tmp_path, *source.exported())
     ending = "" if backbone == "resnet50" else f"-{backbone}"
     starts = [(f"nae-prw{ending}", "whole"), (f"nae-prw{ending}", "backbone")]
@@ -68,9 +75,9 @@ def test_the_named_networks_take_a_pretrained_one(backbone, tmp_path) -> None:
             for name in ("seqnet-prw", "trident-prw", "dkd-prw-d", "alignps-prw-pretrained", "roi-alignps-prw-pretrained")
         ]
         with pytest.raises(WeightsError, match="style"):
-            build_learner(RECIPES["alignps-prw-paper"].model_copy(update={"initial": InitialRecipe(folder=tmp_path)}), 8)
+            build_learner(half("alignps-prw-paper").model_copy(update={"initial": InitialRecipe(folder=tmp_path)}), 8)
     for name, take in starts:
-        learner = build_learner(RECIPES[name].model_copy(update={"initial": InitialRecipe(folder=tmp_path, take=take)}), 8)
+        learner = build_learner(half(name).model_copy(update={"initial": InitialRecipe(folder=tmp_path, take=take)}), 8)
         stages = [key for key in learner.network.state_dict() if key.startswith("backbone.") or "res5" in key]
         assert {key for key in stages if "num_batches" not in key} <= set(learner.taken.taken), name
         assert (take == "whole") == (not learner.taken.left), name

@@ -1,14 +1,16 @@
 """Made-up scenes to learn from: people of two stripes, no two of them alike, before noise."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 import torch
 
 from personsearch.boxes import Array
+from personsearch.models.base import PersonModel
 from personsearch.training.data import Sample
 from personsearch.training.recipes import Recipe
+from personsearch.training.trainer import Trainer
 
 COLOURS = np.array([[220, 40, 40], [40, 200, 60], [50, 70, 230], [230, 210, 40]], np.float32)
 HEIGHT, WIDTH = 128, 192
@@ -96,3 +98,13 @@ def recipe_of(name: str, **changes) -> Recipe:
     augment = {"sizes": [[HEIGHT, WIDTH]], "flip": 0.0}
     values = {"name": name, "network": network | {"name": name} | changes, "losses": losses, "optimizer": OPTIMIZER, "augment": augment}
     return Recipe.model_validate(values | {"batch_size": 4} | own)
+
+
+def learned_by_heart(learning: Trainer, scores: Callable[[PersonModel], dict[str, float]]) -> dict[str, float]:
+    """What a training reaches, measured now and then from two fifths of its steps on; it ends once everyone is found, each first."""
+    for fifths in (2, 3, 4, 5):
+        learning.run(until=learning.last_step * fifths // 5)
+        found = scores(learning.model())
+        if found["top1"] == 1 and found["recall"] > 0.9:
+            break
+    return found
