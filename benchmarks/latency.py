@@ -151,10 +151,9 @@ def _open(form: str, folder: Path, device: str) -> Any:
         return backends.open_model(folder, device, "torch", compiled=True)
     if form in ("kept", "bfloat16"):
         keep_freed_memory()
-    model: Any = backends.open_model(folder, device, "torch" if form == "torch" else "auto")
-    if form == "bfloat16":
-        model.precision = form
-    return model
+    return backends.open_model(
+        folder, device, "torch" if form == "torch" else "auto", precision="bfloat16" if form == "bfloat16" else "float32"
+    )
 
 
 def _plain(folder: Path, device: str) -> Any:

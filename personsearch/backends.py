@@ -18,37 +18,42 @@ from personsearch.models.config import SceneConfig, parse_config
 from personsearch.models.device import open_onnx, resolve_device
 from personsearch.models.nano_onnx import has_onnx, open_onnx_folder
 from personsearch.models.rcnn import region_input
-from personsearch.models.scene import SceneInput, scene_of_crop
+from personsearch.models.scene import Precision, SceneInput, scene_of_crop, set_precision
 from personsearch.results import Detections
 from personsearch.weights import fingerprint
 
 ONNX_SUFFIX = ".onnx"
 
+Backend = Literal["auto", "torch", "onnx"]
 
-def open_file(file: Path, device: str, backend: Literal["auto", "torch", "onnx"], *, compiled: bool = False) -> PersonModel:
+
+def open_file(file: Path, device: str, backend: Backend, *, precision: Precision = "float32", compiled: bool = False) -> PersonModel:
     """The model of an exported file.
 
     Raises:
-        ConfigError: PyTorch is asked for, or its compiler.
+        ConfigError: PyTorch is asked for, or what only PyTorch has.
         WeightsError, DeviceError: see `OnnxSceneModel`.
     """
-    if backend == "torch" or compiled:
-        raise ConfigError(f"{file} is for ONNX Runtime; leave backend and compiled out, or open the folder that it was exported from")
+    if backend == "torch" or compiled or precision != "float32":
+        raise ConfigError(f"{file} is for ONNX Runtime in float32; leave backend, precision and compiled out, or open its folder")
     return OnnxSceneModel(file, device=device)
 
 
-def open_model(folder: Path, device: str, backend: Literal["auto", "torch", "onnx"], *, compiled: bool = False) -> PersonModel:
+def open_model(folder: Path, device: str, backend: Backend, *, precision: Precision = "float32", compiled: bool = False) -> PersonModel:
     """The model of a folder; "auto" takes ONNX Runtime on a CPU where the folder has files for it, else PyTorch.
 
     Raises:
         ConfigError: ONNX Runtime is asked for, and the folder has no files for it; or see `models.open_folder`.
-        ConfigError, CompilerError: `compiled`, see `compile_model`.
+        ConfigError, CompilerError: `precision` or `compiled`, see `set_precision` and `compile_model`.
     """
-    if compiled:
+    if compiled or precision != "float32":
         if backend == "onnx":
-            raise ConfigError('compiled=True is for PyTorch, backend "onnx" is not; leave one of them out')
+            raise ConfigError('precision and compiled are for PyTorch, backend "onnx" is not; leave one of them out')
         model = open_folder(folder, device)
-        compile_model(model)
+        if precision != "float32":
+            set_precision(model, precision)
+        if compiled:
+            compile_model(model)
         return model
     if backend == "onnx" and not has_onnx(folder):
         raise ConfigError(f'backend "onnx" opens a file; run: personsearch export {folder} model.onnx, and pass model.onnx')

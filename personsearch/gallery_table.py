@@ -239,13 +239,14 @@ class Snapshot:
         count, dim = len(codes), self.table.schema.field("embedding").type.list_size
         times, scores = np.empty(count), np.empty(count, np.float32)
         boxes, embeddings = np.empty((count, 4), np.float32), np.empty((count, dim), np.float32)
+        columns: tuple[Array, ...] = (times, boxes, scores, embeddings)
         start = 0
         for batch in self.table.to_batches(columns=["row", *FEATURES]):
             person = batch["row"].to_numpy() >= 0
             at = place[start : start + len(person)][person]
             newest = at >= 0
             at, start = at[newest], start + len(person)
-            for column, values in zip((times, boxes, scores, embeddings), _features(batch, person), strict=True):
+            for column, values in zip(columns, _features(batch, person), strict=True):
                 column[at] = values[newest]
         people = People(names[codes], frames, rows, times, boxes, scores, embeddings)
         for column in vars(people).values():

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from personsearch.boxes import Array
+from personsearch.errors import ConfigError
 from personsearch.results import Detections
 
 T = TypeVar("T")
@@ -144,6 +145,19 @@ class SceneModel:
     def _autocast(self) -> AbstractContextManager[None]:
         dtype = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[self.precision]
         return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
+
+
+def set_precision(model: object, precision: Precision) -> None:
+    """Run a model's layers in another precision; its galleries are then its own.
+
+    Raises:
+        ConfigError: the model is not one network for whole scenes, or float16 is asked of a CPU.
+    """
+    if not isinstance(model, SceneModel):
+        raise ConfigError(f'precision="{precision}" is for one network in PyTorch that takes whole scenes; leave it out for this model')
+    if precision == "float16" and model.device.type == "cpu":
+        raise ConfigError('precision="float16" is for CUDA; a CPU has bfloat16')
+    model.precision = precision
 
 
 def scene_of_crop(crop: Array) -> tuple[Array, Array]:
