@@ -136,7 +136,7 @@ def picture(name: str, height: int, width: int) -> Any:
 def _save(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
     from personsearch.weights import save_model
 
-    arrays = {key: np.ascontiguousarray(value) for key, value in tensors.items()}
+    arrays = {key: np.array(value, order="C") for key, value in tensors.items()}  # keeps a scalar one
     save_model(folder, {**config, **changes}, arrays)
 
 
