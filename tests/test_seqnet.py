@@ -34,7 +34,9 @@ def assert_stages(seen: dict[str, Any], expected: dict[str, Array]) -> None:
     (proposals,) = seen["rpn"]
     assert len(proposals) == expected["n_proposals"]
     np.testing.assert_allclose(proposals[:16], expected["proposals_top16"], atol=2e-3, rtol=0, err_msg="proposals")
-    np.testing.assert_allclose(seen["first"].scores, expected["stage1_scores"], atol=5e-5, rtol=0, err_msg="first head")
+    # sorted: at the paper's size two proposals whose objectness differs by rounding change places with the number of threads
+    scores = np.sort(seen["first"].scores), np.sort(expected["stage1_scores"])
+    np.testing.assert_allclose(*scores, atol=5e-5, rtol=0, err_msg="first head")
 
 
 def assert_golden(net: SeqNet, expected: dict[str, Array], image: Array) -> None:
