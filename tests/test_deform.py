@@ -74,6 +74,17 @@ def test_training_on_a_cpu_has_torchvisions_gradients(modulated, stride) -> None
         torch.testing.assert_close(fast, plain, atol=1e-4 * plain.abs().max().item(), rtol=0)  # shares and sums are float32
 
 
+def test_training_on_a_cpu_leaves_torchvisions_operator_alone(monkeypatch) -> None:
+    def slow(*_: object, **__: object) -> None:
+        raise RuntimeError("the operator ran")
+
+    monkeypatch.setattr("personsearch.models.deform.deform_conv2d", slow)
+    conv, x = random_conv(3, 4), torch.zeros(1, 3, 5, 5)
+    conv.train()(x)
+    with pytest.raises(RuntimeError, match="the operator ran"):
+        conv.eval()(x)
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("stride", [1, 2])
 def test_no_image_at_all_gives_none(form, stride) -> None:

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from personsearch import PersonSearcher, cli
 from personsearch.memory import keep_freed_memory
 
 GROWN = """
@@ -32,3 +33,11 @@ def test_freed_memory_stays_with_the_process() -> None:
 def test_elsewhere_nothing_changes(monkeypatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     assert not keep_freed_memory()
+
+
+def test_the_command_line_keeps_it(monkeypatch) -> None:
+    kept: list[bool] = []
+    monkeypatch.setattr("personsearch.memory.keep_freed_memory", lambda: kept.append(True))
+    monkeypatch.setattr(PersonSearcher, "from_pretrained", lambda *_, **__: kept.append(False))
+    cli._searcher(None, "cpu")
+    assert kept == [True, False]  # before the model is opened

@@ -3,10 +3,13 @@ import torch
 from torch import Tensor, nn
 
 from personsearch.models.config import BackboneConfig
+from personsearch.models.folder import make_fast
 from personsearch.models.fuse import optimize_for_inference
 from personsearch.models.region_pool import RegionPool, RegionPoolCPU, Regions
 from personsearch.models.region_stage import PAYS, LastStageCPU, use_cpu_stages
 from personsearch.models.resnet import LastStage
+from personsearch.models.seqnet import SeqNet, SeqNetConfig
+from personsearch.models.winograd import WinogradConv
 
 CONFIG = BackboneConfig(name="resnet50", width=0.125, norm="batch")
 
@@ -61,3 +64,12 @@ def test_only_bottlenecks_with_merged_norms_are_replaced() -> None:
     network = nn.ModuleList([stage(), LastStage(CONFIG), stage(BackboneConfig(name="resnet18", width=0.25, norm="batch"))])
     use_cpu_stages(network)
     assert [isinstance(one, LastStageCPU) for one in network] == [True, False, False]
+
+
+def test_a_cpu_gets_these_forms_where_a_network_is_made_fast() -> None:
+    made = {}
+    for device in ("cpu", "cuda"):  # of a plain network nothing is moved to the device
+        network = SeqNet(SeqNetConfig(backbone=CONFIG.model_copy(update={"width": 0.25}))).eval()
+        make_fast(network, device)
+        made[device] = {type(module) for module in network.modules()} & {LastStageCPU, RegionPoolCPU, WinogradConv}
+    assert made == {"cpu": {LastStageCPU, RegionPoolCPU, WinogradConv}, "cuda": set()}
