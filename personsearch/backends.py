@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -18,13 +17,12 @@ from personsearch.models.config import SceneConfig, parse_config
 from personsearch.models.device import open_onnx, resolve_device
 from personsearch.models.nano_onnx import has_onnx, open_onnx_folder
 from personsearch.models.rcnn import region_input
-from personsearch.models.scene import Precision, SceneInput, scene_of_crop, set_precision
+from personsearch.models.scene import SceneInput, scene_of_crop, set_precision
+from personsearch.options import Backend, Precision
 from personsearch.results import Detections
 from personsearch.weights import fingerprint
 
 ONNX_SUFFIX = ".onnx"
-
-Backend = Literal["auto", "torch", "onnx"]
 
 
 def open_file(file: Path, device: str, backend: Backend, *, precision: Precision = "float32", compiled: bool = False) -> PersonModel:

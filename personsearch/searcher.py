@@ -14,6 +14,7 @@ from personsearch.cbgm import Context, Variant
 from personsearch.errors import ConfigError, DeviceError, GalleryModelError, QueryError
 from personsearch.gallery import Gallery, ModelKey, Storage
 from personsearch.models.base import PersonModel
+from personsearch.options import Backend, Precision
 from personsearch.results import Detections, Hit, Query, SearchResult
 from personsearch.sources import open_source
 from personsearch.weights import read_config
@@ -22,8 +23,6 @@ from personsearch.weights import read_config
 SAME_PERSON_IOU = 0.5
 BATCH = 8
 
-Backend: TypeAlias = Literal["auto", "torch", "onnx"]
-Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
 AUTO = "auto"  # of min_similarity: what the model was calibrated to
 
 Many: TypeAlias = list[Any] | tuple[Any, ...]  # of images or queries: a list in, a list out

@@ -8,7 +8,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "personsearch"
 LAYERS = (
-    ("errors", "memory"),
+    ("errors", "memory", "options"),
     ("boxes", "checks"),
     ("results",),
     ("similarity",),

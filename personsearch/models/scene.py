@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError
+from personsearch.options import Precision
 from personsearch.results import Detections
 
 T = TypeVar("T")
-Precision = Literal["float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from personsearch.errors import ConfigError
-from personsearch.models.scene import Precision
+from personsearch.options import Precision
 from personsearch.training.agwf import AGWFRecipe
 from personsearch.training.batches import AugmentRecipe
 from personsearch.training.crop_augment import ErasingRecipe, ShiftRecipe
