@@ -10,8 +10,9 @@ from torch import nn
 from personsearch.boxes import Array, iou
 from personsearch.models import heads, region_pool
 from personsearch.models.rpn import frames_of
-from personsearch.models.scene import Precision, SceneBatch, SceneDetections, SceneModel
+from personsearch.models.scene import SceneBatch, SceneDetections, SceneModel
 from personsearch.models.seqnet import SeqNet, SeqNetConfig
+from personsearch.options import Precision
 from personsearch.results import Detections
 
 

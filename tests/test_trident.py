@@ -21,8 +21,9 @@ from personsearch.models.combined import CombinedModel
 from personsearch.models.config import BackboneConfig, parse_config
 from personsearch.models.region_pool import RegionPool, RegionPoolCPU
 from personsearch.models.rpn import frames_of
-from personsearch.models.scene import Precision, SceneModel
+from personsearch.models.scene import SceneModel
 from personsearch.models.trident import Trident, TridentConfig, TridentHead, strongest_of_partitions
+from personsearch.options import Precision
 from personsearch.results import Detections
 from personsearch.weights import save_model
 
