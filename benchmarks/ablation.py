@@ -50,6 +50,7 @@ from personsearch.training.checkpoint import LOG_FILE, MODEL_FOLDER, STATE_FILE
 from personsearch.training.data import PeopleDataset
 from personsearch.training.measure import search_scores
 from personsearch.training.pretraining import read_sub_tasks
+from personsearch.training.readers import Roots
 from personsearch.training.recipes import ReidLosses
 from personsearch.training.run import train as train_recipe
 
@@ -110,31 +111,36 @@ class Bench:
     def _train(self, job: Job) -> dict[str, Any]:
         row, folder = job.row, job.folder(self.out)
         initial = self.model(row.initial, job.seed) if row.initial else None
-        roots = ablation_data.sub_tasks(self.data)
-        recipe = recipe_of(row, job.seed, 1 if row.pretrains else len(self.train_set), steps=self.steps, initial=initial)
-        if recipe.pretraining is not None:
-            recipe = recipe_of(row, job.seed, len(read_sub_tasks(recipe.pretraining, roots)), steps=self.steps)
+        learned = self._learned(row)
+        recipe = recipe_of(row, job.seed, 1 if isinstance(learned, list) else len(learned), steps=self.steps, initial=initial)
+        if recipe.pretraining is not None and isinstance(learned, list):
+            recipe = recipe_of(row, job.seed, len(read_sub_tasks(recipe.pretraining, learned)), steps=self.steps, initial=initial)
         train_recipe(
             recipe,
-            roots if row.pretrains else self.train_set,
+            learned,
             folder,
             device=self.device,
             resume=(folder / STATE_FILE).exists(),
             teacher=self.model(row.teacher, job.seed) if row.teacher else None,
-            test_data=None if row.pretrains else self.test_set,
+            test_data=self.test_set if row.is_measured else None,
             save_every=SAVE_EVERY,
             progress=sys.stderr.isatty(),
         )
         lines = [json.loads(line) for line in (folder / LOG_FILE).read_text(encoding="utf-8").splitlines()]
         measured = [line for line in lines if "mAP" in line]
         last_step = max(line["step"] for line in lines)
-        if not row.pretrains and (not measured or measured[-1]["step"] < last_step):  # cut off after its last step, while it was measured
+        if row.is_measured and (not measured or measured[-1]["step"] < last_step):  # cut off after its last step, while it was measured
             crops = isinstance(recipe.losses, ReidLosses)
             scores = search_scores(open_folder(folder / MODEL_FOLDER, self.device), self.test_set, true_boxes=crops)
             measured.append({"step": last_step, **scores})
         curve = [[line["step"], round(line["mAP"], 4)] for line in measured]
         last = {key: value for key, value in measured[-1].items() if key not in ("step", "epoch")} if measured else {}
         return {"seconds_of_steps": round(sum(line.get("seconds", 0) for line in lines)), "curve": curve, **last}
+
+    def _learned(self, row: Row) -> PeopleDataset | Roots:
+        if row.learns_from == "sub-tasks":
+            return ablation_data.sub_tasks(self.data)
+        return self.train_set if row.is_measured else ablation_data.start_set(self.data)
 
     def _measure(self, job: Job) -> dict[str, Any]:
         row, device = job.row, self.device

@@ -108,7 +108,7 @@ CLAIMS = (
     ),
     Claim("pairs help probabilities", "dkd-ours-7", "dkd-ours-3", f"{DKD}, Tables 2 and 3", (50.15, 50.18)),
     Claim("triplets help probabilities", "dkd-ours-8", "dkd-ours-3", f"{DKD}, Tables 2 and 3", (50.15, 50.46)),
-    # the papers' other start is ImageNet, ours is random
+    # the papers' other start is ImageNet, ours is `start`
     Claim("pre-training helps NAE", "nae-pretrained", "nae", f"{HYBRID}, Table 1 (ResNet-18)", (35.87, 39.79), required=True),
     Claim("pre-training helps AlignPS", "alignps-pretrained", "alignps", f"{HYBRID}, Table 2", (45.90, 49.14)),
     Claim("pre-training helps ROI-AlignPS", "roi-alignps-pretrained", "roi-alignps", f"{HYBRID}, Table 2", (51.84, 54.47)),

@@ -2,7 +2,9 @@
 
 To learn from: one world, of which a quarter of the people have no name. To test: small worlds, each a place of its own where the same few
 people are seen together, as they are in real data; without that, CBGM would have nothing to match. To pre-train: two worlds of whole
-pictures, and crops of two more, those of the last without names.
+pictures, and crops of two more, those of the last without names. To start from: crops of one more.
+
+Nobody is smaller than `SMALLEST`, so some cameras, which look from far away, see nobody; their pictures are left out.
 """
 
 import json
@@ -11,18 +13,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
-from ablation_rows import CROP, HEIGHT, WIDTH
+from ablation_rows import CROP, HEIGHT, SMALLEST, WIDTH
 
 from personsearch.training.data import CocoPeople, JoinedPeople, PeopleDataset, Sample
-from personsearch.training.readers import Roots
+from personsearch.training.readers import Roots, read_crops
 from personsearch.training.synthetic.crops import render_person_crops
 from personsearch.training.synthetic.dataset import generate_dataset
 from personsearch.training.synthetic.world import World
 
-TRAIN_SEED, TEST_SEED, DETECTION_SEED, CROPS_SEED = 100, 200, 300, 400
-SCENES, IDENTITIES, CAMERAS = 600, 240, 20
-PLACES, PLACE_SCENES, PLACE_IDENTITIES, PLACE_CAMERAS = 6, 20, 10, 2
-DETECTION_SCENES, CROP_IDENTITIES, VIEWS = 200, 100, 6
+TRAIN_SEED, TEST_SEED, DETECTION_SEED, CROPS_SEED, START_SEED = 100, 200, 300, 400, 500
+SCENES, IDENTITIES, CAMERAS = 1000, 120, 24
+PLACES, PLACE_SCENES, PLACE_IDENTITIES, PLACE_CAMERAS = 8, 24, 10, 4
+DETECTION_SCENES, CROP_IDENTITIES, START_IDENTITIES, VIEWS = 300, 100, 500, 6
 NAMELESS = 4  # every such identity has no name
 CROWDS = ((3, 8), (1, 5))  # of the two worlds for detection: they differ in how full they are
 ANNOTATIONS = "annotations.json"
@@ -51,6 +53,11 @@ def train_set(folder: Path) -> PeopleDataset:
 def test_set(folder: Path) -> PeopleDataset:
     """What they are measured on."""
     return InMemory(JoinedPeople([CocoPeople(folder / f"test-{place}" / ANNOTATIONS) for place in range(PLACES)]))
+
+
+def start_set(folder: Path) -> PeopleDataset:
+    """What `start` learns from."""
+    return InMemory(read_crops("crops", folder / "start-crops"))
 
 
 def sub_tasks(folder: Path) -> Roots:
@@ -88,11 +95,11 @@ def _parts(assets: Path, *, workers: int) -> Iterator[tuple[str, Callable[[Path]
     """Name of each part, and what renders it into a folder."""
 
     def scenes(seed: int, count: int, identities: int, cameras: int, people: tuple[int, int] = (3, 8)) -> Callable[[Path], None]:
-        world = World(assets, seed, identities, cameras, people, WIDTH, HEIGHT)
-        return lambda folder: _without_names(generate_dataset(world, folder, count, workers=workers), seed)
+        world = World(assets, seed, identities, cameras, people, WIDTH, HEIGHT, smallest=SMALLEST)
+        return lambda folder: _tidy(generate_dataset(world, folder, count, workers=workers), seed)
 
-    def crops(seed: int, *, named: bool) -> Callable[[Path], None]:
-        world = World(assets, seed, CROP_IDENTITIES, CAMERAS)
+    def crops(seed: int, identities: int = CROP_IDENTITIES, *, named: bool) -> Callable[[Path], None]:
+        world = World(assets, seed, identities, CAMERAS)
         return lambda folder: _crops(world, folder, named=named)
 
     yield "train", scenes(TRAIN_SEED, SCENES, IDENTITIES, CAMERAS)
@@ -102,15 +109,18 @@ def _parts(assets: Path, *, workers: int) -> Iterator[tuple[str, Callable[[Path]
         yield f"detection-{number}", scenes(DETECTION_SEED + number, DETECTION_SCENES, IDENTITIES, CAMERAS, people)
     yield "crops", crops(CROPS_SEED, named=True)
     yield "unlabelled-crops", crops(CROPS_SEED + 1, named=False)
+    yield "start-crops", crops(START_SEED, START_IDENTITIES, named=True)
 
 
-def _without_names(file: Path, seed: int) -> None:
-    """Take the names of a quarter of the people out of the training part's annotations, in place."""
+def _tidy(file: Path, seed: int) -> None:
+    """Take out the pictures of nobody, and in the training part the names of a quarter of the people."""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    seen = {row["image_id"] for row in content["annotations"]}
+    content["images"] = [image for image in content["images"] if image["id"] in seen]
     if seed == TRAIN_SEED:
-        content = json.loads(file.read_text(encoding="utf-8"))
         for row in content["annotations"]:
             row["person_id"] = row["person_id"] if row["person_id"] % NAMELESS else -1
-        file.write_text(json.dumps(content), encoding="utf-8")
+    file.write_text(json.dumps(content), encoding="utf-8")
 
 
 def _crops(world: World, folder: Path, *, named: bool) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 import typer
 from ablation_claims import CLAIMS, curves, greatest_spread, markdown, verdict
-from ablation_rows import BACKBONE, HEIGHT, ROWS, STEPS, WIDTH, merged, recipe_of
+from ablation_rows import BACKBONE, CROP, HEIGHT, ROWS, START, STEPS, WIDTH, merged, recipe_of
 from pydantic import ValidationError
 
 from personsearch.models.alignps import AlignPSConfig
@@ -55,7 +55,7 @@ def test_all_rows_have_one_budget_and_one_size() -> None:
         recipe = recipe_of(row, 7, PICTURES)
         batches = -(-max(1, round(recipe.share * PICTURES)) // recipe.batch_size)
         assert recipe.epochs * batches == pytest.approx(STEPS, rel=0.02), row.name
-        assert recipe.augment.sizes == ((HEIGHT, WIDTH),), row.name
+        assert recipe.augment.sizes == ((CROP if row.name == START else (HEIGHT, WIDTH)),), row.name
         assert (recipe.seed, recipe.frozen, recipe.optimizer.warmup_steps) == (7, (), STEPS // 10), row.name
 
 
@@ -82,8 +82,18 @@ def test_what_a_row_needs_is_there_and_comes_first() -> None:
         assert bool(teacher) == (losses.distillation is not None), name
 
 
+def test_all_trainings_have_one_start() -> None:
+    """As the papers' have ImageNet: none of them at random, or pre-training would be compared with nothing."""
+
+    def origin(name: str) -> str:
+        return name if not ROWS[name].initial else origin(ROWS[name].initial)
+
+    assert {origin(row.name) for row in TRAINED} == {START}
+    assert {row.name for row in ROWS.values() if not row.is_measured} == {START} | {name for name in ROWS if name.startswith("hybrid")}
+
+
 def test_only_takes_a_row_and_what_it_needs() -> None:
-    assert [(job.row.name, job.seed) for job in ablation.jobs_of(["d-r-2"], 1, 1)] == [("reid", 1), ("dkd-d", 1), ("d-r-2", 1)]
+    assert [(job.row.name, job.seed) for job in ablation.jobs_of(["d-r-2"], 1, 1)] == [(START, 1), ("reid", 1), ("dkd-d", 1), ("d-r-2", 1)]
     with pytest.raises(typer.BadParameter, match="d-r-3"):
         ablation.jobs_of(["d-r-3"], 1, 1)
 
@@ -112,7 +122,7 @@ def test_claims_are_of_rows_that_are_measured() -> None:
     for claim in CLAIMS:
         assert claim.better != claim.worse
         for name in (claim.better, claim.worse):
-            assert not ROWS[name].pretrains, claim
+            assert ROWS[name].is_measured, claim
         assert claim.paper is None or claim.paper[0] < claim.paper[1], claim
         if claim.required:
             assert ROWS[claim.better].main, claim
@@ -190,7 +200,7 @@ def test_what_is_done_is_skipped_and_what_fails_takes_only_its_own_along(tmp_pat
     jobs = ablation.jobs_of(["dkd-ours-0", "dkd-ours-2"], 1, 1)
     bench = Bench(tmp_path)
     assert [job.row.name for job in ablation.work(bench, jobs)] == ["reid", "dkd-ours-2"]
-    assert bench.ran == [("dkd-ours-0", 1), ("reid", 1)]
+    assert bench.ran == [(START, 1), ("dkd-ours-0", 1), ("reid", 1)]
     again = Bench(tmp_path)
     ablation.work(again, jobs)
     assert again.ran == [("reid", 1)]
@@ -200,7 +210,7 @@ def test_what_is_done_is_skipped_and_what_fails_takes_only_its_own_along(tmp_pat
 
 
 def test_a_row_that_another_process_trains_is_left_to_it(tmp_path) -> None:
-    (job,) = ablation.jobs_of(["oim"], 1, 1)
+    *_, job = ablation.jobs_of(["oim"], 1, 1)
     job.folder(tmp_path).mkdir()
     bench = Bench(tmp_path)
     with (job.folder(tmp_path) / ablation.LOCK).open("w") as lock:
@@ -224,7 +234,7 @@ def test_a_training_cut_off_while_it_was_measured_is_measured_again(tmp_path, mo
     monkeypatch.setattr(ablation, "search_scores", lambda model, data, true_boxes: asked.append(true_boxes) or {"mAP": 0.7})
     bench = ablation.Bench(tmp_path, tmp_path, 3, "cpu")
     vars(bench).update(train_set=range(PICTURES), test_set=[])
-    (job,) = ablation.jobs_of([row], 1, 1)
+    *_, job = ablation.jobs_of([row], 1, 1)
     found = bench.run(job)
     assert (found["mAP"], found["seconds_of_steps"], found["row"]) == (expected, 6, row)
     assert found["curve"] == ([[3, 0.3]] if expected == 0.3 else [[1, 0.3], [3, 0.7]])
