@@ -17,9 +17,8 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from personsearch.errors import ConfigError, HubError, ModelNotFoundError, WeightsError
 from personsearch.files import replace_file
 from personsearch.model_files import in_folder, model_files
-from personsearch.weights import CONFIG_FILE, WEIGHTS_FILE, sha256
+from personsearch.weights import CONFIG_FILE, sha256
 
-ONE_NETWORK = (CONFIG_FILE, WEIGHTS_FILE)
 CARD = "README.md"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 ADDRESS = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
@@ -99,7 +98,7 @@ def fetch_first_use(repo: str, revision: str, cache: Path) -> Path:
     return folder
 
 
-def cached(repo: str, commit: str, cache: Path, files: Iterable[str] = ONE_NETWORK) -> Path | None:
+def cached(repo: str, commit: str, cache: Path, files: Iterable[str]) -> Path | None:
     """The folder of a model fetched before, if all its files are there; the network is not asked."""
     from huggingface_hub import try_to_load_from_cache
 

@@ -6,9 +6,11 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from personsearch.errors import ConfigError
+from personsearch.model_files import NETWORKS, check_inside
+from personsearch.weights import CONFIG_FILE
 
 PACKAGE = Path(__file__).parent
 FILE = "weights_manifest.json"
@@ -17,6 +19,7 @@ PLACES = (PACKAGE / "data" / FILE, PACKAGE.parent / FILE)  # of the wheel, of th
 Text = Annotated[str, StringConstraints(min_length=1)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Percent = Annotated[float, Field(ge=0, le=100)]
+EXTERNAL = ".onnx.data"  # weights beside an ONNX file
 
 
 class Strict(BaseModel):
@@ -37,9 +40,15 @@ class Bundled(Strict):
 class HubFile(Strict):
     """One file of a Hub repository."""
 
-    file: Literal["config.json", "model.safetensors"]
+    file: Annotated[str, AfterValidator(check_inside)]  # its name from the repository's top
     sha256: Sha256
     bytes: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _config_or_network(self) -> "HubFile":
+        if not self.file.endswith((CONFIG_FILE, *NETWORKS, EXTERNAL)):
+            raise ValueError(f"{self.file} is neither {CONFIG_FILE} nor safetensors or ONNX; nothing else is ever fetched")
+        return self
 
 
 class Hub(Strict):
@@ -51,9 +60,9 @@ class Hub(Strict):
     files: tuple[HubFile, ...]
 
     @model_validator(mode="after")
-    def _both_files(self) -> "Hub":
-        if sorted(self.digests) != ["config.json", "model.safetensors"] or len(self.files) != 2:
-            raise ValueError("files must be config.json and model.safetensors, each once")
+    def _make_a_model(self) -> "Hub":
+        if CONFIG_FILE not in self.digests or len(self.digests) < 2 or len(self.digests) != len(self.files):
+            raise ValueError(f"files must be {CONFIG_FILE} and the networks that it stands for, each once")
         return self
 
     @property

@@ -56,7 +56,7 @@ def find_here(name: str, entry: Entry) -> Path | None:
     if isinstance(entry.source, Bundled):
         return bundled_folder(entry.source)
     if isinstance(entry.source, Hub):
-        return hub.cached(entry.source.repo, entry.source.revision, hub_cache())
+        return hub.cached(entry.source.repo, entry.source.revision, hub_cache(), entry.source.digests)
     organisation = os.environ.get(ORG)
     return hub.cached_first_use(f"{organisation}/{name}", "main", hub_cache()) if organisation else None
 

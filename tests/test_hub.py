@@ -68,7 +68,7 @@ def test_two_files_are_fetched_and_kept(hub: Hub, tmp_path: Path) -> None:
     assert len(hub.downloads()) == 2
     hub.asked.clear()
     assert client.fetch(REPO, commit, tmp_path, DIGESTS) == folder
-    assert client.cached(REPO, commit, tmp_path) == folder
+    assert client.cached(REPO, commit, tmp_path, DIGESTS) == folder
     assert hub.asked == []
 
 
@@ -87,7 +87,7 @@ def test_a_wrong_digest_is_refused_and_the_file_removed(hub: Hub, tmp_path: Path
     wrong = {**DIGESTS, "model.safetensors": "0" * 64}
     with pytest.raises(WeightsError, match=rf"sha256 of model\.safetensors is {DIGESTS['model.safetensors'][:12]}, not 000000000000"):
         client.fetch(REPO, commit, tmp_path, wrong)
-    assert client.cached(REPO, commit, tmp_path) is None
+    assert client.cached(REPO, commit, tmp_path, DIGESTS) is None
     assert [path.read_bytes() for path in blobs(tmp_path)] == [CONFIG]
     assert sha256(client.fetch(REPO, commit, tmp_path, DIGESTS) / "model.safetensors") == DIGESTS["model.safetensors"]
 

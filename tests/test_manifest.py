@@ -142,7 +142,13 @@ def test_differences_by_hand() -> None:
     assert manifest.differences(entry, {})[:2] == ["architecture is None, not 'alignps'", "min_score is None, not 0.15"]
 
 
-@pytest.mark.parametrize("source", [HUB_SOURCE, BUNDLED_SOURCE])
+def renamed_second(file: str) -> dict:
+    """The Hub's source with another name of its second file."""
+    config, weights = HUB_SOURCE["files"]
+    return {**HUB_SOURCE, "files": [config, {**weights, "file": file}]}
+
+
+@pytest.mark.parametrize("source", [HUB_SOURCE, BUNDLED_SOURCE, renamed_second("embedder/reid.onnx.data")])
 def test_other_sources_of_weights_are_read(source: dict) -> None:
     assert manifest.parse(with_source(source), TOP)["seqnet-prw"].source.kind == source["kind"]
 
@@ -158,8 +164,10 @@ def test_an_empty_manifest_has_no_models() -> None:
         ('{"version": 2, "models": {}}', "version"),
         ('{"version": 1, "models": {}, "extra": 1}', "extra: Extra inputs"),
         (with_source({**HUB_SOURCE, "revision": "main"}), r"seqnet-prw\.source\.hub\.revision"),
-        (with_source({**HUB_SOURCE, "files": HUB_SOURCE["files"][:1]}), "files must be config.json and model.safetensors, each once"),
-        (with_source({**HUB_SOURCE, "files": [HUB_SOURCE["files"][0], {**HUB_SOURCE["files"][1], "file": "model.pt"}]}), "file: Input"),
+        (with_source({**HUB_SOURCE, "files": HUB_SOURCE["files"][:1]}), "files must be config.json and the networks that it stands for"),
+        (with_source(renamed_second("config.json")), "each once"),
+        (with_source(renamed_second("model.pt")), "model.pt is neither config.json nor safetensors or ONNX"),
+        (with_source(renamed_second("../model.safetensors")), "inside the model's folder"),
         (with_source({**BUNDLED_SOURCE, "folder": "../elsewhere"}), "folder"),
         (with_source({"kind": "magic"}), "source"),
         (with_source(values()["models"]["seqnet-cuhk"]["source"]), "seqnet-prw: command must be"),

@@ -114,6 +114,17 @@ def test_a_name_that_the_manifest_has_on_the_hub(hub: Hub, tiny: Path, monkeypat
         find_model("seqnet-prw")
 
 
+def test_a_name_of_several_networks_on_the_hub(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = {"config.json": b"{}", "a/net.onnx": b"a", "b/net.safetensors": b"b"}
+    files = [{"file": name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in content.items()]
+    source = {**HUB_SOURCE, "revision": hub.commit("people/finder", content | {"a/other.onnx": b"not asked for"}), "files": files}
+    use_source(monkeypatch, source)
+    folder = find_model("seqnet-prw")
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == set(content)
+    (folder / "b/net.safetensors").unlink()
+    assert listed("seqnet-prw")["folder"] is None  # a part of it is not it
+
+
 def test_a_model_inside_the_package(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifest, "PACKAGE", tmp_path)
     shutil.copytree(tiny, tmp_path / "data" / "small")
