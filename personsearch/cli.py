@@ -47,6 +47,14 @@ class Rerank(StrEnum):
     CBGM = "cbgm"
 
 
+class Precision(StrEnum):
+    """How a network counts."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+
 class Storage(StrEnum):
     """How a gallery keeps its embeddings."""
 
@@ -62,6 +70,9 @@ class Variant(StrEnum):
 
 
 Model = Annotated[str | None, typer.Option(help="A model folder, a name that `personsearch models` lists, or hf:org/name@revision.")]
+Numbers = Annotated[
+    Precision, typer.Option("--precision", help="Of one network for whole scenes; less than float32 is faster and less exact.")
+]
 MinScore = Annotated[float | None, typer.Option(help="Leave out people below this detection score; by default the model's own.")]
 GalleryAt = Annotated[str | None, typer.Option(help="Folder or URI of the gallery; by default a place in PERSONSEARCH_HOME.")]
 Every = Annotated[int, typer.Option(help="Of a video, take every n-th frame.")]
@@ -72,6 +83,7 @@ def detect(
     images: Annotated[list[Path], typer.Argument(help="Pictures.")],
     model: Model = None,
     device: Device = "auto",
+    precision: Numbers = Precision.FLOAT32,
     min_score: MinScore = None,
     draw: Annotated[Path | None, typer.Option(help="Write the picture with its boxes here (one picture only).")] = None,
 ) -> None:
@@ -80,7 +92,7 @@ def detect(
         raise ConfigError(f"--draw takes one picture, got {len(images)}")
     if draw is not None and draw.suffix.lower() not in PICTURES:
         raise ConfigError(f"--draw must end with {', '.join(PICTURES)}, got {draw}")
-    searcher = _searcher(model, device)
+    searcher = _searcher(model, device, precision)
     for image in images:
         found = searcher.detect(image)
         found = found.take(found.scores >= (searcher.model.min_score if min_score is None else min_score))
@@ -95,13 +107,14 @@ def index(
     source: Annotated[str, typer.Argument(help="A folder, glob pattern, picture or video.")],
     model: Model = None,
     device: Device = "auto",
+    precision: Numbers = Precision.FLOAT32,
     gallery: GalleryAt = None,
     every: Every = 1,
     min_score: MinScore = None,
     storage: Annotated[Storage | None, typer.Option(help="Of a new gallery's embeddings; float16 takes half the disk.")] = None,
 ) -> None:
     """Detect and embed everyone of a source and keep them in a gallery; again, only what is new or changed."""
-    searcher = _searcher(model, device)
+    searcher = _searcher(model, device, precision)
     made = searcher.index(source, gallery=gallery, every=every, min_score=min_score, storage=storage.value if storage else None)
     report = made.report
     counts = {name: len(value) for name, value in asdict(report).items() if name != "unreadable"} if report else {}
@@ -115,6 +128,7 @@ def search(
     source: Annotated[str, typer.Argument(help="A gallery, or a folder, glob pattern, picture or video.")],
     model: Model = None,
     device: Device = "auto",
+    precision: Numbers = Precision.FLOAT32,
     box: Annotated[str | None, typer.Option(help="x1,y1,x2,y2 of the person in the query picture, pixels.")] = None,
     top_k: Annotated[int, typer.Option(help="How many hits.")] = 10,
     rerank: Annotated[Rerank | None, typer.Option(help="Re-rank by the people around the query; needs --box.")] = None,
@@ -137,7 +151,7 @@ def search(
     asked, k, least = Query(query, _box(box)), _pair(cbgm), _least(min_similarity)
     if rerank is not None and asked.box is None:
         raise ConfigError("--rerank cbgm compares the people around the query; give the query's scene and --box")
-    searcher = _searcher(model, device)
+    searcher = _searcher(model, device, precision)
     _check_query(asked)
     people = searcher.open_gallery(source, gallery=gallery, every=every, min_score=min_score)
     result = searcher.search(
@@ -168,6 +182,7 @@ def evaluate(
     root: Annotated[Path | None, typer.Option(help="With --dataset: its folder.")] = None,
     model: Model = None,
     device: Device = "auto",
+    precision: Numbers = Precision.FLOAT32,
     gallery_size: Annotated[list[str] | None, typer.Option(help="CUHK-SYSU: 50 to 4000, or full; may be given again.")] = None,
     true_boxes: Annotated[bool, typer.Option(help="With --dataset: take the true boxes as found, for the upper bound.")] = False,
     cross_camera: Annotated[bool, typer.Option(help="With FILE, PRW: only frames of other cameras. --dataset prw does both.")] = False,
@@ -187,8 +202,10 @@ def evaluate(
     if file is not None and protocol is not None and dataset is None:
         from personsearch.evaluation import evaluate_file
 
-        if len(pairs) > 1 or root or model or gallery_size or true_boxes or curve:
-            raise ConfigError("FILE takes one --cbgm; --root, --model, --gallery-size, --true-boxes and --curve go with --dataset")
+        if len(pairs) > 1 or root or model or gallery_size or true_boxes or curve or precision is not Precision.FLOAT32:
+            raise ConfigError(
+                "FILE takes one --cbgm; --root, --model, --precision, --gallery-size, --true-boxes and --curve go with --dataset"
+            )
         measured = evaluate_file(
             file,
             protocol=protocol.value,
@@ -209,7 +226,7 @@ def evaluate(
         if curve is not None:
             curves.check_name(curve)
         measured = evaluate_dataset(
-            _searcher(model, device),
+            _searcher(model, device, precision),
             dataset.value,
             root,
             gallery_sizes=sizes,
@@ -288,12 +305,12 @@ def _least(text: str | None) -> "float | Literal['auto'] | None":
         raise ConfigError(f'--min-similarity must be a cosine, -1..1, or auto, got "{text}"') from error
 
 
-def _searcher(model: str | None, device: str) -> Any:
+def _searcher(model: str | None, device: str, precision: Precision = Precision.FLOAT32) -> Any:
     from personsearch.memory import keep_freed_memory
     from personsearch.searcher import PersonSearcher
 
     keep_freed_memory()
-    return PersonSearcher.from_pretrained(model, device=device)
+    return PersonSearcher.from_pretrained(model, device=device, precision=precision.value)
 
 
 def _check_query(query: Any) -> None:

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from seqnet_golden import picture
+from typer.testing import CliRunner
 
-from personsearch import PersonSearcher
-from personsearch.errors import ConfigError, PersonSearchError
+from personsearch import PersonSearcher, cli
+from personsearch.errors import ConfigError, GalleryModelError, PersonSearchError
 from personsearch.models.seqnet import SeqNet, SeqNetConfig
 from personsearch.weights import save_model
 
@@ -31,6 +33,21 @@ def test_bfloat16_moves_features_a_little_and_has_its_own_gallery(folder) -> Non
     assert not np.array_equal(one, other)
     assert cosines.min() > 0.98  # eight bits of mantissa
     assert rough.model.fingerprint == f"{exact.model.fingerprint}-bfloat16"
+
+
+@pytest.mark.parametrize("command", [["index"], ["search", "0.png", "--box", "60,5,90,80"]])
+def test_the_command_line_has_it_too(folder, tmp_path, monkeypatch, command) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for place in ("0.png", "photos/1.png"):
+        cv2.imwrite(place, picture(96, 160, 0))
+    common = ["photos", "--model", str(folder), "--device", "cpu", "--gallery", "g.lance"]
+    made = CliRunner().invoke(cli.app, [*command, *common, "--precision", "bfloat16"])
+    assert made.exit_code == 0, made.output
+    with pytest.raises(GalleryModelError):  # float32 cannot go on with what bfloat16 made
+        PersonSearcher.from_pretrained(folder, device="cpu").index("photos", gallery="g.lance")
+    refused = CliRunner().invoke(cli.app, [*command, *common, "--precision", "int8"])
+    assert (refused.exit_code, "bfloat16" in refused.output) == (2, True)
 
 
 def test_where_there_is_no_such_precision(folder) -> None:
