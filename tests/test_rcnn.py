@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork
+from torchvision.ops import nms
 
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError
+from personsearch.models import rpn
 from personsearch.models.base import PersonModel
 from personsearch.models.combined import CombinedModel
 from personsearch.models.config import BackboneConfig, parse_config
@@ -20,7 +22,7 @@ from personsearch.models.heads import HeadKind, build_baseline_head
 from personsearch.models.layers import NormAwareEmbedding, PixelwiseEmbedding, ProjectedEmbedding, shares
 from personsearch.models.rcnn import RCNN, Candidates, RCNNConfig, choose
 from personsearch.models.region_pool import RegionPool, RegionPoolCPU
-from personsearch.models.rpn import ProposalConfig, RegionProposals, cut, frames_of
+from personsearch.models.rpn import ProposalConfig, RegionProposals, cut, first_kept, frames_of
 from personsearch.models.scene import SceneModel
 
 TINY = {
@@ -269,6 +271,30 @@ def test_proposals_are_torchvisions() -> None:
     for a, b in zip(found, expected, strict=True):
         assert len(a) == 30
         torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize(
+    ("places", "asked"),
+    [
+        (400.0, [20]),  # hardly any overlap: the best twenty give ten
+        (40.0, [20, 80]),
+        (35.0, [20, 80, 300]),
+        (6.0, [20, 80, 300]),  # never ten
+    ],
+)
+def test_the_first_that_nms_keeps_need_not_all_boxes(monkeypatch, places, asked) -> None:
+    random = torch.Generator().manual_seed(3)
+    corners = torch.rand(300, 2, generator=random) * places
+    boxes = torch.cat([corners, corners + 20], dim=1)
+    scores = (torch.rand(300, generator=random) * 20).round().sort(descending=True, stable=True).values  # many are equal
+    expected = nms(boxes, scores, 0.3)[:10]
+    sizes = []
+    monkeypatch.setattr(rpn, "nms", lambda *those: sizes.append(len(those[0])) or nms(*those))
+    assert torch.equal(first_kept(boxes, scores, 0.3, 10), expected)
+    assert sizes == asked
+    assert len(expected) == 10 or places < 10
+    assert torch.equal(first_kept(boxes[:3], scores[:3], 0.3, 10), nms(boxes[:3], scores[:3], 0.3))
+    assert len(first_kept(boxes[:0], scores[:0], 0.3, 10)) == 0
 
 
 def test_boxes_are_cut_to_their_image() -> None:
