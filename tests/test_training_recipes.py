@@ -9,6 +9,7 @@ from personsearch.models.deform import DeformConv
 from personsearch.training.catalogue import RECIPES
 from personsearch.training.optimize import build_optimizer, freeze, rate_factor, set_rate
 from personsearch.training.recipes import DenseLosses, OptimizerRecipe, Recipe, RegionLosses, TwoBranchLosses, load_recipe
+from personsearch.training.start import build_learner
 
 
 def test_names_tell_paper_and_code_apart() -> None:
@@ -101,6 +102,35 @@ def test_biases_with_rules_of_their_own(biases, own) -> None:
     names = {id(parameter): name for name, parameter in module.named_parameters()}
     found = {names[id(p)]: (group["lr"], group["weight_decay"]) for group in optimizer.param_groups for p in group["params"]}
     assert found == {name: (0.2, 0) if name in own else (0.1, 0.5) for name in names.values()}
+
+
+def test_offsets_have_a_rate_of_their_own() -> None:
+    module = Mixed()
+    recipe = OptimizerRecipe(learning_rate=1, weight_decay=0.5, offset_rate=0.25, biases="all", bias_rate=2, bias_decay=0)
+    names = {id(parameter): name for name, parameter in module.named_parameters()}
+    found = {
+        names[id(p)]: (group["lr"], group["weight_decay"])
+        for group in build_optimizer(module, recipe).param_groups
+        for p in group["params"]
+    }
+    offsets = {"deform.conv_offset.weight": (0.25, 0.5), "deform.conv_offset.bias": (0.5, 0)}
+    others = {name: (2, 0) if name.endswith("bias") else (1, 0.5) for name in names.values() if name not in offsets}
+    assert found == others | offsets
+
+
+def test_the_necks_offsets_start_as_the_recipe_says() -> None:
+    """Zero from scratch, spread as the authors' code has it where the paper or the code is followed; the towers' are always zero."""
+    for name, start in (("alignps-prw-paper", "spread"), ("roi-alignps-prw-code", "spread"), ("alignps-prw-scratch", "zero")):
+        assert RECIPES[name].neck_offsets == start, name
+    for start in ("zero", "spread"):
+        network = RECIPES["alignps-prw-paper"].network | {"backbone": {"name": "resnet18", "width": 0.25}, "channels": 16}
+        recipe = RECIPES["alignps-prw-paper"].model_copy(update={"network": network, "neck_offsets": start, "frozen": ()})
+        offsets = {
+            name: one.abs().max().item() for name, one in build_learner(recipe, 5).named_parameters() if "conv_offset.weight" in name
+        }
+        assert len(offsets) == 6
+        for name, largest in offsets.items():
+            assert (largest > 0) == (start == "spread" and ".neck." in name), name
 
 
 def test_frozen_parts_do_not_learn() -> None:

@@ -1,6 +1,5 @@
 """Aligned feature aggregation: the neck of AlignPS, with the paper's ablations as switches."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -64,16 +63,8 @@ class AlignedFeatureAggregation(nn.Module):
 
 
 def _lateral(inputs: int, outputs: int, deform: bool) -> nn.Module:
-    return _with_live_offsets(DeformConv(inputs, outputs)) if deform else nn.Conv2d(inputs, outputs, 1)
+    return DeformConv(inputs, outputs) if deform else nn.Conv2d(inputs, outputs, 1)
 
 
 def _output(inputs: int, outputs: int, deform: bool) -> nn.Module:
-    return _with_live_offsets(DeformConv(inputs, outputs)) if deform else nn.Conv2d(inputs, outputs, 3, padding=1)
-
-
-def _with_live_offsets(conv: DeformConv) -> DeformConv:
-    # The authors' neck starts its offsets away from zero: their initialiser reaches every plain convolution in it.
-    fan_in, fan_out = conv.conv_offset.weight[0].numel(), conv.conv_offset.weight.shape[0] * 9
-    bound = math.sqrt(6 / (fan_in + fan_out))
-    nn.init.uniform_(conv.conv_offset.weight, -bound, bound)
-    return conv
+    return DeformConv(inputs, outputs) if deform else nn.Conv2d(inputs, outputs, 3, padding=1)

@@ -1,8 +1,9 @@
 """The recipes that have a name: as the papers say, as the authors' code does where it differs, and from scratch.
 
 "paper" follows the text of the papers. Where it is silent (margin and mining of the triplet loss, weight of the mutual
-information, clipping of gradients) it has the code's value. "code" is the released code, quirks included. A recipe of these
-starts from a ResNet-50 trained on ImageNet (`backbone_weights`); those on "-scratch" do not, so nothing in them is frozen.
+information, clipping of gradients, where the neck's offsets start) it has the code's value. "code" is the released code,
+quirks included. A recipe of these starts from a ResNet-50 trained on ImageNet (`backbone_weights`); those on "-scratch" do
+not, so nothing in them is frozen.
 
 Sources: arXiv 2109.00211, Sec. IV-A; arXiv 2103.10148, Implementation; daodaofr/AlignPS@5d62dbc (configs);
 serend1p1ty/SeqNet@edec285 (defaults.py); dichen-cd/NAE4PS@ec43d1e (README, configs);
@@ -26,6 +27,7 @@ MULTI_SCALE = AugmentRecipe(sizes=((400, 667), (600, 1000), (800, 1333), (900, 1
 FIRST_LAYERS = ("backbone.conv1", "backbone.bn1")
 NEGATIVES_BELOW = SamplingRecipe(negative_iou=0.1)  # NAE's and ROI-AlignPS's; SeqNet's is 0.5
 ALIGNPS_DROPS = (16, 22)
+OFFSET_RATE = 0.01  # from scratch; our choice
 # What Trident's Tables 1 and 2 leave out: changes of the network, and of the numbers of its losses
 TRIDENT_ABLATIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "agwf": ({}, {"adaptive": False}),
@@ -108,6 +110,7 @@ def _alignps_paper(data: str, *, plus: bool = False) -> Recipe:
         epochs=24,
         batch_size=4,
         frozen=(*FIRST_LAYERS, "backbone.layer1"),
+        neck_offsets="spread",
     )
 
 
@@ -169,7 +172,11 @@ def _roi_code(data: str) -> Recipe:
 
 
 def from_scratch(recipe: Recipe) -> Recipe:
-    """The recipe for a network that starts at random: every layer learns, every norm is live, AdamW and a cosine."""
+    """The recipe for a network that starts at random: every layer learns, every norm is live, AdamW and a cosine.
+
+    Deformable offsets start at zero and learn slowly: AdamW moves every weight by the learning rate, however small its gradient, and an
+    offset is the sum of thousands of them, so that at the full rate taps are thrown about by whole cells in a step.
+    """
     backbone = {**recipe.network.get("backbone", {}), "norm": "batch"}
     name = recipe.network["name"] + "-scratch"
     return recipe.model_copy(
@@ -177,8 +184,9 @@ def from_scratch(recipe: Recipe) -> Recipe:
             "name": name,
             "network": {**recipe.network, "name": name, "backbone": backbone},
             "frozen": (),
+            "neck_offsets": "zero",
             "optimizer": OptimizerRecipe(
-                name="adamw", learning_rate=1e-3, weight_decay=0.05, clip=10.0, warmup_steps=500, schedule="cosine"
+                name="adamw", learning_rate=1e-3, weight_decay=0.05, clip=10.0, warmup_steps=500, schedule="cosine", offset_rate=OFFSET_RATE
             ),
         }
     )

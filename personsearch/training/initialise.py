@@ -1,5 +1,6 @@
 """Weights to start from: a classifier's, or another model's, whole or its backbone; and what was taken of them."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +11,9 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from personsearch.errors import WeightsError
+from personsearch.models.afa import AlignedFeatureAggregation
 from personsearch.models.config import BackboneConfig, parse_config
+from personsearch.models.deform import DeformConv
 from personsearch.models.folder import UNUSED, check_names
 from personsearch.models.rcnn import RGB_STD
 from personsearch.models.resnet import LastStage
@@ -22,6 +25,9 @@ BACKBONE, RES5 = "backbone.", "res5.layer4."
 REID_HEADS = ("head.", "second.", "reid.", "roi.")  # the heads that embed; their last stage stands for the backbone's
 LIVE_OR_FROZEN = ("batch", "frozen")  # norms that mean the same by the same tensors
 BGR = ("alignps", "roi-alignps")  # networks that take BGR pixels less the mean; the others take RGB, over its spread too
+
+
+NeckOffsets = Literal["zero", "spread"]
 
 
 class InitialRecipe(BaseModel):
@@ -89,6 +95,19 @@ def initialise(network: nn.Module, config: Any, recipe: InitialRecipe) -> Taken:
     left = tuple(sorted(name for name in tensors if name not in used))
     kept = tuple(name for name in own if name not in sources and not name.endswith(UNUSED))
     return Taken(sources, adapted, left, kept)
+
+
+def spread_offsets(network: nn.Module) -> None:
+    """Start the offsets of AlignPS's neck away from zero, in place, as the authors' code does.
+
+    Its initialiser reaches every plain convolution of the neck, those that read offsets too. The papers do not say so. How far from its
+    cell a tap then samples grows with the backbone's features, and may be many cells.
+    Source: daodaofr/AlignPS@5d62dbc (`FPNDcnLconv3Dcn.init_weights`).
+    """
+    for neck in [module for module in network.modules() if isinstance(module, AlignedFeatureAggregation)]:
+        for conv in [module.conv_offset for module in neck.modules() if isinstance(module, DeformConv)]:
+            bound = math.sqrt(6 / (conv.weight[0].numel() + conv.weight[:, 0].numel()))
+            nn.init.uniform_(conv.weight, -bound, bound)
 
 
 def load_backbone(network: nn.Module, file: Path) -> None:

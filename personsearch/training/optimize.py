@@ -30,18 +30,18 @@ def freeze(network: nn.Module, beginnings: tuple[str, ...]) -> None:
 
 
 def build_optimizer(module: nn.Module, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
-    """The optimizer of all that learns, with the recipe's rules for biases."""
-    groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
+    """The optimizer of all that learns, with the recipe's rules for biases and for offsets."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {(1.0, 1.0): []}
     for name, part in module.named_modules():
         for key, parameter in part.named_parameters(recurse=False):
             if parameter.requires_grad:
-                groups[key == "bias" and _has_rule(name, part, recipe)].append(parameter)
-    rate, decay = recipe.learning_rate, recipe.weight_decay
+                groups.setdefault(_factors(name, part, key, recipe), []).append(parameter)
     settings: list[dict[str, Any]] = [
-        {"params": groups[False], "lr": rate, "weight_decay": decay},
-        {"params": groups[True], "lr": rate * recipe.bias_rate, "weight_decay": decay * recipe.bias_decay},
+        {"params": parameters, "lr": recipe.learning_rate * rate, "weight_decay": recipe.weight_decay * decay}
+        for (rate, decay), parameters in groups.items()
+        if parameters
     ]
-    settings = [one | {"base_rate": one["lr"]} for one in settings if one["params"]]
+    settings = [one | {"base_rate": one["lr"]} for one in settings]
     if recipe.name == "adamw":
         return torch.optim.AdamW(settings, betas=(recipe.momentum, 0.999))
     return torch.optim.SGD(settings, momentum=recipe.momentum)
@@ -63,6 +63,14 @@ def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
     """Multiply every group's base learning rate."""
     for group in optimizer.param_groups:
         group["lr"] = group["base_rate"] * factor
+
+
+def _factors(name: str, part: nn.Module, key: str, recipe: OptimizerRecipe) -> tuple[float, float]:
+    """On the learning rate and on the weight decay of a parameter."""
+    rate = recipe.offset_rate if name.endswith(OFFSETS) else 1.0
+    if key == "bias" and _has_rule(name, part, recipe):
+        return rate * recipe.bias_rate, recipe.bias_decay
+    return rate, 1.0
 
 
 def _has_rule(name: str, part: nn.Module, recipe: OptimizerRecipe) -> bool:

@@ -12,7 +12,7 @@ from personsearch.training.batches import AugmentRecipe
 from personsearch.training.crop_augment import ErasingRecipe, ShiftRecipe
 from personsearch.training.dense import DenseRecipe
 from personsearch.training.distillation import DistillationRecipe
-from personsearch.training.initialise import InitialRecipe
+from personsearch.training.initialise import InitialRecipe, NeckOffsets
 from personsearch.training.mutual import MutualRecipe
 from personsearch.training.oim import OIMRecipe
 from personsearch.training.pretraining import PretrainingRecipe
@@ -112,6 +112,7 @@ class OptimizerRecipe(BaseModel):
     biases: BiasRule = "none"  # which biases have rules of their own; "plain": not those of norms and deformable offsets
     bias_rate: float = Field(default=1.0, ge=0)  # factor on the learning rate of such biases
     bias_decay: float = Field(default=1.0, ge=0)  # factor on their weight decay
+    offset_rate: float = Field(default=1.0, ge=0)  # factor on the learning rate of deformable offsets
     clip: float | None = Field(default=None, gt=0)  # greatest length of the gradient
     warmup_steps: int | Literal["epoch"] = 0  # linear
     warmup_start: float = Field(default=0.001, ge=0, le=1)  # factor on the learning rate at step 0
@@ -138,6 +139,7 @@ class Recipe(BaseModel):
     backbone_weights: Path | None = None  # a safetensors file with a classifier's weights under torchvision's names
     initial: InitialRecipe | None = None  # a model to start from, whole or its backbone
     precision: Precision = "float32"
+    neck_offsets: NeckOffsets = "zero"  # of AlignPS, at the start
     pretraining: PretrainingRecipe | None = None  # learn from data sets of the sub-tasks (OIM, NAE and SeqNet)
     seed: int = Field(default=1, ge=0)
     evaluate_every: int = Field(default=1, ge=1)  # epochs

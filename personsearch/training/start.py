@@ -15,7 +15,7 @@ from personsearch.models.seqnet import SeqNetConfig
 from personsearch.models.trident import TridentConfig
 from personsearch.training.dense_learner import DenseLearner
 from personsearch.training.dkd_learner import DKDLearner
-from personsearch.training.initialise import initialise, load_backbone
+from personsearch.training.initialise import initialise, load_backbone, spread_offsets
 from personsearch.training.learner import Learner
 from personsearch.training.optimize import freeze
 from personsearch.training.pretraining_learner import PretrainingLearner
@@ -42,6 +42,8 @@ def build_learner(recipe: Recipe, identities: int) -> Learner:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         learner = _build(recipe, identities)
+        if recipe.neck_offsets == "spread":
+            spread_offsets(learner.network)
     if recipe.backbone_weights is not None:
         load_backbone(learner.network, recipe.backbone_weights)
     if recipe.initial is not None:
