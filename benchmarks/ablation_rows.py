@@ -1,7 +1,8 @@
 """The rows of the ablation table as data: what each one trains or measures again, and its recipe at the benchmark's size.
 
 All have one small backbone, one input size and one budget of steps. The papers start from ImageNet, the rows here from `start`: a
-network that learned to tell crops of people of another world apart. All of a network learns (the catalogue's `-scratch` recipes).
+network that learned to tell crops of people of another world apart. The rows about pre-training start at random: `start` knows people,
+as ImageNet does not, and leaves nothing to gain. All of a network learns (the catalogue's `-scratch` recipes).
 """
 
 import math
@@ -72,7 +73,7 @@ class Row:
     true_boxes: bool = False  # with `of`: nobody needs to be found
     cbgm: bool = False  # with `of`: ranked again by context
     teacher: str = ""  # the row whose crop network teaches
-    initial: str = START  # the row whose model this one starts from
+    initial: str = START  # the row whose model this one starts from; "" starts at random
     whole: bool = False  # starts from all of it, not from its backbone alone
     learns_from: Literal["scenes", "sub-tasks", "crops"] = "scenes"
     main: bool = False  # has more seeds
@@ -184,20 +185,25 @@ def _hybrid_rows() -> list[Row]:
         "without-consistency": {"alignment": {"consistency": 0.0}},
         "inter-task": {"alignment": {"inter_task": True}},
     }
-    rows = [
-        Row("hybrid", "hybrid-resnet18", learns_from="sub-tasks", main=True),
-        Row("nae-pretrained", "nae-prw", initial="hybrid", main=True),
-    ]
-    rows += [Row("nae-pretrained-whole", "nae-prw", initial="hybrid", whole=True)]
-    rows += [Row(f"{name}-pretrained", f"{name}-prw", initial="hybrid") for name in ("alignps", "roi-alignps")]
+    rows = [_pretraining("hybrid", main=True), Row("nae-pretrained-whole", "nae-prw", initial="hybrid", whole=True)]
+    for name in ("nae", "alignps", "roi-alignps"):
+        main = name == "nae"
+        rows += [
+            Row(f"{name}-random", f"{name}-prw", initial="", main=main),
+            Row(f"{name}-pretrained", f"{name}-prw", initial="hybrid", main=main),
+        ]
     for ending, plan in plans.items():
-        rows.append(Row(f"hybrid-{ending}", "hybrid-resnet18", {"pretraining": plan}, learns_from="sub-tasks"))
-        rows.append(Row(f"nae-pretrained-{ending}", "nae-prw", initial=f"hybrid-{ending}"))
+        rows += [_pretraining(f"hybrid-{ending}", plan), Row(f"nae-pretrained-{ending}", "nae-prw", initial=f"hybrid-{ending}")]
     for percent in (20, 60):
         share = {"share": percent / 100}
-        rows.append(Row(f"nae-{percent}-percent", "nae-prw", share))
-        rows.append(Row(f"nae-{percent}-percent-pretrained", "nae-prw", share, initial="hybrid"))
+        rows.append(Row(f"nae-random-{percent}-percent", "nae-prw", share, initial=""))
+        rows.append(Row(f"nae-pretrained-{percent}-percent", "nae-prw", share, initial="hybrid"))
     return rows
+
+
+def _pretraining(name: str, plan: Mapping[str, Any] | None = None, *, main: bool = False) -> Row:
+    changes = {} if plan is None else {"pretraining": plan}
+    return Row(name, "hybrid-resnet18", changes, initial="", learns_from="sub-tasks", main=main)
 
 
 _START = Row(START, "reid-prw-r-1", initial="", learns_from="crops", main=True)  # R-1: a crop has nothing around it to shift into
