@@ -18,8 +18,6 @@ from personsearch.training.recipes import Recipe
 HEIGHT, WIDTH = 192, 320  # of the pictures, so that nothing is resized or padded
 SMALLEST = 76  # pixels of a person's height: five cells of the stride of 16; with people half as high nothing was learned in the budget
 STEPS = 1500
-RATE = 1e-3  # of AdamW
-DENSE_RATE = 3.33e-4  # of AlignPS and ROI-AlignPS, a third as in the papers; at the full rate the neck's wide convolutions learned badly
 MEASUREMENTS = 5  # points of a learning curve
 BATCH = 4  # pictures
 TEACHER_BATCH = 16  # pictures, about 50 people with a name
@@ -236,7 +234,7 @@ def recipe_of(row: Row, seed: int, pictures: int, *, steps: int = STEPS, initial
         "name": row.name,
         "network": network | {"name": row.name},
         "losses": LOSSES[architecture],
-        "optimizer": {"learning_rate": DENSE_RATE if "alignps" in architecture else RATE, "warmup_steps": steps // 10},
+        "optimizer": {"warmup_steps": steps // 10},
         "augment": {"sizes": [CROP if row.learns_from == "crops" else (HEIGHT, WIDTH)]},
         "batch_size": batch,
         "seed": seed,

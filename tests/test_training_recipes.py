@@ -25,6 +25,16 @@ def test_names_tell_paper_and_code_apart() -> None:
     assert roi.losses.dense.oim.queue_channels == 64
 
 
+def test_scratch_recipes_of_dense_networks_learn_at_a_third_of_the_others_rate() -> None:
+    """As the papers' do; and deformable offsets, of which only dense networks have any here, at a thousandth of that."""
+    rates = {
+        name: RECIPES[name].optimizer for name in ("nae-prw-scratch", "dkd-prw-scratch", "alignps-prw-scratch", "roi-alignps-prw-scratch")
+    }
+    assert [one.learning_rate for one in rates.values()] == [1e-3, 1e-3, 3.33e-4, 3.33e-4]
+    assert {one.offset_rate for one in rates.values()} == {1e-3}
+    assert RECIPES["alignps-prw-code"].optimizer.offset_rate == 1
+
+
 def test_scratch_recipes_freeze_nothing_and_have_live_norms() -> None:
     for name, recipe in RECIPES.items():
         if name.endswith("-scratch"):
