@@ -13,6 +13,7 @@ from personsearch.models.deform import DeformConv
 from personsearch.models.deform_cpu import use_cpu_form
 from personsearch.models.fcos_select import People, SelectionRules
 from personsearch.models.scene import SceneBatch, SceneInput, SceneModel, scene_of_crop
+from personsearch.training.initialise import spread_offsets
 
 NAMES = ["alignps", "alignps_plus"]
 SMALL = {"backbone": {"name": "resnet18", "width": 0.25, "norm": "group"}, "channels": 32, "short_side": 160, "long_side": 256}
@@ -25,6 +26,7 @@ def batch_of(*inputs: SceneInput) -> SceneBatch:
 def small(**changes) -> SceneModel:
     torch.manual_seed(0)
     network = AlignPS(AlignPSConfig(**SMALL | {"min_class_score": 0.0} | changes))
+    spread_offsets(network)  # they start at zero, where a deformable convolution is a plain one
     return SceneModel(network, name="small", fingerprint="", min_score=0)
 
 

@@ -23,6 +23,7 @@ from personsearch.models.scene import SceneModel, SceneNetwork
 from personsearch.models.seqnet import SeqNet, SeqNetConfig
 from personsearch.models.trident import Trident, TridentConfig
 from personsearch.searcher import PersonSearcher
+from personsearch.training.initialise import spread_offsets
 from personsearch.weights import WEIGHTS_FILE, read_config
 
 # The bounds to the authors' code, ten times its own spread between float32 and float64
@@ -53,12 +54,13 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
 
 
 def build(name: str, **changes: Any) -> tuple[SceneNetwork, SceneConfig]:
-    """A tiny network, the same each time; dense heads start with one score everywhere, so their classifier is made stronger."""
+    """A tiny network, the same each time; dense heads start with one score everywhere and no offsets, so they get stronger ones."""
     kind, schema, values = CASES[name]
     config = schema(**values | changes)
     torch.manual_seed(0)
     network = kind(config).eval()
     if isinstance(network, AlignPS):
+        spread_offsets(network)
         with torch.no_grad():
             network.head.class_logits.weight.mul_(10)
     return network, config
