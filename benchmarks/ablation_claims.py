@@ -2,7 +2,7 @@
 
 A claim is that one row has a higher mAP than another. A row's spread is its greatest less its least mAP over the seeds; a row of one
 seed has the greatest spread of the whole table. A difference of means that is no larger than the larger spread of its two rows is not
-resolved; else it confirms the claim or contradicts it.
+resolved; else it confirms the claim or contradicts it. A main row waits for its second seed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -176,7 +176,9 @@ def markdown(results: Results) -> str:
             here, difference = f"{_percent(worse)} to {_percent(better)}", f"{100 * (mean(better) - mean(worse)):+.1f}"
         there = "" if claim.paper is None else f"{claim.paper[0]} to {claim.paper[1]} ({claim.data})"
         says = f"**{claim.says}**" if claim.required else claim.says
-        lines.append(f"| {says} | {claim.source} | {there} | {here} | {difference} | {verdict(better, worse, otherwise)} |")
+        waits = any(ROWS[name].main and len(results.get(name, ())) == 1 for name in (claim.better, claim.worse))
+        told = "one seed so far" if waits and here else verdict(better, worse, otherwise)
+        lines.append(f"| {says} | {claim.source} | {there} | {here} | {difference} | {told} |")
     return "\n".join(lines) + "\n"
 
 
