@@ -78,7 +78,7 @@ def test_storage_reaches_the_gallery_from_the_searcher_and_the_command_line(tmp_
     searcher = PersonSearcher(RectangleModel())
     assert searcher.index(tmp_path, gallery=tmp_path / "one.lance", storage="float16").storage == "float16"
     assert searcher.index(tmp_path, gallery=tmp_path / "one.lance").storage == "float16"
-    monkeypatch.setattr(cli, "_searcher", lambda model, device: searcher)
+    monkeypatch.setattr(cli, "_searcher", lambda model, device, precision: searcher)
     arguments = ["index", str(tmp_path), "--gallery", str(tmp_path / "two.lance"), "--storage"]
     assert CliRunner().invoke(cli.app, [*arguments, "float16"]).exit_code == 0
     assert Gallery.open(tmp_path / "two.lance").storage == "float16"
