@@ -70,7 +70,7 @@ class Variant(StrEnum):
 
 
 Model = Annotated[str | None, typer.Option(help="A model folder, a name that `personsearch models` lists, or hf:org/name@revision.")]
-Numbers = Annotated[
+PrecisionOption = Annotated[
     Precision, typer.Option("--precision", help="Of one network for whole scenes; less than float32 is faster and less exact.")
 ]
 MinScore = Annotated[float | None, typer.Option(help="Leave out people below this detection score; by default the model's own.")]
@@ -83,7 +83,7 @@ def detect(
     images: Annotated[list[Path], typer.Argument(help="Pictures.")],
     model: Model = None,
     device: Device = "auto",
-    precision: Numbers = Precision.FLOAT32,
+    precision: PrecisionOption = Precision.FLOAT32,
     min_score: MinScore = None,
     draw: Annotated[Path | None, typer.Option(help="Write the picture with its boxes here (one picture only).")] = None,
 ) -> None:
@@ -107,7 +107,7 @@ def index(
     source: Annotated[str, typer.Argument(help="A folder, glob pattern, picture or video.")],
     model: Model = None,
     device: Device = "auto",
-    precision: Numbers = Precision.FLOAT32,
+    precision: PrecisionOption = Precision.FLOAT32,
     gallery: GalleryAt = None,
     every: Every = 1,
     min_score: MinScore = None,
@@ -128,7 +128,7 @@ def search(
     source: Annotated[str, typer.Argument(help="A gallery, or a folder, glob pattern, picture or video.")],
     model: Model = None,
     device: Device = "auto",
-    precision: Numbers = Precision.FLOAT32,
+    precision: PrecisionOption = Precision.FLOAT32,
     box: Annotated[str | None, typer.Option(help="x1,y1,x2,y2 of the person in the query picture, pixels.")] = None,
     top_k: Annotated[int, typer.Option(help="How many hits.")] = 10,
     rerank: Annotated[Rerank | None, typer.Option(help="Re-rank by the people around the query; needs --box.")] = None,
@@ -182,7 +182,7 @@ def evaluate(
     root: Annotated[Path | None, typer.Option(help="With --dataset: its folder.")] = None,
     model: Model = None,
     device: Device = "auto",
-    precision: Numbers = Precision.FLOAT32,
+    precision: PrecisionOption = Precision.FLOAT32,
     gallery_size: Annotated[list[str] | None, typer.Option(help="CUHK-SYSU: 50 to 4000, or full; may be given again.")] = None,
     true_boxes: Annotated[bool, typer.Option(help="With --dataset: take the true boxes as found, for the upper bound.")] = False,
     cross_camera: Annotated[bool, typer.Option(help="With FILE, PRW: only frames of other cameras. --dataset prw does both.")] = False,
