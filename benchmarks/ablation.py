@@ -13,7 +13,8 @@ in several processes at once, which share the work; on a GPU one for each core, 
 How long: on one thread of a busy two-core machine a training of 1500 steps took 8 minutes (NAE), 10 (AlignPS, DKD, the pre-training) or
 5 (crops), measuring included; so all 85 take about 13 hours of one core. Run two processes with OMP_NUM_THREADS=1 on two cores, or
 a GPU, which has not been tried yet.
-For the longer run of a claim that did not come out: `--only` its two rows, more `--steps`, another OUT.
+For the longer run of a claim that did not come out: `--only` its two rows, more `--steps`, another OUT, with the folders of the rows that
+they start from copied there if those are to be the same.
 """
 
 import fcntl
@@ -224,8 +225,8 @@ def read_results(out: Path, steps: int | None = None) -> dict[str, list[dict[str
     budgets = set() if steps is None else {steps}
     for file in sorted(out.glob(f"*/{RESULT}")):
         one = json.loads(file.read_text(encoding="utf-8"))
-        budgets.add(one["steps"])
         if "mAP" in one:
+            budgets.add(one["steps"])
             results.setdefault(one["row"], []).append(one)
     if len(budgets) > 1:
         raise typer.BadParameter(f"{out} would hold trainings of {' and '.join(map(str, sorted(budgets)))} steps; take another folder")

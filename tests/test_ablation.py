@@ -223,6 +223,13 @@ def test_what_is_done_is_skipped_and_what_fails_takes_only_its_own_along(tmp_pat
         ablation.read_results(tmp_path, 20)
 
 
+def test_a_start_of_another_budget_may_stand_beside_longer_runs(tmp_path) -> None:
+    for row, values in ((START, {"steps": 10}), ("nae", result("nae", 1, 0.5) | {"steps": 20})):
+        (tmp_path / row).mkdir()
+        (tmp_path / row / ablation.RESULT).write_text(json.dumps({"row": row} | values))
+    assert list(ablation.read_results(tmp_path, 20)) == ["nae"]
+
+
 def test_a_row_that_another_process_trains_is_left_to_it(tmp_path) -> None:
     *_, job = ablation.jobs_of(["oim"], 1, 1)
     job.folder(tmp_path).mkdir()
