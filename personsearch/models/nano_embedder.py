@@ -54,15 +54,16 @@ class NanoEmbedder:
         self.options = options
         self.embedding_dim = options.embedding_dim
         self.fingerprint = fingerprint
-        self._factor = 1 / (255 * np.array(RGB_STD, np.float32))
-        self._offset = np.array(RGB_MEAN, np.float32) / np.array(RGB_STD, np.float32)
+        std = np.array(RGB_STD, np.float32)
+        levels = np.arange(256, dtype=np.float32)[:, None] / (255 * std) - np.array(RGB_MEAN, np.float32) / std
+        self._normalised = levels[None]  # (1, 256, 3): what each level of each channel becomes; looking it up is the fast way
 
     def embed(self, crops: Sequence[Array]) -> Array:
         """(N, D) float32 unit rows of N crops, RGB uint8 (h, w, 3); N may be 0."""
         parts = [np.zeros((0, self.embedding_dim), np.float32)]
         for start in range(0, len(crops), CROPS_AT_ONCE):
-            resized = np.stack([resize(crop, self.options.height, self.options.width) for crop in crops[start : start + CROPS_AT_ONCE]])
-            parts.append(self._rows(resized * self._factor - self._offset))
+            resized = (resize(crop, self.options.height, self.options.width) for crop in crops[start : start + CROPS_AT_ONCE])
+            parts.append(self._rows(np.stack([cv2.LUT(crop, self._normalised) for crop in resized])))
         return np.concatenate(parts)
 
     def _rows(self, crops: Array) -> Array:
