@@ -1,10 +1,12 @@
 """What the papers say about the rows, whether the benchmark's numbers say so too, and the table of both.
 
-A claim is that one row has a higher mAP than another. A row's spread is its greatest less its least mAP over the seeds; a row of one
-seed has the greatest spread of the whole table. A difference of means that is no larger than the larger spread of its two rows is not
-resolved; else it confirms the claim or contradicts it. A main row waits for its second seed.
+A claim is that one row has a higher mAP than another. A row's spread is its greatest less its least mAP over the seeds. What a row is
+taken to vary by is its spread, and at least the median of all spreads, because two seeds may agree by chance; with one seed the greatest
+of all. A difference of means that is no larger than what either row varies by is not resolved; else it confirms the claim or contradicts
+it. A main row waits for its second seed.
 """
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -38,8 +40,8 @@ CLAIMS = (
     Claim("CBGM helps SeqNet", "seqnet-cbgm", "seqnet", f"{SEQNET}, Table 6", (46.7, 47.6)),
     Claim("CBGM helps SeqNet on OIM", "seqnet-oim-cbgm", "seqnet-oim", f"{SEQNET}, Table 6", (45.8, 46.6)),
     Claim("a second pass helps NAE", "nae-serial", "nae", f"{SEQNET}, Table 1", (43.6, 44.7)),
-    Claim("SeqNet's boxes help NAE", "nae-seqnets-boxes", "nae-serial", f"{SEQNET}, Table 2", (92.5, 93.3), "CUHK-SYSU"),
-    Claim("SeqNet embeds NAE's boxes better", "seqnet-naes-boxes", "nae-serial", f"{SEQNET}, Table 2", (92.5, 93.1), "CUHK-SYSU"),
+    Claim("SeqNet's boxes help NAE", "nae-seqnets-boxes", "nae-naes-boxes", f"{SEQNET}, Table 2", (92.5, 93.3), "CUHK-SYSU"),
+    Claim("SeqNet embeds NAE's boxes better", "seqnet-naes-boxes", "nae-naes-boxes", f"{SEQNET}, Table 2", (92.5, 93.1), "CUHK-SYSU"),
     Claim("SeqNet embeds true boxes better", "seqnet-true-boxes", "nae-true-boxes", f"{SEQNET}, Table 2", (94.1, 94.6), "CUHK-SYSU"),
     Claim("the first head's score helps", "seqnet", "seqnet-without-fcs", f"{SEQNET}, Table 3", (93.4, 93.8), "CUHK-SYSU"),
     Claim("region alignment helps", "alignps", "alignps-without-region", f"{ALIGNPS}, Table II", (27.4, 45.9), required=True),
@@ -123,30 +125,38 @@ CLAIMS = (
 )
 
 
-def verdict(better: Sequence[float], worse: Sequence[float], otherwise: float) -> Verdict:
-    """Whether `better` is the better of two rows (see the module).
+@dataclass(frozen=True)
+class Noise:
+    """What the rows of several seeds say of those that have too few."""
 
-    Args:
-        better: mAP of each seed.
-        worse: the same of the other row.
-        otherwise: spread of a row of one seed.
-    """
+    median: float  # spread, mAP 0..1
+    greatest: float
+
+
+def noise_of(results: Results) -> Noise:
+    """Of all rows with several seeds; infinite if there are none, so that nothing is resolved."""
+    spreads = [spread(column(some, "mAP")) for some in results.values() if len(some) > 1] or [float("inf")]
+    return Noise(statistics.median(spreads), max(spreads))
+
+
+def verdict(better: Sequence[float], worse: Sequence[float], noise: Noise) -> Verdict:
+    """Whether `better` is the better of two rows (see the module), from the mAP of each of their seeds."""
     if not better or not worse:
         return "not measured"
     difference = mean(better) - mean(worse)
-    if abs(difference) <= max(spread(better, otherwise), spread(worse, otherwise)) + PRECISION:
+    if abs(difference) <= max(varies_by(better, noise), varies_by(worse, noise)) + PRECISION:
         return "not resolved"
     return "confirmed" if difference > 0 else "contradicted"
 
 
-def spread(values: Sequence[float], otherwise: float) -> float:
-    """Greatest less least of several, `otherwise` of one."""
-    return max(values) - min(values) if len(values) > 1 else otherwise
+def varies_by(values: Sequence[float], noise: Noise) -> float:
+    """What a row with these values, one a seed, is taken to vary by."""
+    return max(spread(values), noise.median) if len(values) > 1 else noise.greatest
 
 
-def greatest_spread(results: Results) -> float:
-    """Of all rows with several seeds; infinite if there are none, so that nothing is resolved."""
-    return max((spread(column(some, "mAP"), 0.0) for some in results.values() if len(some) > 1), default=float("inf"))
+def spread(values: Sequence[float]) -> float:
+    """Greatest less least."""
+    return max(values) - min(values)
 
 
 def mean(values: Sequence[float]) -> float:
@@ -161,7 +171,7 @@ def column(results: Sequence[Mapping[str, Any]], name: str) -> list[float]:
 
 def markdown(results: Results) -> str:
     """Both tables: what was measured, and what the papers say about it."""
-    otherwise = greatest_spread(results)
+    noise = noise_of(results)
     lines = ["| row | seeds | mAP | spread | top-1 | spread | AP |", "|---|---|---|---|---|---|---|"]
     for name in ROWS:
         if some := results.get(name, ()):
@@ -177,18 +187,18 @@ def markdown(results: Results) -> str:
         there = "" if claim.paper is None else f"{claim.paper[0]} to {claim.paper[1]} ({claim.data})"
         says = f"**{claim.says}**" if claim.required else claim.says
         waits = any(ROWS[name].main and len(results.get(name, ())) == 1 for name in (claim.better, claim.worse))
-        told = "one seed so far" if waits and here else verdict(better, worse, otherwise)
+        told = "one seed so far" if waits and here else verdict(better, worse, noise)
         lines.append(f"| {says} | {claim.source} | {there} | {here} | {difference} | {told} |")
     return "\n".join(lines) + "\n"
 
 
 def curves(results: Results) -> str:
     """The learning curves of both rows of each required claim that was not confirmed, as lines of text; empty if there are none."""
-    otherwise = greatest_spread(results)
+    noise = noise_of(results)
     lines = []
     for claim in filter(lambda one: one.required, CLAIMS):
         rows = [results.get(name, ()) for name in (claim.better, claim.worse)]
-        if verdict(column(rows[0], "mAP"), column(rows[1], "mAP"), otherwise) in ("contradicted", "not resolved"):
+        if verdict(column(rows[0], "mAP"), column(rows[1], "mAP"), noise) in ("contradicted", "not resolved"):
             lines += ["", f"{claim.says}: mAP after so many steps", ""]
             for one in (*rows[0], *rows[1]):
                 points = ", ".join(f"{step}: {100 * value:.1f}" for step, value in one["curve"])
@@ -201,4 +211,4 @@ def _percent(values: Sequence[float]) -> str:
 
 
 def _spread(values: Sequence[float]) -> str:
-    return f"{100 * spread(values, 0.0):.1f}" if len(values) > 1 else "-"
+    return f"{100 * spread(values):.1f}" if len(values) > 1 else "-"

@@ -102,6 +102,7 @@ def _region_rows() -> list[Row]:
         Row("nae", "nae-prw", main=True),
         Row("nae-serial", of="nae", changes={"serial": True}),
         Row("nae-true-boxes", of="nae", true_boxes=True),
+        Row("nae-naes-boxes", of="nae", detector="nae"),  # the paper's is nae-serial, where the second pass moves and scores them once more
         Row("nae-seqnets-boxes", of="nae", detector="seqnet"),
         Row("seqnet", "seqnet-prw", main=True),
         Row("seqnet-without-fcs", of="seqnet", changes={"first_score": False}),

@@ -7,7 +7,7 @@ import ablation
 import pytest
 import torch
 import typer
-from ablation_claims import CLAIMS, curves, greatest_spread, markdown, verdict
+from ablation_claims import CLAIMS, Noise, curves, markdown, noise_of, verdict
 from ablation_rows import BACKBONE, CROP, HEIGHT, ROWS, START, STEPS, WIDTH, merged, recipe_of
 from pydantic import ValidationError
 
@@ -143,13 +143,15 @@ def test_claims_are_of_rows_that_are_measured() -> None:
         ([0.40, 0.43], [0.50, 0.52], "contradicted"),
         ([0.50, 0.60], [0.48, 0.49], "not resolved"),  # 0.065 apart, spread 0.10
         ([0.50, 0.52], [0.49, 0.49], "not resolved"),  # 0.02 apart, spread 0.02
+        ([0.50, 0.50], [0.49, 0.49], "not resolved"),  # 0.01 apart; without a spread of their own they have the median's 0.015
+        ([0.51, 0.51], [0.49, 0.49], "confirmed"),  # 0.02 apart
         ([0.50], [0.46], "not resolved"),  # 0.04 apart; one seed has the table's 0.05
         ([0.50], [0.44], "confirmed"),
         ([], [0.44], "not measured"),
     ],
 )
 def test_verdicts_by_hand(better, worse, expected) -> None:
-    assert verdict(better, worse, 0.05) == expected
+    assert verdict(better, worse, Noise(median=0.015, greatest=0.05)) == expected
 
 
 def result(row: str, seed: int, value: float) -> dict:
@@ -164,7 +166,8 @@ RESULTS = {
 
 
 def test_the_table_by_hand() -> None:
-    assert greatest_spread(RESULTS) == pytest.approx(0.04)
+    noise = noise_of(RESULTS)  # 0.02 and 0.04
+    assert (noise.median, noise.greatest) == (pytest.approx(0.03), pytest.approx(0.04))
     lines = markdown(RESULTS).splitlines()
     assert "| nae | 2 | 31.0 | 2.0 | 15.5 | 1.0 | 90.0 |" in lines
     assert "| oim | 1 | 10.0 | - | 5.0 | - | 90.0 |" in lines

@@ -27,7 +27,8 @@ MULTI_SCALE = AugmentRecipe(sizes=((400, 667), (600, 1000), (800, 1333), (900, 1
 FIRST_LAYERS = ("backbone.conv1", "backbone.bn1")
 NEGATIVES_BELOW = SamplingRecipe(negative_iou=0.1)  # NAE's and ROI-AlignPS's; SeqNet's is 0.5
 ALIGNPS_DROPS = (16, 22)
-SCRATCH_RATE = 1e-3  # from scratch, like the next two: our choices; these two are measured in benchmarks/ABLATION.md
+# From scratch, our choices; those for AlignPS are measured in benchmarks/ABLATION.md
+SCRATCH_RATE = 1e-3
 DENSE_SCRATCH_RATE = 3.33e-4  # of AlignPS and ROI-AlignPS, a third as in the papers: their necks' wide convolutions learn badly at more
 OFFSET_RATE = 0.001  # of the learning rate, for deformable offsets
 # What Trident's Tables 1 and 2 leave out: changes of the network, and of the numbers of its losses
