@@ -27,9 +27,11 @@ MULTI_SCALE = AugmentRecipe(sizes=((400, 667), (600, 1000), (800, 1333), (900, 1
 FIRST_LAYERS = ("backbone.conv1", "backbone.bn1")
 NEGATIVES_BELOW = SamplingRecipe(negative_iou=0.1)  # NAE's and ROI-AlignPS's; SeqNet's is 0.5
 ALIGNPS_DROPS = (16, 22)
-# From scratch, our choices; those for AlignPS are measured in benchmarks/ABLATION.md
+# From scratch, our choices; all but the first are measured in benchmarks/ABLATION.md
 SCRATCH_RATE = 1e-3
-DENSE_SCRATCH_RATE = 3.33e-4  # of AlignPS and ROI-AlignPS, a third as in the papers: their necks' wide convolutions learn badly at more
+# A third for AlignPS and ROI-AlignPS, as in their papers, and for Trident, unlike in its: without a norm behind them the wide convolutions
+# of a neck, and encoders, learn badly at more
+SLOW_SCRATCH_RATE = 3.33e-4
 OFFSET_RATE = 0.001  # of the learning rate, for deformable offsets
 # What Trident's Tables 1 and 2 leave out: changes of the network, and of the numbers of its losses
 TRIDENT_ABLATIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -182,7 +184,7 @@ def from_scratch(recipe: Recipe) -> Recipe:
     """
     backbone = {**recipe.network.get("backbone", {}), "norm": "batch"}
     name = recipe.network["name"] + "-scratch"
-    dense = isinstance(recipe.losses, DenseLosses | TwoBranchLosses)
+    slow = isinstance(recipe.losses, DenseLosses | TwoBranchLosses | TridentLosses)
     return recipe.model_copy(
         update={
             "name": name,
@@ -191,7 +193,7 @@ def from_scratch(recipe: Recipe) -> Recipe:
             "neck_offsets": "zero",
             "optimizer": OptimizerRecipe(
                 name="adamw",
-                learning_rate=DENSE_SCRATCH_RATE if dense else SCRATCH_RATE,
+                learning_rate=SLOW_SCRATCH_RATE if slow else SCRATCH_RATE,
                 weight_decay=0.05,
                 clip=10.0,
                 warmup_steps=500,
