@@ -183,6 +183,26 @@ def test_the_cpu_form_pools_what_torchvision_pools(size) -> None:
     assert RegionPoolCPU(*size)(c4, [boxes[:0]] * 3).shape == (0, 5, *size)
 
 
+def test_training_on_a_cpu_pools_with_torchvisions_gradients() -> None:
+    """`eval()` is torchvision's operator here; boxes that overlap, so that a place of the map is read by several."""
+    generator = torch.Generator().manual_seed(0)
+    c4 = torch.randn(2, 5, 9, 13, generator=generator, requires_grad=True)
+    corners = torch.rand(40, 2, generator=generator) * 150 - 20
+    split = list(torch.cat([corners, corners + torch.rand(40, 2, generator=generator) * 150], dim=1).requires_grad_().split(20))
+    weights = torch.randn(40, 5, 14, 14, generator=generator)
+    found = []
+    for pool in (RegionPool().train(), RegionPool().eval()):
+        regions = pool(c4, split)
+        found.append((regions, *torch.autograd.grad((regions * weights).sum(), c4)))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-5)  # sums of some dozens of float32 in another order
+
+
+def test_training_on_a_cpu_leaves_torchvisions_pooling_alone(monkeypatch) -> None:
+    monkeypatch.setattr("personsearch.models.region_pool.roi_align", None)
+    assert RegionPool().train()(torch.ones(1, 2, 9, 13), [torch.zeros(1, 4)]).shape == (1, 2, 14, 14)
+
+
 def test_deltas_move_a_box() -> None:
     deltas = torch.tensor([[1.0, 0.0, 5 * math.log(2), 0.0], [0.0, -10.0, 0.0, 0.0]])
     boxes = torch.tensor([[0.0, 0.0, 10.0, 20.0], [0.0, 30.0, 10.0, 40.0]])

@@ -29,32 +29,39 @@ class RegionPool(nn.Module):
             boxes: (N_i, 4) xyxy pixels of each resized image; N is their sum.
             step: 2 gives every second cell of every second row.
         """
+        if self.training and c4.device.type == "cpu":  # the operator's backward pass is slow there
+            return sum_places(c4, boxes, (self.height, self.width), step)
         # aligned=False is the older RoIAlign that the networks were trained with: half a cell to the lower right
         regions: Tensor = roi_align(c4.float(), list(boxes), (self.height, self.width), 1 / STRIDE, SAMPLES, aligned=False)
         return regions if step == 1 else regions[:, :, ::step, ::step]
 
 
 class RegionPoolCPU(RegionPool):
-    """What `RegionPool` computes, in channels-last memory.
-
-    A cell is the weighted sum of 16 places of the map: 2 x 2 samples with 4 neighbours each. That is what
-    `embedding_bag` sums, all channels of a place at once and on every core; torchvision's operator takes one
-    channel at a time on one core.
-    """
+    """What `RegionPool` computes, in channels-last memory (see `sum_places`)."""
 
     def forward(self, c4: Tensor, boxes: Sequence[Tensor], step: int = 1) -> Tensor:
         """(N, C, height / step, width / step) float32, see `RegionPool`."""
-        batch, channels, height, width = c4.shape
-        table = c4.permute(0, 2, 3, 1).reshape(-1, channels).float()
-        corners = torch.cat(list(boxes)) / STRIDE
-        counts = torch.tensor([len(one) for one in boxes])
-        first = torch.arange(batch).repeat_interleave(counts) * (height * width)
-        row, share_y = (one[:, ::step] for one in neighbours(corners[:, 1], corners[:, 3], height, self.height))
-        column, share_x = (one[:, ::step] for one in neighbours(corners[:, 0], corners[:, 2], width, self.width))
-        places = first[:, None, None, None, None] + row[:, :, None, :, None] * width + column[:, None, :, None, :]
-        shares = share_y[:, :, None, :, None] * share_x[:, None, :, None, :]
-        cells = F.embedding_bag(places.view(-1, 16), table, per_sample_weights=shares.view(-1, 16), mode="sum")
-        return cells.view(-1, *places.shape[1:3], channels).permute(0, 3, 1, 2)
+        return sum_places(c4, boxes, (self.height, self.width), step)
+
+
+def sum_places(c4: Tensor, boxes: Sequence[Tensor], size: tuple[int, int], step: int = 1) -> Tensor:
+    """RoIAlign's (N, C, size / step) float32 on a CPU, in channels-last memory; arguments as of `RegionPool`.
+
+    A cell is the weighted sum of 16 places of the map: 2 x 2 samples with 4 neighbours each. That is what
+    `embedding_bag` sums, all channels of a place at once and on every core; torchvision's operator takes one
+    channel at a time on one core. No gradient flows to the boxes, as in torchvision's.
+    """
+    batch, channels, height, width = c4.shape
+    table = c4.permute(0, 2, 3, 1).reshape(-1, channels).float()
+    corners = torch.cat(list(boxes)).detach() / STRIDE
+    counts = torch.tensor([len(one) for one in boxes])
+    first = torch.arange(batch).repeat_interleave(counts) * (height * width)
+    row, share_y = (one[:, ::step] for one in neighbours(corners[:, 1], corners[:, 3], height, size[0]))
+    column, share_x = (one[:, ::step] for one in neighbours(corners[:, 0], corners[:, 2], width, size[1]))
+    places = first[:, None, None, None, None] + row[:, :, None, :, None] * width + column[:, None, :, None, :]
+    shares = share_y[:, :, None, :, None] * share_x[:, None, :, None, :]
+    cells = F.embedding_bag(places.view(-1, 16), table, per_sample_weights=shares.view(-1, 16), mode="sum")
+    return cells.view(-1, *places.shape[1:3], channels).permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True)
