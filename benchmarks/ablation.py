@@ -1,14 +1,17 @@
 """Every ablation of the five papers at one small size: train, measure, and set beside what the papers say.
 
     python benchmarks/ablation.py data DATA --assets MAKEHUMAN [--workers 2]
-    python benchmarks/ablation.py train DATA OUT [--only ROW ...] [--steps 1500] [--seeds 1] [--main-seeds 2] [--device auto]
+    python benchmarks/ablation.py train DATA OUT [--only ROW ...] [--steps 1500] [--seeds 1] [--main-seeds 2] [--points 5]
+                                       [--device auto]
     python benchmarks/ablation.py table OUT
     python benchmarks/ablation.py rows
 
 `train` goes through the rows of `ablation_rows.py`, those that others start from first. OUT/ROW-SEED holds each one's training, and
 `result.json` once it is done: what is done is skipped, a training that was cut off goes on from its last state. The same command may run
 in several processes at once, which share the work; on a GPU one for each core, because the networks are too small to fill it.
-`--only` takes the rows named and those that they need. `table` prints Markdown of what is there.
+`--only` takes the rows named and those that they need. `--points 2` stops a training after the second of the five points of its
+learning curve, two fifths of its schedule, unless others start from it or are taught by it. `table` prints Markdown of what is there, and
+compares rows at the last point that both have.
 
 How long: on one thread of a busy two-core machine a training of 1500 steps took 8 minutes (NAE), 10 (AlignPS, DKD, the pre-training) or
 5 (crops), measuring included; so all 85 take about 13 hours of one core. Run two processes with OMP_NUM_THREADS=1 on two cores, or
@@ -34,7 +37,8 @@ import ablation_claims
 import ablation_data
 import numpy as np
 import typer
-from ablation_rows import ROWS, STEPS, Row, recipe_of
+from ablation_claims import points_of
+from ablation_rows import MEASUREMENTS, ROWS, STEPS, Row, recipe_of
 
 from personsearch.boxes import iou
 from personsearch.cbgm import Context
@@ -82,8 +86,9 @@ class Job:
 class Bench:
     """Data, budget and place of all rows."""
 
-    def __init__(self, data: Path, out: Path, steps: int, device: str) -> None:
+    def __init__(self, data: Path, out: Path, steps: int, device: str, points: int = MEASUREMENTS) -> None:
         self.data, self.out, self.steps = data, out.resolve(), steps  # a recipe names folders in `out`, and has to stay the same to go on
+        self.points = points
         self.device = resolve_device(device)
 
     @cached_property
@@ -123,6 +128,7 @@ class Bench:
             teacher=self.model(row.teacher, job.seed) if row.teacher else None,
             test_data=self.test_set if row.is_measured else None,
             save_every=SAVE_EVERY,
+            epochs=None if row.serves else self.points * recipe.evaluate_every,
             progress=sys.stderr.isatty(),
         )
         lines = [json.loads(line) for line in (folder / LOG_FILE).read_text(encoding="utf-8").splitlines()]
@@ -147,9 +153,9 @@ class Bench:
             model = open_folder(folder, device)
         if row.detector:
             model = CombinedModel(open_folder(self.model(row.detector, job.seed), device), model)
-        if row.cbgm:
-            return cbgm_scores(model, self.test_set, *CBGM)
-        return search_scores(model, self.test_set, true_boxes=row.true_boxes)
+        scores = cbgm_scores(model, self.test_set, *CBGM) if row.cbgm else search_scores(model, self.test_set, true_boxes=row.true_boxes)
+        learned = [json.loads((need.folder(self.out) / RESULT).read_text(encoding="utf-8")) for need in job.needs]
+        return {"points": min(points_of(one) for one in learned), **scores}
 
 
 @contextmanager
@@ -293,6 +299,7 @@ def train(
     steps: int = STEPS,
     seeds: int = OTHER_SEEDS,
     main_seeds: int = MAIN_SEEDS,
+    points: Annotated[int, typer.Option(min=1, max=MEASUREMENTS, help="Stop after so many of a curve's points.")] = MEASUREMENTS,
     device: str = "auto",
     assets: Annotated[Path | None, typer.Option(help="Folder of MakeHuman meshes, to make the data if they are missing.")] = None,
 ) -> None:
@@ -303,7 +310,7 @@ def train(
             raise typer.BadParameter(f"{folder} lacks data; make them with the command `data`, or name --assets")
         data(folder, assets)
     read_results(out, steps)  # of another budget: told before any work
-    if failed := work(Bench(folder, out, steps, device), jobs):
+    if failed := work(Bench(folder, out, steps, device, points), jobs):
         typer.echo(f"not done: {', '.join(f'{job.row.name} {job.seed}' for job in failed)}", err=True)
         raise typer.Exit(1)
 

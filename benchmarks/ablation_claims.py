@@ -4,6 +4,9 @@ A claim is that one row has a higher mAP than another. A row's spread is its gre
 taken to vary by is its spread, and at least the median of all spreads, because two seeds may agree by chance; with one seed the greatest
 of all. A difference of means that is no larger than what either row varies by is not resolved; else it confirms the claim or contradicts
 it. A main row waits for its second seed.
+
+Some rows were trained for a part of the schedule alone. Rows are compared, and spreads are taken, at the last point of the learning curve
+that all trainings of a claim have.
 """
 
 import statistics
@@ -11,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ablation_rows import ROWS
+from ablation_rows import MEASUREMENTS, ROWS
 
 Verdict = Literal["confirmed", "contradicted", "not resolved", "not measured"]
 Results = Mapping[str, Sequence[Mapping[str, Any]]]  # row -> its results, one a seed
@@ -133,10 +136,22 @@ class Noise:
     greatest: float
 
 
-def noise_of(results: Results) -> Noise:
-    """Of all rows with several seeds; infinite if there are none, so that nothing is resolved."""
-    spreads = [spread(column(some, "mAP")) for some in results.values() if len(some) > 1] or [float("inf")]
+def noise_of(results: Results, point: int = MEASUREMENTS) -> Noise:
+    """Of all rows with several seeds at a point of the curve; infinite if there are none, so that nothing is resolved."""
+    spreads = [spread(values) for some in results.values() if len(values := values_at(some, point)) > 1] or [float("inf")]
     return Noise(statistics.median(spreads), max(spreads))
+
+
+def points_of(result: Mapping[str, Any]) -> int:
+    """At how many points of its learning curve a training, or that of the model measured, has been."""
+    return int(result.get("points", len(result.get("curve", ())) or MEASUREMENTS))
+
+
+def values_at(results: Sequence[Mapping[str, Any]], point: int) -> list[float]:
+    """The mAP at a point, counted from 1, of each seed that has it; a longer training's is on its curve, if it has one."""
+    reached = [one for one in results if points_of(one) >= point]
+    ended = [one for one in reached if points_of(one) == point]
+    return [one["mAP"] for one in ended] + [one["curve"][point - 1][1] for one in reached if one not in ended and "curve" in one]
 
 
 def verdict(better: Sequence[float], worse: Sequence[float], noise: Noise) -> Verdict:
@@ -171,34 +186,44 @@ def column(results: Sequence[Mapping[str, Any]], name: str) -> list[float]:
 
 def markdown(results: Results) -> str:
     """Both tables: what was measured, and what the papers say about it."""
-    noise = noise_of(results)
-    lines = ["| row | seeds | mAP | spread | top-1 | spread | AP |", "|---|---|---|---|---|---|---|"]
+    lines = ["| row | schedule | seeds | mAP | spread | top-1 | spread | AP |", "|---|---|---|---|---|---|---|---|"]
     for name in ROWS:
         if some := results.get(name, ()):
             m, t = column(some, "mAP"), column(some, "top1")
-            ap = f"{100 * mean(column(some, 'ap')):.1f}"
-            lines.append(f"| {name} | {len(some)} | {_percent(m)} | {_spread(m)} | {_percent(t)} | {_spread(t)} | {ap} |")
-    lines += ["", "| the paper says | paper | mAP there | mAP here | difference | verdict |", "|---|---|---|---|---|---|"]
+            ap, part = f"{100 * mean(column(some, 'ap')):.1f}", f"{min(map(points_of, some))}/{MEASUREMENTS}"
+            lines.append(f"| {name} | {part} | {len(some)} | {_percent(m)} | {_spread(m)} | {_percent(t)} | {_spread(t)} | {ap} |")
+    lines += ["", "| the paper says | paper | mAP there | at | mAP here | difference | verdict |", "|---|---|---|---|---|---|---|"]
     for claim in CLAIMS:
-        better, worse = (column(results.get(name, ()), "mAP") for name in (claim.better, claim.worse))
-        here, difference = "", ""
+        better, worse, point = sides(claim, results)
+        at, here, difference = "", "", ""
         if better and worse:
-            here, difference = f"{_percent(worse)} to {_percent(better)}", f"{100 * (mean(better) - mean(worse)):+.1f}"
+            at, here, difference = (
+                f"{point}/{MEASUREMENTS}",
+                f"{_percent(worse)} to {_percent(better)}",
+                f"{100 * (mean(better) - mean(worse)):+.1f}",
+            )
         there = "" if claim.paper is None else f"{claim.paper[0]} to {claim.paper[1]} ({claim.data})"
         says = f"**{claim.says}**" if claim.required else claim.says
         waits = any(ROWS[name].main and len(results.get(name, ())) == 1 for name in (claim.better, claim.worse))
-        told = "one seed so far" if waits and here else verdict(better, worse, noise)
-        lines.append(f"| {says} | {claim.source} | {there} | {here} | {difference} | {told} |")
+        told = "one seed so far" if waits and here else verdict(better, worse, noise_of(results, point))
+        lines.append(f"| {says} | {claim.source} | {there} | {at} | {here} | {difference} | {told} |")
     return "\n".join(lines) + "\n"
+
+
+def sides(claim: Claim, results: Results) -> tuple[list[float], list[float], int]:
+    """The mAP of each seed of the better and of the worse row, and the last point that all of them have."""
+    better, worse = results.get(claim.better, ()), results.get(claim.worse, ())
+    point = min((points_of(one) for one in (*better, *worse)), default=MEASUREMENTS)
+    return values_at(better, point), values_at(worse, point), point
 
 
 def curves(results: Results) -> str:
     """The learning curves of both rows of each required claim that was not confirmed, as lines of text; empty if there are none."""
-    noise = noise_of(results)
     lines = []
     for claim in filter(lambda one: one.required, CLAIMS):
         rows = [results.get(name, ()) for name in (claim.better, claim.worse)]
-        if verdict(column(rows[0], "mAP"), column(rows[1], "mAP"), noise) in ("contradicted", "not resolved"):
+        better, worse, point = sides(claim, results)
+        if verdict(better, worse, noise_of(results, point)) in ("contradicted", "not resolved"):
             lines += ["", f"{claim.says}: mAP after so many steps", ""]
             for one in (*rows[0], *rows[1]):
                 points = ", ".join(f"{step}: {100 * value:.1f}" for step, value in one["curve"])

@@ -82,6 +82,11 @@ class Row:
         return tuple(filter(None, (self.of, self.detector) if self.of else (self.teacher, self.initial)))
 
     @property
+    def serves(self) -> bool:
+        """Whether others start from it, or are taught by it."""
+        return any(self.name in (other.initial, other.teacher) for other in ROWS.values())
+
+    @property
     def is_measured(self) -> bool:
         """Whether it is more than a start for others."""
         return self.learns_from == "scenes"

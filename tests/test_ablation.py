@@ -7,7 +7,7 @@ import ablation
 import pytest
 import torch
 import typer
-from ablation_claims import CLAIMS, Noise, curves, markdown, noise_of, verdict
+from ablation_claims import CLAIMS, Noise, curves, markdown, noise_of, points_of, values_at, verdict
 from ablation_rows import BACKBONE, CROP, HEIGHT, ROWS, START, STEPS, WIDTH, merged, recipe_of
 from pydantic import ValidationError
 
@@ -166,16 +166,68 @@ RESULTS = {
 
 
 def test_the_table_by_hand() -> None:
-    noise = noise_of(RESULTS)  # 0.02 and 0.04
+    noise = noise_of(RESULTS, 2)  # 0.02 and 0.04
     assert (noise.median, noise.greatest) == (pytest.approx(0.03), pytest.approx(0.04))
     lines = markdown(RESULTS).splitlines()
-    assert "| nae | 2 | 31.0 | 2.0 | 15.5 | 1.0 | 90.0 |" in lines
-    assert "| oim | 1 | 10.0 | - | 5.0 | - | 90.0 |" in lines
-    assert "| NAE beats OIM | SeqNet, Table 6 | 34.0 to 43.3 (PRW) | 10.0 to 31.0 | +21.0 | one seed so far |" in lines
-    assert "| **SeqNet beats NAE** | SeqNet, Table 6 | 43.3 to 46.7 (PRW) | 31.0 to 22.0 | -9.0 | contradicted |" in lines
+    assert "| nae | 2/5 | 2 | 31.0 | 2.0 | 15.5 | 1.0 | 90.0 |" in lines
+    assert "| oim | 2/5 | 1 | 10.0 | - | 5.0 | - | 90.0 |" in lines
+    assert "| NAE beats OIM | SeqNet, Table 6 | 34.0 to 43.3 (PRW) | 2/5 | 10.0 to 31.0 | +21.0 | one seed so far |" in lines
+    assert "| **SeqNet beats NAE** | SeqNet, Table 6 | 43.3 to 46.7 (PRW) | 2/5 | 31.0 to 22.0 | -9.0 | contradicted |" in lines
     assert sum(line.endswith("| not measured |") for line in lines) == len(CLAIMS) - 2
     both = markdown(RESULTS | {"oim": RESULTS["oim"] * 2})
-    assert "| NAE beats OIM | SeqNet, Table 6 | 34.0 to 43.3 (PRW) | 10.0 to 31.0 | +21.0 | confirmed |" in both
+    assert "| NAE beats OIM | SeqNet, Table 6 | 34.0 to 43.3 (PRW) | 2/5 | 10.0 to 31.0 | +21.0 | confirmed |" in both
+
+
+def test_rows_are_compared_at_the_last_point_that_both_have() -> None:
+    """NAE goes on to a second point, OIM stops at the first, where NAE had a quarter of its end: 7.5 and 8.0."""
+    oim = {"row": "oim", "seed": 1, "steps": 10, "mAP": 0.02, "top1": 0.02, "ap": 0.9, "curve": [[5, 0.02]]}
+    results = {"nae": RESULTS["nae"], "oim": [oim, oim | {"seed": 2, "mAP": 0.03}]}
+    lines = markdown(results).splitlines()
+    assert "| oim | 1/5 | 2 | 2.5 | 1.0 | 2.0 | 0.0 | 90.0 |" in lines
+    # spreads there: 0.5 and 1.0
+    assert "| NAE beats OIM | SeqNet, Table 6 | 34.0 to 43.3 (PRW) | 1/5 | 2.5 to 7.8 | +5.2 | confirmed |" in lines
+    assert noise_of(results, 1) == Noise(median=pytest.approx(0.0075), greatest=pytest.approx(0.01))
+    assert noise_of(results, 2) == Noise(median=pytest.approx(0.02), greatest=pytest.approx(0.02))
+
+
+def test_a_model_measured_again_has_the_point_of_its_training_alone() -> None:
+    """It has no learning curve, so it is not compared with what was trained shorter."""
+    again = {"row": "nae-serial", "seed": 1, "steps": 10, "mAP": 0.3, "top1": 0.3, "ap": 0.9}
+    assert (points_of(again), points_of(again | {"points": 2})) == (5, 2)
+    assert values_at([again | {"points": 2}], 2) == [0.3]
+    assert values_at([again], 2) == values_at([again | {"points": 2}], 5) == []
+
+
+@pytest.mark.parametrize(("row", "epochs"), [("oim", 2), (START, None), ("reid", None)])
+def test_who_serves_others_is_trained_to_the_end(tmp_path, monkeypatch, row, epochs) -> None:
+    asked = []
+
+    def train(recipe, data, out, **options):
+        out.mkdir(parents=True)
+        (out / "log.jsonl").write_text('{"step": 1, "mAP": 0.3}')
+        asked.append((recipe.evaluate_every, options["epochs"]))
+
+    monkeypatch.setattr(ablation, "train_recipe", train)
+    monkeypatch.setattr("ablation_data.start_set", lambda folder: range(PICTURES))
+    bench = ablation.Bench(tmp_path, tmp_path, 750, "cpu", points=2)
+    vars(bench).update(train_set=range(PICTURES), test_set=[])
+    *_, job = ablation.jobs_of([row], 1, 1)
+    bench.run(job)
+    assert asked == [(asked[0][0], epochs and epochs * asked[0][0])]
+
+
+def test_a_row_measured_again_says_how_long_its_models_were_trained(tmp_path, monkeypatch) -> None:
+    jobs = {job.row.name: job for job in ablation.jobs_of(["d-r-2"], 1, 1)}
+    for name, curve in (("reid", [[1, 0.1]] * 5), ("dkd-d", [[1, 0.1]] * 2)):
+        (jobs[name].folder(tmp_path) / "model").mkdir(parents=True)
+        (jobs[name].folder(tmp_path) / "model" / "config.json").write_text("{}")
+        (jobs[name].folder(tmp_path) / ablation.RESULT).write_text(json.dumps({"curve": curve}))
+    monkeypatch.setattr(ablation, "open_folder", lambda folder, device: None)
+    monkeypatch.setattr(ablation, "CombinedModel", lambda *parts: None)
+    monkeypatch.setattr(ablation, "search_scores", lambda model, data, true_boxes: {"mAP": 0.7})
+    bench = ablation.Bench(tmp_path, tmp_path, 10, "cpu")
+    vars(bench).update(test_set=[])
+    assert {"points": 2, "mAP": 0.7}.items() <= bench.run(jobs["d-r-2"]).items()
 
 
 def test_without_any_second_seed_nothing_is_resolved() -> None:

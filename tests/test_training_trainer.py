@@ -262,6 +262,16 @@ def test_train_from_files(tmp_path) -> None:
     assert train(recipe, data, tmp_path / "out", device="cpu", resume=True, progress=False) == model
 
 
+def test_a_training_may_stop_after_an_epoch_and_go_on(tmp_path) -> None:
+    """Its schedule is the whole training's, so that both ways give the same numbers."""
+    recipe, whole, parts = recipe_of("nae", epochs=2, batch_size=2), tmp_path / "whole", tmp_path / "parts"
+    train(recipe, MadeUpScenes(4), whole, device="cpu", progress=False)
+    train(recipe, MadeUpScenes(4), parts, device="cpu", progress=False, epochs=1)
+    assert [line["step"] for line in lines(parts)] == [1, 2]
+    train(recipe, MadeUpScenes(4), parts, device="cpu", progress=False, resume=True)
+    assert without_times(whole) == without_times(parts)
+
+
 def test_train_on_the_command_line(tmp_path) -> None:
     recipe, data, out = tmp_path / "recipe.json", coco_folder(tmp_path / "data"), tmp_path / "out"
     recipe.write_text(recipe_of("alignps", epochs=1).model_dump_json())

@@ -33,6 +33,7 @@ def train(
     test_data: str | Path | PeopleDataset | None = None,
     workers: int = 0,
     save_every: int | None = None,
+    epochs: int | None = None,
     progress: bool = True,
 ) -> Path:
     """Train a model, or go on with a training that was stopped.
@@ -48,6 +49,7 @@ def train(
         test_data: as `data`; the model is measured on it during training, a crop network at the true boxes.
         workers: processes that decode pictures.
         save_every: steps between two states; None for one after each epoch.
+        epochs: stop after so many of the recipe's, whose schedule stays as it is; `resume` goes on from there. None for all.
         progress: show a bar on stderr.
 
     Returns:
@@ -86,7 +88,7 @@ def train(
     if learner.taken is not None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / INITIAL_FILE).write_text(json.dumps(learner.taken.to_dict(), indent=2) + "\n", encoding="utf-8")
-    trainer.run()
+    trainer.run(None if epochs is None else epochs * trainer.steps_per_epoch)
     return folder / MODEL_FOLDER
 
 
