@@ -12,6 +12,7 @@ from personsearch.models.fuse import optimize_for_inference
 from personsearch.models.nano import read_networks
 from personsearch.models.nano_detector import NanoNetwork
 from personsearch.models.nano_onnx import DETECTOR_FILE, EMBEDDER_FILE
+from personsearch.models.onnx_forms import with_blocks, with_one_stem
 from personsearch.models.reid import ReidNetwork
 from personsearch.weights import CONFIG_FILE, WEIGHTS_FILE
 
@@ -58,7 +59,8 @@ def export_nano(folder: Path, out: Path) -> Path:
         raise ConfigError(f"this model is two networks, which make two files; give a folder for them, not {out}")
     require_exporter()
     config, detector, embedder = read_networks(folder)
-    optimize_for_inference(embedder.eval())
+    with_one_stem(detector)
+    with_blocks(optimize_for_inference(embedder.eval()))
     out.mkdir(parents=True, exist_ok=True)
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not ((out / name).exists() and (out / name).samefile(folder / name)):

@@ -37,6 +37,7 @@ class OnnxSession:
         path: an ONNX file; weights outside it are found beside it.
         device: "cpu", "cuda" or "cuda:1".
         threads: CPU threads of one run; None: as many as there are cores.
+        spins: idle threads of a run wait for its next layer awake; faster alone, slower where others want the cores.
         allow_cpu: run on the CPU where CUDA is not there, instead of raising; `device` and the log then say so.
 
     Attributes:
@@ -50,7 +51,9 @@ class OnnxSession:
         ConfigError: `threads` below 1.
     """
 
-    def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None, allow_cpu: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, device: str = "cpu", threads: int | None = None, spins: bool = False, allow_cpu: bool = False
+    ) -> None:
         if threads is not None and threads < 1:
             raise ConfigError(f"threads must be at least 1, got {threads}")
         if not path.is_file():
@@ -58,11 +61,11 @@ class OnnxSession:
         providers = _providers(device)
         self.path = path
         try:
-            self._session = _open(path, providers, threads)
+            self._session = _open(path, providers, threads, spins)
         except DeviceError:
             if not allow_cpu:
                 raise
-            self._session = _open(path, _providers("cpu"), threads)
+            self._session = _open(path, _providers("cpu"), threads, spins)
         on_cuda = "CUDAExecutionProvider" in self._session.get_providers()
         if device != "cpu" and not on_cuda and not allow_cpu:
             raise DeviceError(f"ONNX Runtime cannot use device {device!r} and fell back to the CPU; {CUDA_ADVICE}")
@@ -126,12 +129,12 @@ def external_files(path: Path) -> list[Path]:
     return files
 
 
-def _open(path: Path, providers: list[Any], threads: int | None) -> Any:
+def _open(path: Path, providers: list[Any], threads: int | None, spins: bool) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    # idle threads that spin would take the cores from the threads that decode pictures
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # threads that spin take the cores from those that decode pictures, and between two runs from everybody
+    options.add_session_config_entry("session.force_spinning_stop" if spins else "session.intra_op.allow_spinning", "1" if spins else "0")
     if threads is not None:
         options.intra_op_num_threads = threads
     if len(providers) > 1:

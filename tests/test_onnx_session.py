@@ -34,6 +34,19 @@ def test_rows_are_the_same_whatever_batch_the_file_fixes(tmp_path: Path, batch: 
     assert session.run_rows(rows).tolist() == [[i, i, i] for i in range(count)]
 
 
+@pytest.mark.parametrize(("spins", "expected"), [(True, ("1", "1")), (False, ("0", "0"))])
+def test_idle_threads_never_spin_between_two_runs(tmp_path: Path, spins: bool, expected: tuple[str, str]) -> None:
+    options = OnnxSession(reid(tmp_path / "reid.onnx"), spins=spins)._session.get_session_options()
+    found = []
+    for name, default in (("allow_spinning", "1"), ("force_spinning_stop", "0")):
+        section = "session.intra_op" if name == "allow_spinning" else "session"
+        try:
+            found.append(options.get_session_config_entry(f"{section}.{name}"))
+        except RuntimeError:  # not set
+            found.append(default)
+    assert tuple(found) == expected
+
+
 def test_wrong_shape_is_an_error_that_names_it(tmp_path: Path) -> None:
     session = OnnxSession(reid(tmp_path / "reid.onnx"))
     with pytest.raises(WeightsError, match=r"fails on inputs of shapes \[\(1, 3, 9, 4\)\]"):

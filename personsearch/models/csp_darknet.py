@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 POOLS = (5, 9, 13)  # pixels of the pooled surroundings that the deepest stage sees
 STRIDES = (8, 16, 32)
+PATCH = ((0, 0), (1, 0), (0, 1), (1, 1))  # row and column of the stem's pixels, in the order of its channels
 
 
 class Conv(nn.Sequential):
@@ -17,6 +18,29 @@ class Conv(nn.Sequential):
 
     def __init__(self, inputs: int, outputs: int, size: int = 1, *, stride: int = 1, groups: int = 1) -> None:
         super().__init__(nn.Conv2d(inputs, outputs, size, stride, (size - 1) // 2, groups=groups), nn.SiLU(inplace=True))
+
+
+class FocusStem(Conv):
+    """The four pixels of each 2x2 patch side by side, and a 3x3 over these: half the size of (B, 3, H, W)."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__(len(PATCH) * 3, outputs, 3)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(B, outputs, H / 2, W / 2)."""
+        convolution, activation = self
+        output: Tensor = activation(convolution(_focus(pixels)))
+        return output
+
+    def as_one(self) -> Conv:
+        """The same as one convolution of the pixels, 6x6 of stride 2, whose padding is the 3x3's of patches."""
+        weight, bias = (tensor.detach() for tensor in self.parameters())
+        whole = Conv(3, len(weight), 6, stride=2)
+        its_weight, its_bias = (tensor.detach() for tensor in whole.parameters())
+        for (row, column), part in zip(PATCH, torch.split(weight, 3, dim=1), strict=True):
+            its_weight[:, :, row::2, column::2] = part
+        its_bias.copy_(bias)
+        return whole
 
 
 class DepthwiseConv(nn.Sequential):
@@ -87,7 +111,7 @@ class CSPDarknet(nn.Module):
         super().__init__()
         c2, c3, c4, c5 = (width * factor for factor in (2, 4, 8, 16))
         self.channels = (c3, c4, c5)
-        self.stem = Conv(12, width, 3)
+        self.stem = FocusStem(width)
         self.stage2 = nn.Sequential(DepthwiseConv(width, c2, stride=2), CrossStage(c2, c2, 1))
         self.stage3 = nn.Sequential(DepthwiseConv(c2, c3, stride=2), CrossStage(c3, c3, 3))
         self.stage4 = nn.Sequential(DepthwiseConv(c3, c4, stride=2), CrossStage(c4, c4, 3))
@@ -111,7 +135,7 @@ class CSPDarknet(nn.Module):
 
     def stages(self, pixels: Tensor) -> list[Tensor]:
         """What the backbone alone sees: maps of strides 8, 16 and 32."""
-        x3 = self.stage3(self.stage2(self.stem(_focus(pixels))))
+        x3 = self.stage3(self.stage2(self.stem(pixels)))
         x4 = self.stage4(x3)
         return [x3, x4, self.stage5(x4)]
 
@@ -127,9 +151,8 @@ class CSPDarknet(nn.Module):
 
 
 def _focus(pixels: Tensor) -> Tensor:
-    """(B, 12, H/2, W/2): the four pixels of each 2x2 patch side by side."""
-    left, right = pixels[..., ::2], pixels[..., 1::2]
-    return torch.cat([left[..., ::2, :], left[..., 1::2, :], right[..., ::2, :], right[..., 1::2, :]], dim=1)
+    """(B, 12, H / 2, W / 2)."""
+    return torch.cat([pixels[..., row::2, column::2] for row, column in PATCH], dim=1)
 
 
 def _twice(x: Tensor) -> Tensor:

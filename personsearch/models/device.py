@@ -1,5 +1,7 @@
 """Which device a model runs on."""
 
+import os
+import sys
 from pathlib import Path
 
 import torch
@@ -30,16 +32,22 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def open_onnx(path: Path, device: str, *, threads: int | None = None) -> OnnxSession:
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def open_onnx(path: Path, device: str, *, threads: int | None = None, spins: bool = False) -> OnnxSession:
     """An ONNX file on `device`; for "auto" on the CPU too where torch sees a CUDA device that ONNX Runtime cannot use: the log says so.
 
     Args:
         path: see `OnnxSession`.
         device: "auto", "cpu", "cuda" or "cuda:1".
         threads: see `OnnxSession`.
+        spins: see `OnnxSession`.
 
     Raises:
         DeviceError: the device is not there.
         WeightsError, ConfigError: see `OnnxSession`.
     """
-    return OnnxSession(path, device=resolve_device(device), threads=threads, allow_cpu=device == AUTO)
+    return OnnxSession(path, device=resolve_device(device), threads=threads, spins=spins, allow_cpu=device == AUTO)

@@ -60,11 +60,13 @@ class NanoEmbedder:
 
     def embed(self, crops: Sequence[Array]) -> Array:
         """(N, D) float32 unit rows of N crops, RGB uint8 (h, w, 3); N may be 0."""
-        parts = [np.zeros((0, self.embedding_dim), np.float32)]
-        for start in range(0, len(crops), CROPS_AT_ONCE):
-            resized = (resize(crop, self.options.height, self.options.width) for crop in crops[start : start + CROPS_AT_ONCE])
-            parts.append(self._rows(np.stack([cv2.LUT(crop, self._normalised) for crop in resized])))
-        return np.concatenate(parts)
+        parts = [crops[start : start + CROPS_AT_ONCE] for start in range(0, len(crops), CROPS_AT_ONCE)]
+        return np.concatenate([np.zeros((0, self.embedding_dim), np.float32), *map(self._embed, parts)])
+
+    def _embed(self, crops: Sequence[Array]) -> Array:
+        """`embed` of at least one crop, all in one run of the network."""
+        resized = (resize(crop, self.options.height, self.options.width) for crop in crops)
+        return self._rows(np.stack([cv2.LUT(crop, self._normalised) for crop in resized]))
 
     def _rows(self, crops: Array) -> Array:
         """(N, D) unit rows of (N, height, width, 3) float32 crops."""
