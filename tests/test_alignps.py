@@ -128,13 +128,13 @@ def test_a_box_gives_the_same_in_any_batch() -> None:
 def test_the_plain_form_does_not_mix_a_batch() -> None:
     opened = small(backbone={"width": 0.25, "style": "caffe", "deformable": [3, 4, 5]}, levels=[3, 5])
     prepared = [opened.prepare(scene(seed)) for seed in (1, 2)]
-    together = opened.network(batch_of(*prepared).pixels)[1]
+    network = opened.network.double()  # an untrained network's deformed taps enlarge rounding, too much to bound in float32
+    together = network(batch_of(*prepared).pixels.double())[1]
     for image, one in enumerate(prepared):
-        for alone, both in zip(opened.network(one.pixels[None])[1], together, strict=True):
+        for alone, both in zip(network(one.pixels[None].double())[1], together, strict=True):
             for field in ("class_logits", "centerness_logits", "distances", "features"):
                 expected = getattr(alone, field)[0]
-                # An untrained network's deformed taps enlarge rounding, by how much depends on the number of threads
-                torch.testing.assert_close(getattr(both, field)[image], expected, atol=1e-4 * expected.abs().max().item(), rtol=0)
+                torch.testing.assert_close(getattr(both, field)[image], expected, atol=1e-5 * expected.abs().max().item(), rtol=0)
 
 
 def test_a_query_gets_the_detection_that_overlaps_it_most_whatever_its_score() -> None:
