@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from batches import found_alone_and_together
 from data.deterministic_weights import fill
 from data.synth_image import synth
 from PIL import Image
@@ -166,13 +167,8 @@ def test_a_wrong_config_names_the_field(values, word, tmp_path) -> None:
 def test_what_an_image_gives_does_not_depend_on_its_batch() -> None:
     finder = model(network())
     images = [PEOPLE, picture(160, 120, 2), NOBODY, picture(120, 160, 5), picture(118, 160, 6)]
-    together = detect(finder, *images)
+    together = found_alone_and_together(finder, images)
     assert max(map(len, together)) >= 3
-    for image, batched in zip(images, together, strict=True):
-        (alone,) = detect(finder, image)
-        assert len(alone) == len(batched)
-        for name in ("boxes", "scores", "embeddings"):
-            np.testing.assert_allclose(getattr(batched, name), getattr(alone, name), atol=1e-4, rtol=0)
 
 
 def test_nobody_above_the_score_is_a_result() -> None:
