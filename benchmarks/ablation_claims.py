@@ -185,13 +185,15 @@ def column(results: Sequence[Mapping[str, Any]], name: str) -> list[float]:
 
 
 def markdown(results: Results) -> str:
-    """Both tables: what was measured, and what the papers say about it."""
-    lines = ["| row | schedule | seeds | mAP | spread | top-1 | spread | AP |", "|---|---|---|---|---|---|---|---|"]
+    """Both tables: what was measured, seeds of one length in one line, and what the papers say about it."""
+    lines = ["| row | points | seeds | mAP | spread | top-1 | spread | AP |", "|---|---|---|---|---|---|---|---|"]
     for name in ROWS:
-        if some := results.get(name, ()):
-            m, t = column(some, "mAP"), column(some, "top1")
-            ap, part = f"{100 * mean(column(some, 'ap')):.1f}", f"{min(map(points_of, some))}/{MEASUREMENTS}"
-            lines.append(f"| {name} | {part} | {len(some)} | {_percent(m)} | {_spread(m)} | {_percent(t)} | {_spread(t)} | {ap} |")
+        for point in sorted(set(map(points_of, results.get(name, ())))):
+            some = [one for one in results[name] if points_of(one) == point]
+            m, t, ap = column(some, "mAP"), column(some, "top1"), f"{100 * mean(column(some, 'ap')):.1f}"
+            lines.append(
+                f"| {name} | {point}/{MEASUREMENTS} | {len(some)} | {_percent(m)} | {_spread(m)} | {_percent(t)} | {_spread(t)} | {ap} |"
+            )
     lines += ["", "| the paper says | paper | mAP there | at | mAP here | difference | verdict |", "|---|---|---|---|---|---|---|"]
     for claim in CLAIMS:
         better, worse, point = sides(claim, results)

@@ -37,7 +37,8 @@ class OnnxSession:
         path: an ONNX file; weights outside it are found beside it.
         device: "cpu", "cuda" or "cuda:1".
         threads: CPU threads of one run; None: as many as there are cores.
-        spins: idle threads of a run wait for its next layer awake; faster alone, slower where others want the cores.
+        spins: idle threads of a run wait for its next layer awake, but never between two runs; faster alone, slower where others want
+            the cores.
         allow_cpu: run on the CPU where CUDA is not there, instead of raising; `device` and the log then say so.
 
     Attributes:
@@ -133,8 +134,10 @@ def _open(path: Path, providers: list[Any], threads: int | None, spins: bool) ->
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    # threads that spin take the cores from those that decode pictures, and between two runs from everybody
-    options.add_session_config_entry("session.force_spinning_stop" if spins else "session.intra_op.allow_spinning", "1" if spins else "0")
+    if spins:
+        options.add_session_config_entry("session.force_spinning_stop", "1")  # when a run ends; ONNX Runtime's threads spin on otherwise
+    else:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if threads is not None:
         options.intra_op_num_threads = threads
     if len(providers) > 1:

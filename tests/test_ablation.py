@@ -190,6 +190,13 @@ def test_rows_are_compared_at_the_last_point_that_both_have() -> None:
     assert noise_of(results, 2) == Noise(median=pytest.approx(0.02), greatest=pytest.approx(0.02))
 
 
+def test_seeds_of_two_lengths_have_a_line_each() -> None:
+    short = {"row": "nae", "seed": 1, "steps": 10, "mAP": 0.08, "top1": 0.04, "ap": 0.8, "curve": [[5, 0.08]]}
+    lines = markdown({"nae": [short, result("nae", 2, 0.32)]}).splitlines()
+    assert "| nae | 1/5 | 1 | 8.0 | - | 4.0 | - | 80.0 |" in lines
+    assert "| nae | 2/5 | 1 | 32.0 | - | 16.0 | - | 90.0 |" in lines
+
+
 def test_a_model_measured_again_has_the_point_of_its_training_alone() -> None:
     """It has no learning curve, so it is not compared with what was trained shorter."""
     again = {"row": "nae-serial", "seed": 1, "steps": 10, "mAP": 0.3, "top1": 0.3, "ap": 0.9}

@@ -124,7 +124,7 @@ def test_a_box_gives_the_same_in_any_batch() -> None:
 def test_the_plain_form_does_not_mix_a_batch() -> None:
     opened = small(backbone={"width": 0.25, "style": "caffe", "deformable": [3, 4, 5]}, levels=[3, 5])
     prepared = [opened.prepare(scene(seed)) for seed in (1, 2)]
-    network = opened.network.double()  # an untrained network's deformed taps enlarge rounding, too much to bound in float32
+    network = opened.network.double()  # deformed taps of an untrained network enlarge rounding, too much to bound in float32
     together = network(batch_of(*prepared).pixels.double())[1]
     for image, one in enumerate(prepared):
         for alone, both in zip(network(one.pixels[None].double())[1], together, strict=True):

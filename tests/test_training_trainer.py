@@ -272,6 +272,12 @@ def test_a_training_may_stop_after_an_epoch_and_go_on(tmp_path) -> None:
     assert without_times(whole) == without_times(parts)
 
 
+def test_a_training_of_no_epochs_is_told(tmp_path) -> None:
+    with pytest.raises(ConfigError, match="at least 1"):
+        train(recipe_of("nae"), MadeUpScenes(2), tmp_path / "out", device="cpu", epochs=0)
+    assert not (tmp_path / "out").exists()
+
+
 def test_train_on_the_command_line(tmp_path) -> None:
     recipe, data, out = tmp_path / "recipe.json", coco_folder(tmp_path / "data"), tmp_path / "out"
     recipe.write_text(recipe_of("alignps", epochs=1).model_dump_json())

@@ -1,7 +1,7 @@
 """The same two networks on ONNX Runtime, which is faster than PyTorch at their many small layers on a CPU.
 
-Layers as narrow as these gain little from a second core. So a single image is detected in on all cores, but of several images, and
-of crops, each core takes its own.
+Between layers as narrow as these a second core waits for the first, unless its threads stay awake, which takes them from others. So a
+single image is detected in on all cores, awake, but of several images, and of crops, each core takes its own.
 """
 
 import math

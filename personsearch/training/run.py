@@ -49,19 +49,22 @@ def train(
         test_data: as `data`; the model is measured on it during training, a crop network at the true boxes.
         workers: processes that decode pictures.
         save_every: steps between two states; None for one after each epoch.
-        epochs: stop after so many of the recipe's, whose schedule stays as it is; `resume` goes on from there. None for all.
+        epochs: stop after so many of the recipe's, at least 1, whose schedule stays as it is; `resume` goes on from there. None for all.
         progress: show a bar on stderr.
 
     Returns:
         The folder of the model, for `PersonSearcher.from_pretrained`.
 
     Raises:
-        ConfigError: the recipe is malformed or needs another teacher, or `out` holds a training already (or, to resume, another's).
+        ConfigError: the recipe is malformed or needs another teacher, `epochs` is below 1, or `out` holds a training already (or, to
+            resume, another's).
         DataError: the data set is not as it should be, or there is no state to resume.
         DeviceError: no such device.
         WeightsError: the weights to start from are missing or another network's.
         TrainingError: a loss is no finite number.
     """
+    if epochs is not None and epochs < 1:
+        raise ConfigError(f"epochs must be at least 1, or None for all of the recipe's; got {epochs}")
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     if teacher is not None:
         chosen = with_teacher(chosen, Path(teacher))
