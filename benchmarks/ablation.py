@@ -13,8 +13,8 @@ in several processes at once, which share the work; on a GPU one for each core, 
 learning curve (652 of 1,467 steps), unless others start from it or are taught by it; it is done then, and goes on from its state if its
 `result.json` is deleted. `table` prints Markdown of what is there, and compares rows at the last point that both have.
 
-How long: on one thread of a busy two-core machine a training of 1500 steps took 8 minutes (NAE), 10 (AlignPS, DKD, the pre-training) or
-5 (crops), measuring included; so all 85 take about 13 hours of one core. Run two processes with OMP_NUM_THREADS=1 on two cores, or
+How long: on one thread of a busy two-core machine with AVX-512 a training of 1500 steps took 14 minutes (the pre-training), 8 (`start`) or
+5 (a teacher), 652 steps 2 (NAE, DKD), 4 (AlignPS) or 6 (ROI-AlignPS), measuring included; another machine took three times as long. Run two processes with OMP_NUM_THREADS=1 on two cores, or
 a GPU, which has not been tried yet.
 For the longer run of a claim that did not come out: `--only` its two rows, more `--steps`, another OUT, with the folders of the rows that
 they start from copied there if those are to be the same.
