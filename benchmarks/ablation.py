@@ -14,8 +14,8 @@ learning curve (652 of 1,467 steps), unless others start from it or are taught b
 `result.json` is deleted. `table` prints Markdown of what is there, and compares rows at the last point that both have.
 
 How long: on one thread of a busy two-core machine with AVX-512 a training of 1500 steps took 14 minutes (the pre-training), 8 (`start`) or
-5 (a teacher), 652 steps 2 (NAE, DKD), 4 (AlignPS) or 6 (ROI-AlignPS), measuring included; another machine took three times as long. Run two processes with OMP_NUM_THREADS=1 on two cores, or
-a GPU, which has not been tried yet.
+5 (a teacher), 652 steps 2 (NAE, DKD), 4 (AlignPS) or 6 (ROI-AlignPS), measuring included; on another machine two to three times as
+long. Run two processes with OMP_NUM_THREADS=1 on two cores, or a GPU, which has not been tried yet.
 For the longer run of a claim that did not come out: `--only` its two rows, more `--steps`, another OUT, with the folders of the rows that
 they start from copied there if those are to be the same.
 """
