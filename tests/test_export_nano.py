@@ -19,7 +19,7 @@ from personsearch.models.config import BackboneConfig
 PICTURE = np.random.default_rng(0).integers(0, 255, (70, 90, 3), np.uint8)
 
 
-def shapes(file: Path, name: str) -> list[Any]:
+def attributes(file: Path, name: str) -> list[Any]:
     """One attribute of each convolution of a file."""
     nodes = [node for node in onnx.load(file).graph.node if node.op_type == "Conv"]
     return [onnx.helper.get_attribute_value(one) for node in nodes for one in node.attribute if one.name == name]
@@ -42,8 +42,8 @@ def test_the_command_writes_a_folder_that_both_engines_open(tmp_path: Path) -> N
     for one in batch:  # each on one core, and alone on all
         np.testing.assert_allclose(one.boxes, alone.boxes, atol=1e-3)
         np.testing.assert_allclose(one.embeddings, alone.embeddings, atol=1e-5)
-    assert {(6, 6)} == {tuple(shape) for shape in shapes(tmp_path / "out" / "detector.onnx", "kernel_shape") if max(shape) > 5}
-    groups = set(shapes(tmp_path / "out" / "embedder.onnx", "group"))
+    assert {(6, 6)} == {tuple(shape) for shape in attributes(tmp_path / "out" / "detector.onnx", "kernel_shape") if max(shape) > 5}
+    groups = set(attributes(tmp_path / "out" / "embedder.onnx", "group"))
     assert 60 in groups  # 58 channels of the network, in whole blocks
     assert 58 not in groups
     with torch.no_grad():
