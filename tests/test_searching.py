@@ -15,7 +15,7 @@ from personsearch.gallery import FramePeople, Gallery, ModelKey
 from personsearch.results import Detections
 from personsearch.searching import Found, SearchOptions, search
 
-DIM, FRAMES, PEOPLE = 8, 150, 4
+DIM, FRAMES, PEOPLE = 8, 300, 4
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def crowd(number: int, dim: int = DIM) -> FramePeople:
 
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Gallery:
-    """600 people; its index is made by the first search."""
+    """1,200 people; its index is made by the first search."""
     made = Gallery.create_or_open(tmp_path_factory.mktemp("large"), ModelKey("m", "f", DIM))
     made.add([crowd(number) for number in range(FRAMES)])
     return made
@@ -65,7 +65,7 @@ def hits(found: Found) -> list[tuple[str, int, float, float]]:
     ],
 )
 def test_the_index_gives_what_comparing_everybody_gives(gallery: Gallery, options: SearchOptions, with_contexts: bool) -> None:
-    """400 of 600 people are looked at, so here nobody of the best is missed."""
+    """400 of 1,200 people, with CBGM all of their scenes, are looked at, so here nobody of the best is missed."""
     given = contexts() if with_contexts else None
     found = {}
     for engine, limit in (("exact", 10**9), ("index", 0)):
