@@ -130,7 +130,7 @@ def test_the_plain_form_does_not_mix_a_batch() -> None:
         for alone, both in zip(network(one.pixels[None].double())[1], together, strict=True):
             for field in ("class_logits", "centerness_logits", "distances", "features"):
                 expected = getattr(alone, field)[0]
-                torch.testing.assert_close(getattr(both, field)[image], expected, atol=1e-5 * expected.abs().max().item(), rtol=0)
+                torch.testing.assert_close(getattr(both, field)[image], expected, atol=1e-9 * expected.abs().max().item(), rtol=0)
 
 
 def test_a_query_gets_the_detection_that_overlaps_it_most_whatever_its_score() -> None:
