@@ -45,7 +45,7 @@ def test_29_of_100_pairs_may_match_where_29_percent_may() -> None:
 cosines = st.lists(st.integers(-100, 99).map(lambda number: np.float32(number / 100)), min_size=1, max_size=30).map(np.array)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cosines, cosines, st.floats(0, 1))
 def test_it_is_the_lowest_threshold_that_keeps_the_rate(same, different, wanted) -> None:
     found = calibrate(same, different, false_match_rate=wanted, data="x")

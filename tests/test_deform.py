@@ -56,7 +56,7 @@ def test_the_cpu_form_is_torchvisions(modulated, stride, batch, outputs) -> None
     conv = random_conv(6, outputs, stride=stride, modulated=modulated)  # offsets of about 7 pixels: many leave the image
     x = torch.randn(batch, 6, 11, 8, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
-        torch.testing.assert_close(DeformConvCPU(conv)(x), conv.eval()(x), atol=2e-5, rtol=1e-5)  # rounding of sums of 54 products
+        torch.testing.assert_close(DeformConvCPU(conv)(x), conv.eval()(x), atol=1e-4, rtol=0)  # rounding of sums of 54 products
 
 
 @pytest.mark.parametrize(("modulated", "stride"), [(True, 1), (False, 2)])

@@ -146,7 +146,10 @@ def test_every_network_is_exported_and_finds_nobody_too(name: str, tmp_path: Pat
 
 
 def test_where_proposals_tie_rounding_decides() -> None:
-    """All that PyTorch and ONNX Runtime differ in on a black picture: noise of one rounding moves PyTorch's own proposals as far."""
+    """All that PyTorch and ONNX Runtime differ in on a black picture: noise of one rounding moves PyTorch's own proposals as far.
+
+    Not every noise does; which ones, rounding decides too.
+    """
     moved = {}
     for name, picture in (("scene", alignps_golden.picture()), ("black", np.zeros((240, 320, 3), np.uint8))):
         network: Any = build("seqnet")[0]
@@ -155,9 +158,12 @@ def test_where_proposals_tie_rounding_decides() -> None:
         with torch.inference_mode():
             c4 = network(prepared.pixels[None])
             logits, deltas = network.rpn.predict(c4)
-            noise = torch.randn(logits.shape, generator=torch.Generator().manual_seed(1)) * 1e-7  # logits are of size 0.1
-            one, other = (network.rpn.select(scores, deltas, network.rpn.anchors(c4), frame)[0] for scores in (logits, logits + noise))
-        moved[name] = float(torch.cdist(one, other).amin(dim=1).max())  # to the nearest, as the order says nothing
+            noises = [torch.randn(logits.shape, generator=torch.Generator().manual_seed(seed)) * 1e-7 for seed in range(20)]
+            one, *others = (
+                network.rpn.select(scores, deltas, network.rpn.anchors(c4), frame)[0]
+                for scores in (logits, *(logits + noise for noise in noises))  # logits are of size 0.1
+            )
+        moved[name] = max(float(torch.cdist(one, other).amin(dim=1).max()) for other in others)  # to the nearest: order says nothing
     assert moved["scene"] < 1 < moved["black"]
 
 

@@ -140,7 +140,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(STEPS)
 def test_any_sequence_of_steps_gives_what_a_dict_gives(steps: list[tuple[str, object]]) -> None:
     model: dict[tuple[str, int], FramePeople] = {}

@@ -44,7 +44,7 @@ def test_path_bytes_pil_and_array_give_the_same(tmp_path: Path) -> None:
 
 
 @given(arrays(np.uint8, st.tuples(st.integers(8, 20), st.integers(8, 20), st.just(3))), st.sampled_from(sorted(LOSSLESS)))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_what_a_lossless_file_holds_comes_out(picture: Array, kind: str) -> None:
     loaded = images.load_bytes(encode(picture, kind, **LOSSLESS[kind]), "picture")
     assert np.array_equal(loaded, picture)
@@ -328,7 +328,7 @@ SEEDS = [encode(gradient(), kind) for kind in ("JPEG", "PNG", "WEBP", "GIF", "TI
 
 @pytest.mark.filterwarnings("ignore")
 @given(st.sampled_from(SEEDS), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=5))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_damaged_bytes_give_a_picture_or_an_image_error(seed: bytes, changes: list[tuple[float, int]]) -> None:
     data = bytearray(seed)
     for place, value in changes:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from personsearch.training.synthetic import raycast
@@ -51,7 +51,6 @@ def test_a_picture_is_cut_at_its_edges() -> None:
     assert (draw([[9, 9, 1], [12, 9, 1], [9, 12, 1]], [[0, 1, 2]])[1] == -1).all()
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.lists(st.floats(-4, 12, width=32), min_size=6, max_size=6))
 def test_coverage_is_what_a_slow_test_of_every_sample_says(corners: list[float]) -> None:
     points = np.array(corners, float).reshape(3, 2)

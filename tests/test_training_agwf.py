@@ -86,7 +86,7 @@ def test_eq_7_by_hand() -> None:
     assert losses.tolist() == pytest.approx([math.log(1 + math.exp(-2) + math.exp(-5)), math.log(1 + math.exp(4) + math.exp(-6))])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 99), st.floats(0, 1), st.floats(-5, 5))
 def test_only_relative_scores_count_and_weights_sum_to_nothing(seed, alpha, shift) -> None:
     torch.manual_seed(seed)

@@ -25,7 +25,7 @@ from personsearch.training.alignment import (
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.floats(-9, 9), min_size=1, max_size=5), st.sampled_from([0.0, 0.3, 1.0, 2.5]))
 def test_the_gradient_is_turned_round_and_scaled(values, scale) -> None:
     features = torch.tensor(values, dtype=torch.float64, requires_grad=True)

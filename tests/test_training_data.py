@@ -119,7 +119,7 @@ def test_light_by_hand() -> None:
     assert lit[0, :, 0].tolist() == [99, 231]  # 1.1 * (150 +- 1.2 * 50)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(8, 300), st.integers(8, 300), st.sampled_from([region_input, dense_input]))
 def test_boxes_follow_the_picture_into_any_size(height, width, prepare) -> None:
     whole = Sample(np.zeros((height, width, 3), np.uint8), np.array([[0, 0, width, height]], np.float32), np.array([0]))
@@ -158,5 +158,5 @@ def test_worker_processes_give_the_same_batches() -> None:
     batches = epoch_batches(4, 2, 0, 0)
     for here, there in zip(Loading(items, 0)(batches), Loading(items, 2)(batches), strict=True):
         # a worker has one thread, and torch resizes differently by rounding with two
-        torch.testing.assert_close(here.scenes.pixels, there.scenes.pixels, rtol=0, atol=1e-6)
+        torch.testing.assert_close(here.scenes.pixels, there.scenes.pixels, rtol=0, atol=1e-5)
         assert all(torch.equal(a, b) for a, b in zip(here.boxes, there.boxes, strict=True))

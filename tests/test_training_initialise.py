@@ -126,7 +126,7 @@ def test_an_adapted_backbone_sees_the_same_in_the_same_picture(given, tmp_path) 
     other, taken = started("alignps" if given == "nae" else "nae", tmp_path)
     expected = maps_of(source.network, rgb if given == "nae" else bgr)
     found = maps_of(other.network, bgr if given == "nae" else rgb)
-    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)  # float32, through 15 layers
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)  # float32, through 15 layers
     other.network.state_dict()["backbone.conv1.weight"].copy_(source.network.state_dict()["backbone.conv1.weight"])
     assert not torch.allclose(maps_of(other.network, bgr if given == "nae" else rgb), expected, rtol=0.1)
     assert len(taken.adapted) == 1

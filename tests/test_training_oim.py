@@ -131,7 +131,7 @@ def one_by_one(table: torch.Tensor, features: torch.Tensor, identities: list[int
     return table
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(-1, 3), max_size=12), st.booleans(), st.integers(0, 99))
 def test_table_is_as_if_people_came_one_by_one(identities, unit_rows, seed) -> None:
     torch.manual_seed(seed)

@@ -50,7 +50,7 @@ def stopped_gradient(h: np.ndarray, other: np.ndarray) -> np.ndarray:
     return -0.5 * (unit - direction * (direction @ unit)) / np.linalg.norm(z) * [2, 1]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.floats(0.1, 5), min_size=4, max_size=4))
 def test_the_gradient_stops_at_h_and_goes_through_z(numbers) -> None:
     first, second = (torch.tensor([numbers[k : k + 2]], dtype=torch.float64, requires_grad=True) for k in (0, 2))

@@ -64,7 +64,7 @@ def test_random_paste_keeps_the_size() -> None:
     assert large.boxes.tolist() == [[5, 0, 25, 80]]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(8, 300), st.integers(8, 300), st.sampled_from([(60, 100), (100, 60), (8, 8)]), st.integers(0, 99), st.booleans())
 def test_the_person_is_on_the_canvas_in_its_own_shape(height, width, size, seed, paste) -> None:
     recipe = UnifyRecipe(operation="random_paste" if paste else "expand_resize", size=size)

