@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from real_pictures import Picture, measured, mot17, pennfudan, pets, precision, rendered
 
+from benchmarks.real_pictures import Picture, measured, mot17, pennfudan, pets, precision, rendered
 from personsearch import PersonSearcher
 from personsearch.evaluation import evaluate
 from personsearch.models.base import PersonModel
@@ -63,7 +63,7 @@ def seconds(frames: list[Picture], models: dict[str, PersonModel], rounds: int) 
 
 def main(
     shared: Annotated[Path, typer.Option(help="Folder with data/ and teachers/.")],
-    scenes: Annotated[Path | None, typer.Option(help="Rendered scenes, see personsearch.training.synthetic.")] = None,
+    scenes: Annotated[Path | None, typer.Option(help="Rendered scenes, see personsearch.synthetic.")] = None,
     model: Annotated[str | None, typer.Option(help="Another model than the package's.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="mot17, pets, pennfudan or rendered; may be given again.")] = None,
     speed: Annotated[bool, typer.Option(help="Only measure the time of the 1080p frames of mot17.")] = False,

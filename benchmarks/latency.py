@@ -31,9 +31,10 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-import agreement
 import typer
-from latency_networks import NANO, NETWORKS, TWO_STEP, picture, write
+
+from benchmarks import agreement
+from benchmarks.latency_networks import NANO, NETWORKS, TWO_STEP, picture, write
 
 FORMS = ("opened", "plain")
 MORE = ("torch", "onnx", "kept", "bfloat16", "compiled")
@@ -164,8 +165,10 @@ def _plain(folder: Path, device: str) -> Any:
     """The model without what makes it fast."""
     import torch
 
-    from personsearch.models import crop_model, nano_embedder, open_folder
     from personsearch.models import folder as scene_folder
+    from personsearch.models import open_folder
+    from personsearch.models.nano import embedder as nano_embedder
+    from personsearch.models.two_step import crop_model
 
     for module in (scene_folder, crop_model, nano_embedder):
         module.make_fast = lambda network, device: None

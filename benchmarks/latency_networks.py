@@ -7,7 +7,6 @@ tensors where those fit, and the rule's values under our own names elsewhere. Th
 
 import json
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-TESTS = Path(__file__).parent.parent / "tests"
 Filled = tuple[dict[str, Any], Mapping[str, Any]]  # config.json and tensors under our names
 
 
@@ -47,7 +45,9 @@ def oim() -> Filled:
 
 def alignps(name: str) -> Callable[[], Filled]:
     """AlignPS, AlignPS+ or ROI-AlignPS of the authors."""
-    return lambda: _converted("roi-alignps" if name.startswith("roi") else "alignps", import_module("alignps_golden").checkpoint(name))
+    return lambda: _converted(
+        "roi-alignps" if name.startswith("roi") else "alignps", import_module("tests.helpers.alignps_golden").checkpoint(name)
+    )
 
 
 def trident() -> Filled:
@@ -104,14 +104,13 @@ NETWORKS = (*ONE_NETWORK, NANO, TWO_STEP)
 
 def write(name: str, folder: Path, short_side: int, long_side: int) -> None:
     """The model folder of a network for pictures of a size; the small model keeps its own input size."""
-    sys.path.insert(0, str(TESTS))
     size = {"short_side": short_side, "long_side": long_side}
     if name == NANO:
-        from personsearch.pretrained import find_model
+        from personsearch.weights.find import find_model
 
         shutil.copytree(find_model(NANO), folder, dirs_exist_ok=True)
     elif name == TWO_STEP:
-        from personsearch.models.combined import DETECTOR, REIDENTIFIER, CombinedConfig
+        from personsearch.models.two_step.combined import DETECTOR, REIDENTIFIER, CombinedConfig
 
         _save(folder / DETECTOR, *oim(), size)
         _save(folder / REIDENTIFIER, *reid(), {})
@@ -122,12 +121,12 @@ def write(name: str, folder: Path, short_side: int, long_side: int) -> None:
 
 def picture(name: str, height: int, width: int) -> Any:
     """RGB uint8 (height, width, 3) in which the network finds people; for the small model, which has learnt, a rendered scene."""
-    sys.path.insert(0, str(TESTS))
     if name != NANO:
-        return import_module("data.synth_image").synth(height, width, 1)[:, :, ::-1].copy()
+        return import_module("tests.data.synth_image").synth(height, width, 1)[:, :, ::-1].copy()
     import cv2
 
-    from personsearch import images, manifest
+    from personsearch import images
+    from personsearch.weights import manifest
 
     scene = images.load(sorted((manifest.PACKAGE / "data" / "demo" / "scenes").iterdir())[0])
     return cv2.resize(scene, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -144,7 +143,7 @@ def _with_seqnets(network: Any, renamed: Mapping[str, str]) -> dict[str, Any]:
     """Values for a network of our own: SeqNet's where it has such a tensor, by the same name or as `renamed`, else the rule's."""
     from personsearch.models.folder import UNUSED
 
-    value = import_module("data.deterministic_weights").value
+    value = import_module("tests.data.deterministic_weights").value
     _, theirs = seqnet()
     tensors = {}
     for key, tensor in network.state_dict().items():
@@ -166,8 +165,8 @@ def _converted(source: str, tensors: Mapping[str, Any]) -> Filled:
 def _seqnet_tensors() -> dict[str, Any]:
     import torch
 
-    shapes = import_module("seqnet_golden").shapes()
-    fill = import_module("data.deterministic_weights").fill
+    shapes = import_module("tests.helpers.seqnet_golden").shapes()
+    fill = import_module("tests.data.deterministic_weights").fill
     filled: dict[str, Any] = fill({name: torch.zeros(shape, dtype=dtype) for name, (shape, dtype) in shapes.items()}, "seqnet")
     return filled
 

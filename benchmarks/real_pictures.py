@@ -12,7 +12,7 @@ import numpy as np
 from personsearch import PersonSearcher, images
 from personsearch.boxes import Array
 from personsearch.evaluation import EvaluationData, EvaluationQuery, Scene
-from personsearch.training.data import CocoPeople
+from personsearch.training.data.dataset import CocoPeople
 
 MIN_VISIBILITY = 0.3
 PETS_STEP, PETS_SCALE = 20, 0.625  # every so many frames; boxes are of the larger original
@@ -70,7 +70,7 @@ def pennfudan(folder: Path) -> Iterator[Picture]:
 
 
 def rendered(folder: Path) -> Iterator[Picture]:
-    """Scenes made by `personsearch.training.synthetic`; people of whom less than 30 % is seen are left out."""
+    """Scenes made by `personsearch.synthetic`; people of whom less than 30 % is seen are left out."""
     dataset = CocoPeople(folder / "annotations.json", min_visibility=MIN_VISIBILITY)
     for number in range(len(dataset)):
         sample = dataset[number]

@@ -28,9 +28,9 @@ import typer
 
 from personsearch import __version__
 from personsearch.boxes import Array
-from personsearch.cbgm import Context, choose_scenes, rescore
 from personsearch.gallery import FramePeople, Gallery, ModelKey, Storage
-from personsearch.ranking import rank, rank_cbgm
+from personsearch.ranking import Context, rank, rank_cbgm
+from personsearch.ranking.cbgm import choose_scenes, rescore
 from personsearch.results import Detections
 from personsearch.searching import Found, SearchOptions, search
 

@@ -10,7 +10,8 @@ from personsearch.errors import PersonSearchError
 
 if TYPE_CHECKING:
     from personsearch.gallery import Gallery
-    from personsearch.results import Detections, Hit, Query, SearchResult
+    from personsearch.hits import Hit, Query
+    from personsearch.results import Detections, SearchResult
     from personsearch.searcher import PersonSearcher
 
 __version__ = "0.1.0"
@@ -19,9 +20,9 @@ __all__ = ["Detections", "Gallery", "Hit", "PersonSearchError", "PersonSearcher"
 _HOMES = {
     "Detections": "personsearch.results",
     "Gallery": "personsearch.gallery",
-    "Hit": "personsearch.results",
+    "Hit": "personsearch.hits",
     "PersonSearcher": "personsearch.searcher",
-    "Query": "personsearch.results",
+    "Query": "personsearch.hits",
     "SearchResult": "personsearch.results",
 }
 

@@ -8,14 +8,14 @@ import numpy as np
 
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, WeightsError
-from personsearch.export import METADATA, NETWORKS
+from personsearch.export.scene import METADATA, NETWORKS
 from personsearch.models import open_folder
 from personsearch.models.alignps import AlignPSConfig, dense_input
 from personsearch.models.base import PersonModel
-from personsearch.models.compiled import compile_model
 from personsearch.models.config import SceneConfig, parse_config
 from personsearch.models.device import open_onnx, resolve_device
-from personsearch.models.nano_onnx import has_onnx, open_onnx_folder
+from personsearch.models.fast.compiled import compile_model
+from personsearch.models.nano.onnx import has_onnx, open_onnx_folder
 from personsearch.models.rcnn import region_input
 from personsearch.models.scene import SceneInput, scene_of_crop, set_precision
 from personsearch.options import Backend, Precision

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from personsearch.boxes import Array, corners
+from personsearch.boxes import Array
 from personsearch.errors import ShapeError
+from personsearch.hits import Hit, Query
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -50,43 +51,11 @@ class Detections:
         """
         from personsearch import render
 
-        return render.draw(self, self.image if image is None else image)
+        return render.draw(self.image if image is None else image, self.boxes, self.scores)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists: `boxes` xyxy pixels and `scores`; embeddings stay out, they are features of a person's body."""
         return {"boxes": np.round(self.boxes.astype(float), 2).tolist(), "scores": np.round(self.scores.astype(float), 4).tolist()}
-
-
-@dataclass(frozen=True)
-class Query:
-    """The person to look for: a crop, or a box in a whole scene.
-
-    With a box the scene's other people are known too, which CBGM needs. A row of `Detections.boxes` will do as a box.
-
-    Raises:
-        BoxError: the box is not four numbers.
-    """
-
-    image: Any  # path, bytes, PIL picture or RGB uint8 (H, W, 3)
-    box: tuple[float, float, float, float] | None = None  # xyxy pixels of `image`; None = the image is a crop of the person
-
-    def __post_init__(self) -> None:
-        if self.box is not None:
-            object.__setattr__(self, "box", corners(self.box))  # a row of an array has no truth value and is no JSON
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One person of the gallery, as ranked for a query."""
-
-    rank: int  # 1 = best
-    image: str  # path of the picture or video
-    frame: int  # frame number in a video, 0 in a picture
-    time: float | None  # seconds into a video, None in a picture
-    box: tuple[float, float, float, float]  # xyxy pixels of the original image
-    score: float  # how sure the detector is, 0..1
-    similarity: float  # cosine, -1..1
-    ranked_by: float  # what the order follows: the similarity, similarity x score, or CBGM's
 
 
 @dataclass(frozen=True)
@@ -119,13 +88,13 @@ class SearchResult:
         """The query beside its hits, each with box, rank and similarity, as a PIL picture."""
         from personsearch import render
 
-        return render.montage(self)
+        return render.montage(self.query, self.hits)
 
     def save_html(self, path: str | Path) -> None:
         """Write the hits as one self-contained page; it opens in any browser and loads nothing."""
         from personsearch import render
 
-        render.save_html(self, Path(path))
+        render.save_html(self.query, self.hits, Path(path))
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,19 @@ from typing import Any, Literal, TypeAlias, get_args, overload
 
 import numpy as np
 
-from personsearch import calibration, card, checks, hub, images, indexing, pretrained, searching, store
+from personsearch import calibration, checks, images, indexing, searching
 from personsearch.boxes import Array, check_boxes, iou
 from personsearch.calibration import Calibration
-from personsearch.cbgm import Context, Variant
 from personsearch.errors import ConfigError, DeviceError, GalleryModelError, QueryError
 from personsearch.gallery import Gallery, ModelKey, Storage
+from personsearch.gallery.location import gallery_place
+from personsearch.hits import Hit, Query
 from personsearch.models.base import PersonModel
 from personsearch.options import Backend, Precision
-from personsearch.results import Detections, Hit, Query, SearchResult
+from personsearch.ranking import Context, Variant
+from personsearch.results import Detections, SearchResult
 from personsearch.sources import open_source
-from personsearch.weights import read_config
+from personsearch.weights import card, find, hub, read_config
 
 # A detection that overlaps the query's box this much is the query person again, not context (SeqNet's second NMS).
 SAME_PERSON_IOU = 0.5
@@ -75,7 +77,7 @@ class PersonSearcher:
             DeviceError: the device is not there.
             CompilerError: `compiled`, and this machine has no compiler that works.
         """
-        name = pretrained.DEFAULT if name_or_folder is None else checks.place("name_or_folder", name_or_folder)
+        name = find.DEFAULT if name_or_folder is None else checks.place("name_or_folder", name_or_folder)
         checks.text("device", device, DeviceError)
         checks.choice("backend", backend, get_args(Backend))
         checks.choice("precision", precision, get_args(Precision))
@@ -84,7 +86,7 @@ class PersonSearcher:
 
         if name.endswith(backends.ONNX_SUFFIX):
             return cls(backends.open_file(Path(name), device, backend, precision=precision, compiled=compiled))
-        folder = pretrained.find_model(name)
+        folder = find.find_model(name)
         model = backends.open_model(folder, device, backend, precision=precision, compiled=compiled)
         searcher = cls(model, calibration=calibration.stored(read_config(folder)))
         searcher.folder = folder
@@ -210,7 +212,7 @@ class PersonSearcher:
         )
         opened = open_source(source)
         key = self._key(options.min_score)
-        place = store.gallery_place(opened.key(), key.fingerprint) if gallery is None else checks.place("gallery", gallery)
+        place = gallery_place(opened.key(), key.fingerprint) if gallery is None else checks.place("gallery", gallery)
         made = Gallery.create_or_open(place, key, storage=storage)
         made.report = indexing.update(self.model, opened, made, options)
         return made

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from personsearch.boxes import Array
-from personsearch.cbgm import Context, Variant
 from personsearch.gallery import Gallery, People
-from personsearch.ranking import Ranked, rank, rank_cbgm
+from personsearch.ranking import Context, Ranked, Variant, rank, rank_cbgm
 from personsearch.results import Engine
 
 # So many times the people asked for are taken from the index, and compared exactly

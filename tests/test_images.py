@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from pictures import encode, exif, gradient, png_claiming
 from PIL import Image, ImageOps
 
 from personsearch import images
 from personsearch.boxes import Array
 from personsearch.errors import ImageError
+from tests.helpers.pictures import encode, exif, gradient, png_claiming
 
 LOSSLESS: dict[str, dict[str, Any]] = {"PNG": {}, "WEBP": {"lossless": True}, "TIFF": {}, "BMP": {}, "PPM": {}}
 # The four corners of a picture, from the top left clockwise, after a tag says how the camera was held (EXIF 2.3, tag 0x112).

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fakes import BLUE, GREEN, RED, RectangleModel, scene
-from personsearch import Gallery, PersonSearcher, indexing, sources
+from personsearch import Gallery, PersonSearcher, indexing
 from personsearch.errors import ConfigError
+from personsearch.sources import sources
+from tests.helpers.fakes import BLUE, GREEN, RED, RectangleModel, scene
 
 
 def save(path: Path, image: np.ndarray) -> None:

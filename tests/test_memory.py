@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from personsearch import PersonSearcher, cli
+from personsearch import PersonSearcher
+from personsearch.cli import app as cli
 from personsearch.memory import keep_freed_memory
 
 GROWN = """

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from onnx_files import reid
 
 from personsearch import onnx_session
 from personsearch.errors import ConfigError, DeviceError, WeightsError
 from personsearch.onnx_session import OnnxSession, external_files
+from tests.helpers.onnx_files import reid
 
 
 def test_ports_are_what_the_file_declares(tmp_path: Path) -> None:

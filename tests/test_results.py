@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fakes import GREEN, RED, RectangleModel, scene
 from personsearch import PersonSearcher, Query
 from personsearch.errors import BoxError
+from tests.helpers.fakes import GREEN, RED, RectangleModel, scene
 
 
 @pytest.mark.parametrize(

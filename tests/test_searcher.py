@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fakes import BLUE, GREEN, RED, YELLOW, RectangleModel, scene
 from personsearch import Gallery, PersonSearcher, Query
 from personsearch.errors import (
     BoxError,
@@ -18,6 +17,7 @@ from personsearch.errors import (
     QueryError,
     SourceError,
 )
+from tests.helpers.fakes import BLUE, GREEN, RED, YELLOW, RectangleModel, scene
 
 
 @pytest.fixture

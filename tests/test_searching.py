@@ -5,22 +5,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gallery_frames import frame
 
-from fakes import RED, RectangleModel
-from personsearch import PersonSearcher, gallery_index
+from personsearch import PersonSearcher
 from personsearch.boxes import Array
-from personsearch.cbgm import Context
-from personsearch.gallery import FramePeople, Gallery, ModelKey
+from personsearch.gallery import FramePeople, Gallery, ModelKey, vector_index
+from personsearch.ranking import Context
 from personsearch.results import Detections
 from personsearch.searching import Found, SearchOptions, search
+from tests.helpers.fakes import RED, RectangleModel
+from tests.helpers.gallery_frames import frame
 
 DIM, FRAMES, PEOPLE = 8, 300, 4
 
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gallery_index, "LEAST_ROWS", 100)
+    monkeypatch.setattr(vector_index, "LEAST_ROWS", 100)
 
 
 def crowd(number: int, dim: int = DIM) -> FramePeople:

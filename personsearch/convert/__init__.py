@@ -10,10 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from personsearch import manifest, store
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, WeightsError
-from personsearch.weights import save_model
+from personsearch.weights import local, manifest, save_model
 
 # source -> the module that has `convert(tensors, source) -> (config, tensors)`: the authors' tensors by name into the
 # content of config.json and our tensors; it raises WeightsError, naming the keys, if the file is not of that source.
@@ -65,9 +64,9 @@ def convert_named(file: Path, name: str) -> Path:
     wrong = manifest.differences(entry, config)
     if wrong:
         raise WeightsError(f"{file} is not {name}: {'; '.join(wrong)}. Take {entry.source.file} from {entry.source.repository}")
-    with store.new_model(name) as folder:
+    with local.new_model(name) as folder:
         save_model(folder, {**config, "name": name}, {key: _array(tensor) for key, tensor in tensors.items()})
-    return store.local_models()[name]
+    return local.local_models()[name]
 
 
 def _converted(file: Path, source: str) -> tuple[dict[str, Any], dict[str, Tensor]]:

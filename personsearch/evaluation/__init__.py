@@ -6,14 +6,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from personsearch.cbgm import Variant, check_options
 from personsearch.errors import ConfigError
 from personsearch.evaluation.arrays import UNLABELLED, EvaluationData, EvaluationQuery, GalleryEntry, Scene
 from personsearch.evaluation.ignored import without_ignored
+from personsearch.evaluation.metrics import DetectionMetrics, detection_metrics
 from personsearch.evaluation.protocols import cuhk_sysu, prw
 from personsearch.evaluation.schema import read
 from personsearch.evaluation.search import Rerank, measure_search
-from personsearch.metrics import DetectionMetrics, detection_metrics
+from personsearch.ranking import Variant
+from personsearch.ranking.cbgm import check_options
 
 __all__ = ["UNLABELLED", "EvaluationData", "EvaluationQuery", "GalleryEntry", "Scene", "evaluate", "evaluate_file", "read"]
 
@@ -72,7 +73,7 @@ def evaluate(
         protocol: "prw" (every picture but the query's own) or "cuhk-sysu" (each query's own list).
         cross_camera: PRW with pictures of other cameras only.
         cbgm: (k1, k2) to re-rank by context, or None.
-        cbgm_variant: "authors" (their code) or "paper" (Algorithm 1, on cosines without scores); see `personsearch.cbgm`.
+        cbgm_variant: "authors" (their code) or "paper" (Algorithm 1, on cosines without scores); see `personsearch.ranking.cbgm`.
         min_score: found people below it take no part in the search.
         detection_min_score: found people below it do not count for detection.
         confidence_weighted: rank by cosine x score, as published of NAE, SeqNet and Trident; False: by cosine, as of AlignPS.

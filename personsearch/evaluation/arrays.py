@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from personsearch.boxes import Array
-from personsearch.cbgm import Context
+from personsearch.ranking import Context
 from personsearch.results import Detections
 
 UNLABELLED = 5555  # identity of a person whom nobody named; such people count for detection only

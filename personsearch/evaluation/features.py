@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from personsearch import images, store
+from personsearch import images
 from personsearch.boxes import Array, iou
-from personsearch.cbgm import Context
 from personsearch.datasets.people import UNLABELLED as NOBODY
 from personsearch.datasets.people import Candidate, Picture, QueryPerson, SearchSet
 from personsearch.errors import DataError
 from personsearch.evaluation.arrays import UNLABELLED, EvaluationData, EvaluationQuery, GalleryEntry, Scene
 from personsearch.evaluation.ignored import in_regions
 from personsearch.gallery import FramePeople, Gallery, ModelKey
+from personsearch.gallery.location import gallery_place
+from personsearch.ranking import Context
 from personsearch.results import Detections
 from personsearch.searcher import BATCH, SAME_PERSON_IOU, PersonSearcher
 from personsearch.sources import open_source
@@ -87,7 +88,7 @@ def _embed_boxes(searcher: PersonSearcher, what: str, boxes: dict[Path, Array]) 
     model = searcher.model
     key = ModelKey(f"{model.name} at given boxes", f"{model.fingerprint}@boxes", model.embedding_dim)
     source = open_source(list(boxes)).key()  # names the pictures
-    gallery = Gallery.create_or_open(store.gallery_place(f"{what}-{source}", key.fingerprint), key)
+    gallery = Gallery.create_or_open(gallery_place(f"{what}-{source}", key.fingerprint), key)
     known = gallery.images()
     todo = [path for path, digest in wanted.items() if _name(path) not in known or known[_name(path)].fingerprint != digest]
     waiting: list[FramePeople] = []

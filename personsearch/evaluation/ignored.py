@@ -7,7 +7,7 @@ import numpy as np
 
 from personsearch.boxes import Array, area
 from personsearch.evaluation.arrays import EvaluationData, Scene
-from personsearch.metrics import mutual_matches
+from personsearch.evaluation.metrics import mutual_matches
 
 IGNORED_IOU = 0.1  # of a found box and a region
 

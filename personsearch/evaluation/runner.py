@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from personsearch.cbgm import Variant
 from personsearch.datasets import cuhk_sysu, posetrack21, prw
 from personsearch.datasets.people import SearchSet
 from personsearch.errors import ConfigError
 from personsearch.evaluation import Protocol, evaluate
 from personsearch.evaluation.features import make_features, to_arrays
 from personsearch.evaluation.unlabelled import without_unlabelled
+from personsearch.ranking import Variant
 from personsearch.searcher import PersonSearcher
 
 Dataset = Literal["prw", "cuhk-sysu", "posetrack21"]
@@ -54,7 +54,7 @@ def evaluate_dataset(
         gallery_sizes: of CUHK-SYSU: 50, 100, 500, 1000, 2000, 4000 and "full"; one row each.
         true_boxes: embed the annotated boxes instead of the people found: the upper bound for a perfect detector.
         cbgm: (k1, k2) pairs; each gallery is measured without CBGM first and then with each of them.
-        cbgm_variant: see `personsearch.cbgm`.
+        cbgm_variant: see `personsearch.ranking.cbgm`.
         confidence_weighted: rank by cosine x score; False: by cosine.
         min_score: found people below it take no part in the search; None: the model's own threshold.
         detection_min_score: found people below it do not count for detection.

@@ -17,9 +17,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from personsearch.boxes import Array
-from personsearch.cbgm import Context
 from personsearch.errors import DataError
 from personsearch.evaluation.arrays import UNLABELLED, EvaluationData, EvaluationQuery, GalleryEntry, Scene
+from personsearch.ranking import Context
 from personsearch.results import Detections
 
 Box = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]

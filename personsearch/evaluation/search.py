@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from personsearch.boxes import Array, iou
-from personsearch.cbgm import Context, Variant, choose_scenes, rescore
 from personsearch.errors import DataError
 from personsearch.evaluation.arrays import EvaluationData, EvaluationQuery
+from personsearch.evaluation.metrics import average_precision, rank_of_first, search_iou
 from personsearch.evaluation.protocols import QueryGallery
-from personsearch.metrics import average_precision, rank_of_first, search_iou
-from personsearch.similarity import cosines
+from personsearch.ranking import Context, Variant, cosines
+from personsearch.ranking.cbgm import choose_scenes, rescore
 
 TOP = (1, 5, 10)
 _QUERIES = 64  # similarities of so many queries are in memory at once
@@ -19,7 +19,7 @@ _QUERIES = 64  # similarities of so many queries are in memory at once
 
 @dataclass(frozen=True)
 class Rerank:
-    """CBGM and its numbers; see `personsearch.cbgm`."""
+    """CBGM and its numbers; see `personsearch.ranking.cbgm`."""
 
     k1: int
     k2: int

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 # The hybrid pre-training has no network of its own: it makes weights that these start from (`personsearch.training.pretraining`).
 # architecture in config.json -> the module that has `open_folder(folder, device) -> PersonModel`
 ARCHITECTURES = {
-    "nano": "personsearch.models.nano",
-    "two-step": "personsearch.models.two_step",
-    "combined": "personsearch.models.combined",
+    "nano": "personsearch.models.nano.model",
+    "two-step": "personsearch.models.two_step.model",
+    "combined": "personsearch.models.two_step.combined",
     "oim": "personsearch.models.rcnn",
     "nae": "personsearch.models.rcnn",
     "seqnet": "personsearch.models.seqnet",
     "dkd": "personsearch.models.dkd",
-    "reid": "personsearch.models.crop_model",
+    "reid": "personsearch.models.two_step.crop_model",
     "trident": "personsearch.models.trident",
     "alignps": "personsearch.models.alignps",
     "roi-alignps": "personsearch.models.roi_alignps",

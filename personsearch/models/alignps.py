@@ -18,12 +18,12 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from personsearch.boxes import Array
-from personsearch.models.afa import Aggregation, AlignedFeatureAggregation
 from personsearch.models.config import BackboneConfig, SceneConfig
-from personsearch.models.fcos import FCOSHead, LevelMaps, Structure
-from personsearch.models.fcos_select import People, SelectionRules, box_scale, features_at, select
 from personsearch.models.folder import open_scene_folder
-from personsearch.models.resnet import build_backbone
+from personsearch.models.parts.afa import Aggregation, AlignedFeatureAggregation
+from personsearch.models.parts.fcos import FCOSHead, LevelMaps, Structure
+from personsearch.models.parts.fcos_select import People, SelectionRules, box_scale, features_at, select
+from personsearch.models.parts.resnet import build_backbone
 from personsearch.models.scene import SceneBatch, SceneDetections, SceneInput, SceneModel, SceneNetwork
 
 RGB_MEAN = np.array([123.675, 116.28, 103.53], np.float32)

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from personsearch.models.config import BackboneConfig
 from personsearch.models.folder import open_scene_folder
-from personsearch.models.heads import FirstHead, FirstOutput
-from personsearch.models.layers import SHORTEST
+from personsearch.models.parts.heads import FirstHead, FirstOutput
+from personsearch.models.parts.layers import SHORTEST
+from personsearch.models.parts.region_pool import RegionPool, Regions
+from personsearch.models.parts.resnet import LastStage
 from personsearch.models.rcnn import Candidates, RegionConfig, RegionNetwork, choose
-from personsearch.models.region_pool import RegionPool, Regions
 from personsearch.models.reid import neck
-from personsearch.models.resnet import LastStage
 from personsearch.models.scene import SceneModel
 
 REGION_HEIGHT, REGION_WIDTH = 16, 8  # cells of a region (Sec. 3.2)

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from personsearch.boxes import Array
 from personsearch.errors import WeightsError
 from personsearch.models.config import SceneConfig, parse_config
-from personsearch.models.deform_cpu import use_cpu_form
-from personsearch.models.fuse import optimize_for_inference
-from personsearch.models.region_pool import use_cpu_pooling
-from personsearch.models.region_stage import use_cpu_stages
+from personsearch.models.fast.deform_cpu import use_cpu_form
+from personsearch.models.fast.fuse import optimize_for_inference
+from personsearch.models.fast.region_stage import use_cpu_stages
+from personsearch.models.fast.winograd import use_winograd
+from personsearch.models.parts.region_pool import use_cpu_pooling
 from personsearch.models.scene import SceneModel, SceneNetwork
-from personsearch.models.winograd import use_winograd
 from personsearch.weights import WEIGHTS_FILE, fingerprint, read_config, read_tensors
 
 NAMES_SHOWN = 8

@@ -16,10 +16,10 @@ from torchvision.ops import nms
 from personsearch.boxes import Array
 from personsearch.models.config import SceneConfig
 from personsearch.models.folder import open_scene_folder
-from personsearch.models.heads import REGION_LEVEL, BaselineHead, HeadKind, HeadOutput, build_baseline_head
-from personsearch.models.region_pool import RegionPool, Regions
-from personsearch.models.resnet import build_backbone
-from personsearch.models.rpn import ProposalConfig, RegionProposals, cut, frames_of
+from personsearch.models.parts.heads import REGION_LEVEL, BaselineHead, HeadKind, HeadOutput, build_baseline_head
+from personsearch.models.parts.region_pool import RegionPool, Regions
+from personsearch.models.parts.resnet import build_backbone
+from personsearch.models.parts.rpn import ProposalConfig, RegionProposals, cut, frames_of
 from personsearch.models.scene import SceneBatch, SceneDetections, SceneInput, SceneModel, SceneNetwork
 
 RGB_MEAN, RGB_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of 0..1, ImageNet's

@@ -18,9 +18,9 @@ from torchvision.ops import roi_align
 from personsearch.boxes import Array
 from personsearch.models.config import BackboneConfig, parse_config
 from personsearch.models.folder import load_strict
-from personsearch.models.layers import SHORTEST
+from personsearch.models.parts.layers import SHORTEST
+from personsearch.models.parts.resnet import DEEPEST, build_backbone
 from personsearch.models.rcnn import region_input
-from personsearch.models.resnet import DEEPEST, build_backbone
 from personsearch.weights import WEIGHTS_FILE, read_config, read_tensors
 
 CROPS_AT_ONCE = 32

@@ -12,11 +12,11 @@ from torch import Tensor
 from torchvision.ops import roi_align
 
 from personsearch.models.alignps import AlignPS, AlignPSConfig, Seen
-from personsearch.models.fcos_select import box_scale
 from personsearch.models.folder import open_scene_folder
-from personsearch.models.heads import REGION_LEVEL, NAEHead
-from personsearch.models.resnet import level_channels
-from personsearch.models.rpn import ProposalConfig, RegionProposals
+from personsearch.models.parts.fcos_select import box_scale
+from personsearch.models.parts.heads import REGION_LEVEL, NAEHead
+from personsearch.models.parts.resnet import level_channels
+from personsearch.models.parts.rpn import ProposalConfig, RegionProposals
 from personsearch.models.scene import SceneBatch, SceneModel
 
 REGION_SIZE = 14  # cells of a region along each side; res5 halves them

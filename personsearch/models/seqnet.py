@@ -13,9 +13,9 @@ from torch import Tensor
 from torchvision.ops import nms
 
 from personsearch.models.folder import open_scene_folder
-from personsearch.models.heads import BaselineHead, FirstHead, FirstOutput, HeadKind, HeadOutput, build_baseline_head
+from personsearch.models.parts.heads import BaselineHead, FirstHead, FirstOutput, HeadKind, HeadOutput, build_baseline_head
+from personsearch.models.parts.region_pool import Regions
 from personsearch.models.rcnn import Candidates, RegionConfig, RegionNetwork, choose, plausible
-from personsearch.models.region_pool import Regions
 from personsearch.models.scene import SceneModel
 
 

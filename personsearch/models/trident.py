@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from personsearch.models.config import BackboneConfig
 from personsearch.models.folder import open_scene_folder
-from personsearch.models.heads import CLASSES, REGION_LEVEL, strongest
-from personsearch.models.layers import ProjectedEmbedding
+from personsearch.models.parts.heads import CLASSES, REGION_LEVEL, strongest
+from personsearch.models.parts.layers import ProjectedEmbedding
+from personsearch.models.parts.region_pool import RegionPool, Regions, cells_of
+from personsearch.models.parts.resnet import LastStage, level_channels
 from personsearch.models.rcnn import Candidates, RegionConfig, RegionNetwork, choose
-from personsearch.models.region_pool import RegionPool, Regions, cells_of
-from personsearch.models.resnet import LastStage, level_channels
 from personsearch.models.scene import SceneModel
 
 REGION_HEIGHT, REGION_WIDTH = 24, 8  # cells of a region (Sec. 5.2); res5 halves them

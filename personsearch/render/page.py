@@ -2,7 +2,7 @@
 
 import base64
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -10,10 +10,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from personsearch.hits import Hit, Query
 from personsearch.render import views
 from personsearch.render.lettering import clock, file_name, printable
 from personsearch.render.pictures import count, query_name, ranked_otherwise
-from personsearch.results import Hit, SearchResult
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -47,7 +47,7 @@ class Card:
     view: HitView
 
 
-def save_html(result: SearchResult, path: Path) -> None:
+def save_html(query: Query, hits: Sequence[Hit], path: Path) -> None:
     """Write the query and its hits as one page that opens in any browser, offline, light or dark.
 
     Names of files are escaped, and the page forbids itself scripts and the network. It shows people and the paths of
@@ -55,7 +55,8 @@ def save_html(result: SearchResult, path: Path) -> None:
     are made; the page appears whole or not at all.
 
     Args:
-        result: of one search; a hit whose picture cannot be read again has a grey tile.
+        query: the person looked for.
+        hits: of one search; a hit whose picture cannot be read again has a grey tile.
         path: of the page; what is there is replaced.
 
     Raises:
@@ -63,39 +64,39 @@ def save_html(result: SearchResult, path: Path) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _replaced(path) as temporary:
-        temporary.write_text(page(result), encoding="utf-8")
+        temporary.write_text(page(query, hits), encoding="utf-8")
 
 
-def page(result: SearchResult) -> str:
+def page(query: Query, hits: Sequence[Hit]) -> str:
     """The page of `save_html` as text."""
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(resources.files("personsearch").joinpath("data/hits.html.j2").read_text(encoding="utf-8"))
-    name = printable(query_name(result.query))
+    name = printable(query_name(query))
     return template.render(
         query_name=file_name(name),
         query_path=name,
-        query_box=result.query.box,
-        query_picture=_data_uri(views.of_query(result.query, TILE)),
-        count=count(result),
-        cards=_cards(result),
-        ranked_otherwise=ranked_otherwise(result),
+        query_box=query.box,
+        query_picture=_data_uri(views.of_query(query, TILE)),
+        count=count(hits),
+        cards=_cards(hits),
+        ranked_otherwise=ranked_otherwise(hits),
         size=TILE,
     )
 
 
-def _cards(result: SearchResult) -> list[Card]:
+def _cards(hits: Sequence[Hit]) -> list[Card]:
     shown = views.of_hits(
-        result.hits,
+        hits,
         lambda scene, box: HitView(
             person=_data_uri(views.person(scene, box, TILE, views.HIT_COLOUR)),
             scene=_data_uri(views.scene_with_box(scene, box, SCENE_SIDE, views.HIT_COLOUR)),
         ),
         lambda reason: HitView(missing=reason),
     )
-    other = ranked_otherwise(result)
-    return [_card(hit, view, other) for hit, view in zip(result, shown, strict=True)]
+    other = ranked_otherwise(hits)
+    return [_card(hit, view, other) for hit, view in zip(hits, shown, strict=True)]
 
 
 def _card(hit: Hit, view: HitView, ranked_otherwise: bool) -> Card:

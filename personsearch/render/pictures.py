@@ -1,15 +1,16 @@
 """Results as pictures: a scene with everyone found in it, and a query beside its hits."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from personsearch import images
 from personsearch.boxes import Array
 from personsearch.errors import ImageError
+from personsearch.hits import Hit, Query
 from personsearch.render import views
 from personsearch.render.lettering import clock, file_name, shorten, text_and_font
-from personsearch.results import Detections, Hit, Query, SearchResult
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,12 +34,13 @@ LEADING = 6  # between lines of a caption
 COLUMNS = 5  # one row of hits is this long before a second begins
 
 
-def draw(detections: Detections, image: Any) -> "Image":
+def draw(image: Any, boxes: Array, scores: Array) -> "Image":
     """The scene with a box around everyone and the detector's score on it; lines and letters grow with the picture.
 
     Args:
-        detections: of this scene.
         image: the scene: path, bytes, PIL picture or RGB uint8 (H, W, 3).
+        boxes: (N, 4) float32, xyxy pixels of the scene, best first.
+        scores: (N,) float32, 0..1.
 
     Returns:
         An RGB picture of the scene's size.
@@ -53,15 +55,15 @@ def draw(detections: Detections, image: Any) -> "Image":
     picture = Image.fromarray(images.load(image))
     canvas = ImageDraw.Draw(picture)
     width, letters = max(2, round(min(picture.size) / 280)), max(10, round(min(picture.size) / 42))
-    for i in reversed(range(len(detections))):  # the best comes last, on top of the others
-        views.outline(canvas, detections.boxes[i], picture.size, PALETTE[i % len(PALETTE)], width)
+    for i in reversed(range(len(boxes))):  # the best comes last, on top of the others
+        views.outline(canvas, boxes[i], picture.size, PALETTE[i % len(PALETTE)], width)
     taken: list[Plate] = []
-    for i, (box, score) in enumerate(zip(detections.boxes, detections.scores, strict=True)):
+    for i, (box, score) in enumerate(zip(boxes, scores, strict=True)):
         taken += _label(canvas, f"{score:.2f}", letters, box, picture.size, PALETTE[i % len(PALETTE)], width, taken)
     return picture
 
 
-def montage(result: SearchResult) -> "Image":
+def montage(query: Query, hits: Sequence[Hit]) -> "Image":
     """The query beside its hits, best first: each person in their scene, with rank, similarity, file name and time.
 
     A hit whose picture cannot be read again (deleted, or given as an array) is a grey tile that says so; without
@@ -70,39 +72,40 @@ def montage(result: SearchResult) -> "Image":
     """
     from PIL import Image, ImageDraw
 
-    asked, captions = _query_caption(result), [_caption(hit, result) for hit in result]
-    columns = max(1, min(len(result), max(COLUMNS, math.ceil(math.sqrt(1.6 * len(result))))))
-    rows = max(1, math.ceil(len(result) / columns))
-    across, down = TILE[0] + GAP, TILE[1] + GAP + max(_height(lines) for lines in [asked, *captions])
+    other = ranked_otherwise(hits)
+    query_lines, captions = _query_caption(query, hits), [_caption(hit, other) for hit in hits]
+    columns = max(1, min(len(hits), max(COLUMNS, math.ceil(math.sqrt(1.6 * len(hits))))))
+    rows = max(1, math.ceil(len(hits) / columns))
+    across, down = TILE[0] + GAP, TILE[1] + GAP + max(_height(lines) for lines in [query_lines, *captions])
     first = across + 2 * GAP  # where the hits begin, beyond the query and a rule
     sheet = Image.new("RGB", (first + columns * across, GAP + rows * down), PAPER)
     canvas = ImageDraw.Draw(sheet)
 
-    sheet.paste(views.of_query(result.query, TILE), (GAP, GAP))
-    _write(canvas, asked, GAP, GAP + TILE[1])
+    sheet.paste(views.of_query(query, TILE), (GAP, GAP))
+    _write(canvas, query_lines, GAP, GAP + TILE[1])
     canvas.line((first - GAP, GAP, first - GAP, sheet.height - GAP), fill=RULE, width=1)
-    if not result.hits:
+    if not hits:
         _nobody(canvas, first, GAP)
     tiles = views.of_hits(
-        result.hits,
+        hits,
         lambda scene, box: views.person(scene, box, TILE, views.HIT_COLOUR),
         lambda reason: views.blank(reason, TILE),
     )
-    for i, (hit, tile, lines) in enumerate(zip(result, tiles, captions, strict=True)):
+    for i, (hit, tile, lines) in enumerate(zip(hits, tiles, captions, strict=True)):
         x, y = first + i % columns * across, GAP + i // columns * down
         sheet.paste(tile, (x, y))
         _write(canvas, lines, x, y + TILE[1], indent=_badge(canvas, str(hit.rank), x, y + TILE[1] + LEADING))
     return sheet
 
 
-def ranked_otherwise(result: SearchResult) -> bool:
+def ranked_otherwise(hits: Sequence[Hit]) -> bool:
     """Whether the order follows another number than the similarity."""
-    return any(abs(hit.ranked_by - hit.similarity) > 1e-6 for hit in result)
+    return any(abs(hit.ranked_by - hit.similarity) > 1e-6 for hit in hits)
 
 
-def count(result: SearchResult) -> str:
+def count(hits: Sequence[Hit]) -> str:
     """How many hits there are, in words."""
-    return {0: "nobody found", 1: "1 hit"}.get(len(result), f"{len(result)} hits")
+    return {0: "nobody found", 1: "1 hit"}.get(len(hits), f"{len(hits)} hits")
 
 
 def query_name(query: Query) -> str:
@@ -110,17 +113,17 @@ def query_name(query: Query) -> str:
     return str(query.image) if isinstance(query.image, str | Path) else ""
 
 
-def _caption(hit: Hit, result: SearchResult) -> list[str]:
+def _caption(hit: Hit, ranked_otherwise: bool) -> list[str]:
     lines = [f"similarity {hit.similarity:.3f}"]
-    if ranked_otherwise(result):
+    if ranked_otherwise:
         lines.append(f"ranked by {hit.ranked_by:.3f}")
     lines.append(file_name(hit.image))
     return lines if hit.time is None else [*lines, f"at {clock(hit.time)}"]
 
 
-def _query_caption(result: SearchResult) -> list[str]:
-    name = query_name(result.query)
-    return ["query", *([file_name(name)] if name else []), count(result)]
+def _query_caption(query: Query, hits: Sequence[Hit]) -> list[str]:
+    name = query_name(query)
+    return ["query", *([file_name(name)] if name else []), count(hits)]
 
 
 def _height(lines: list[str]) -> int:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from personsearch import images, sources
+from personsearch import images
 from personsearch.boxes import Array, check_boxes
 from personsearch.errors import BoxError, ImageError
+from personsearch.hits import Hit, Query
 from personsearch.render.lettering import text_and_font
-from personsearch.results import Hit, Query
+from personsearch.sources import sources
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from personsearch.errors import WeightsError
-from personsearch.models.afa import AlignedFeatureAggregation
 from personsearch.models.config import BackboneConfig, parse_config
-from personsearch.models.deform import DeformConv
 from personsearch.models.folder import UNUSED, check_names
+from personsearch.models.parts.afa import AlignedFeatureAggregation
+from personsearch.models.parts.deform import DeformConv
+from personsearch.models.parts.resnet import LastStage
 from personsearch.models.rcnn import RGB_STD
-from personsearch.models.resnet import LastStage
 from personsearch.weights import WEIGHTS_FILE, read_config, read_tensors
 
 OFFSETS = "conv_offset"  # of deformable convolutions

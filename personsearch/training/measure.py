@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from personsearch.evaluation.arrays import EvaluationData, EvaluationQuery, Scene
+from personsearch.evaluation.metrics import detection_metrics
 from personsearch.evaluation.protocols import prw
 from personsearch.evaluation.search import measure_search
-from personsearch.metrics import detection_metrics
 from personsearch.models.base import PersonModel
 from personsearch.results import Detections
-from personsearch.training.data import PeopleDataset, Sample
+from personsearch.training.data.dataset import PeopleDataset, Sample
 
 
 def search_scores(

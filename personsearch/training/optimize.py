@@ -9,7 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from personsearch.errors import ConfigError
 from personsearch.training.initialise import OFFSETS
-from personsearch.training.recipes import OptimizerRecipe
+from personsearch.training.recipes.schema import OptimizerRecipe
 
 NORMS = (_BatchNorm, nn.GroupNorm)
 

@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor
 
 from personsearch.errors import ConfigError
-from personsearch.training.alignment import AlignmentRecipe
-from personsearch.training.batches import AugmentRecipe, Draw, Prepare, TrainBatch, TrainItem, TrainItems, collate
-from personsearch.training.data import JoinedPeople, PeopleDataset
-from personsearch.training.readers import Roots, is_crops, read_crops, read_pictures
-from personsearch.training.simsiam import ContrastRecipe
-from personsearch.training.unify import UnifyRecipe, unify
+from personsearch.training.data.batches import AugmentRecipe, Draw, Prepare, TrainBatch, TrainItem, TrainItems, collate
+from personsearch.training.data.dataset import JoinedPeople, PeopleDataset
+from personsearch.training.data.readers import Roots, is_crops, read_crops, read_pictures
+from personsearch.training.data.unify import UnifyRecipe, unify
+from personsearch.training.losses.alignment import AlignmentRecipe
+from personsearch.training.losses.simsiam import ContrastRecipe
 
 
 class PretrainingRecipe(BaseModel):

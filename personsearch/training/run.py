@@ -7,14 +7,15 @@ from pathlib import Path
 from personsearch.errors import ConfigError
 from personsearch.models.device import resolve_device
 from personsearch.training.checkpoint import MODEL_FOLDER, STATE_FILE
-from personsearch.training.data import CocoPeople, PeopleDataset
-from personsearch.training.dkd_learner import with_teacher
+from personsearch.training.data.dataset import CocoPeople, PeopleDataset
+from personsearch.training.data.readers import Roots, part_of, read_people
 from personsearch.training.initialise import InitialRecipe
+from personsearch.training.learners.build import build_learner
+from personsearch.training.learners.dkd import with_teacher
 from personsearch.training.measure import search_scores
 from personsearch.training.pretraining import read_sub_tasks
-from personsearch.training.readers import Roots, part_of, read_people
-from personsearch.training.recipes import Recipe, ReidLosses, load_recipe
-from personsearch.training.start import build_learner
+from personsearch.training.recipes import load_recipe
+from personsearch.training.recipes.schema import Recipe, ReidLosses
 from personsearch.training.trainer import Trainer
 
 INITIAL_FILE = "initial.json"  # what was taken of the model to start from

@@ -15,12 +15,12 @@ from tqdm import tqdm
 
 from personsearch.errors import ConfigError, PersonSearchError
 from personsearch.models.base import PersonModel
-from personsearch.training.batches import Draw, Loading, TrainBatch, epoch_batches
 from personsearch.training.checkpoint import MODEL_FOLDER, Log, load_state, save_state, save_trained
-from personsearch.training.data import PeopleDataset
-from personsearch.training.learner import Learner
+from personsearch.training.data.batches import Draw, Loading, TrainBatch, epoch_batches
+from personsearch.training.data.dataset import PeopleDataset
+from personsearch.training.learners.base import Learner
 from personsearch.training.optimize import build_optimizer, rate_factor, set_rate
-from personsearch.training.recipes import Recipe
+from personsearch.training.recipes.schema import Recipe
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""What the package measures of itself; `python -m benchmarks` lists and runs the benchmarks."""

@@ -1,0 +1,1 @@
+"""Every comparison of the papers, trained at one small size."""

@@ -1,0 +1,333 @@
+"""Every ablation of the five papers at one small size: train, measure, and set beside what the papers say.
+
+    python benchmarks/ablation.py data DATA --assets MAKEHUMAN [--workers 2]
+    python benchmarks/ablation.py train DATA OUT [--only ROW ...] [--steps 1500] [--seeds 1] [--main-seeds 2] [--points 5]
+                                       [--device auto]
+    python benchmarks/ablation.py table OUT
+    python benchmarks/ablation.py rows
+
+`train` goes through the rows of `ablation_rows.py`, those that others start from first. OUT/ROW-SEED holds each one's training, and
+`result.json` once it is done: what is done is skipped, a training that was cut off goes on from its last state. The same command may run
+in several processes at once, which share the work; on a GPU one for each core, because the networks are too small to fill it.
+`--only` takes the rows named and those that they need. `--points 2` stops a training after the second of the five points of its
+learning curve (652 of 1,467 steps), unless others start from it or are taught by it; it is done then, and goes on from its state if its
+`result.json` is deleted. `table` prints Markdown of what is there, and compares rows at the last point that both have.
+
+How long: on one thread of a busy two-core machine with AVX-512 a training of 1500 steps took 14 minutes (the pre-training), 8 (`start`) or
+5 (a teacher), 652 steps 2 (NAE, DKD), 4 (AlignPS) or 6 (ROI-AlignPS), measuring included; on another machine two to three times as
+long. Run two processes with OMP_NUM_THREADS=1 on two cores, or a GPU, which has not been tried yet.
+For the longer run of a claim that did not come out: `--only` its two rows, more `--steps`, another OUT, with the folders of the rows that
+they start from copied there if those are to be the same.
+"""
+
+import fcntl
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from benchmarks.ablation import claims
+from benchmarks.ablation import data as data_sets
+from benchmarks.ablation.claims import points_of
+from benchmarks.ablation.rows import MEASUREMENTS, ROWS, STEPS, Row, recipe_of
+from personsearch.boxes import iou
+from personsearch.errors import PersonSearchError
+from personsearch.evaluation import EvaluationData, EvaluationQuery, Scene, evaluate
+from personsearch.models import open_folder
+from personsearch.models.base import PersonModel
+from personsearch.models.device import resolve_device
+from personsearch.models.two_step.combined import CombinedModel
+from personsearch.ranking import Context
+from personsearch.searcher import SAME_PERSON_IOU
+from personsearch.training.checkpoint import LOG_FILE, MODEL_FOLDER, STATE_FILE
+from personsearch.training.data.dataset import PeopleDataset
+from personsearch.training.data.readers import Roots
+from personsearch.training.measure import search_scores
+from personsearch.training.pretraining import read_sub_tasks
+from personsearch.training.recipes.schema import ReidLosses
+from personsearch.training.run import train as train_recipe
+
+RESULT, LOCK = "result.json", "lock"
+MAIN_SEEDS, OTHER_SEEDS = 2, 1
+CBGM = (10, 3)  # k1, k2: the paper's for galleries of a hundred pictures (Table 4)
+SAVE_EVERY = 250  # steps between two states
+WAIT = 5.0  # seconds until rows that other processes train are looked at again
+
+app = typer.Typer(add_completion=False)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row with one seed."""
+
+    row: Row
+    seed: int
+
+    def folder(self, out: Path) -> Path:
+        """Of its training and its result."""
+        return out / f"{self.row.name}-{self.seed}"
+
+    @property
+    def needs(self) -> list["Job"]:
+        """What has to be done before."""
+        return [Job(ROWS[name], self.seed) for name in self.row.needs]
+
+
+class Bench:
+    """Data, budget and place of all rows."""
+
+    def __init__(self, data: Path, out: Path, steps: int, device: str, points: int = MEASUREMENTS) -> None:
+        self.data, self.out, self.steps = data, out.resolve(), steps  # a recipe names folders in `out`, and has to stay the same to go on
+        self.points = points
+        self.device = resolve_device(device)
+
+    @cached_property
+    def train_set(self) -> PeopleDataset:
+        """What the rows learn from, decoded when first asked for."""
+        return data_sets.train_set(self.data)
+
+    @cached_property
+    def test_set(self) -> PeopleDataset:
+        """What they are measured on."""
+        return data_sets.test_set(self.data)
+
+    def model(self, name: str, seed: int) -> Path:
+        """The model folder of a row that was trained."""
+        return Job(ROWS[name], seed).folder(self.out) / MODEL_FOLDER
+
+    def run(self, job: Job) -> dict[str, Any]:
+        """Train or measure."""
+        started = time.time()
+        numbers = self._train(job) if job.row.recipe else self._measure(job)
+        about = {"row": job.row.name, "seed": job.seed, "steps": self.steps, "device": self.device}
+        return about | numbers | {"seconds": round(time.time() - started)}
+
+    def _train(self, job: Job) -> dict[str, Any]:
+        row, folder = job.row, job.folder(self.out)
+        initial = self.model(row.initial, job.seed) if row.initial else None
+        learned = self._learned(row)
+        recipe = recipe_of(row, job.seed, 1 if isinstance(learned, list) else len(learned), steps=self.steps, initial=initial)
+        if recipe.pretraining is not None and isinstance(learned, list):
+            recipe = recipe_of(row, job.seed, len(read_sub_tasks(recipe.pretraining, learned)), steps=self.steps, initial=initial)
+        train_recipe(
+            recipe,
+            learned,
+            folder,
+            device=self.device,
+            resume=(folder / STATE_FILE).exists(),
+            teacher=self.model(row.teacher, job.seed) if row.teacher else None,
+            test_data=self.test_set if row.is_measured else None,
+            save_every=SAVE_EVERY,
+            epochs=None if row.serves else self.points * recipe.evaluate_every,
+            progress=sys.stderr.isatty(),
+        )
+        lines = [json.loads(line) for line in (folder / LOG_FILE).read_text(encoding="utf-8").splitlines()]
+        measured = [line for line in lines if "mAP" in line]
+        last_step = max(line["step"] for line in lines)
+        if row.is_measured and (not measured or measured[-1]["step"] < last_step):  # cut off after its last step, while it was measured
+            crops = isinstance(recipe.losses, ReidLosses)
+            scores = search_scores(open_folder(folder / MODEL_FOLDER, self.device), self.test_set, true_boxes=crops)
+            measured.append({"step": last_step, **scores})
+        curve = [[line["step"], round(line["mAP"], 4)] for line in measured]
+        last = {key: value for key, value in measured[-1].items() if key not in ("step", "epoch")} if measured else {}
+        return {"seconds_of_steps": round(sum(line.get("seconds", 0) for line in lines)), "curve": curve, **last}
+
+    def _learned(self, row: Row) -> PeopleDataset | Roots:
+        if row.learns_from == "sub-tasks":
+            return data_sets.sub_tasks(self.data)
+        return self.train_set if row.is_measured else data_sets.start_set(self.data)
+
+    def _measure(self, job: Job) -> dict[str, Any]:
+        row, device = job.row, self.device
+        with changed(self.model(row.of, job.seed), dict(row.changes)) as folder:
+            model = open_folder(folder, device)
+        if row.detector:
+            model = CombinedModel(open_folder(self.model(row.detector, job.seed), device), model)
+        scores = cbgm_scores(model, self.test_set, *CBGM) if row.cbgm else search_scores(model, self.test_set, true_boxes=row.true_boxes)
+        learned = [json.loads((need.folder(self.out) / RESULT).read_text(encoding="utf-8")) for need in job.needs]
+        return {"points": min(points_of(one) for one in learned), **scores}
+
+
+@contextmanager
+def changed(model: Path, changes: dict[str, Any]) -> Iterator[Path]:
+    """A copy of a model folder with changes of its config.json."""
+    with tempfile.TemporaryDirectory() as home:
+        folder = Path(home)
+        shutil.copytree(model, folder, dirs_exist_ok=True)
+        config = folder / "config.json"
+        config.write_text(json.dumps(json.loads(config.read_text(encoding="utf-8")) | changes), encoding="utf-8")
+        yield folder
+
+
+def cbgm_scores(model: PersonModel, dataset: PeopleDataset, k1: int, k2: int) -> dict[str, float]:
+    """`search_scores` with the people around each query: the paper's CBGM on cosines."""
+    scenes, queries = [], []
+    for number in range(len(dataset)):
+        sample = dataset[number]
+        prepared = model.prepare(sample.image)
+        (found,) = model.detect([prepared], min_score=model.min_score)
+        scenes.append(Scene(str(number), sample.camera, sample.boxes, sample.identities, found))
+        (rows,) = model.embed([prepared], [sample.boxes])
+        for box, identity, row in zip(sample.boxes, sample.identities.tolist(), rows, strict=True):
+            others = found.take(iou(found.boxes, box[None])[:, 0] <= SAME_PERSON_IOU)
+            context = Context(np.concatenate([row[None], others.embeddings]), np.concatenate([np.ones(1, np.float32), others.scores]))
+            queries.append(EvaluationQuery(str(number), sample.camera, identity, row, context))
+    data = EvaluationData(tuple(scenes), tuple(queries))
+    measured = evaluate(data, protocol="prw", cbgm=(k1, k2), cbgm_variant="paper", min_score=0.0, confidence_weighted=False)
+    search, detection = measured["search"], measured["detection"]["all"]
+    return {
+        "mAP": search["mAP"],
+        "top1": search["top1"],
+        "recall": detection["recall"],
+        "ap": detection["ap"],
+        "queries": search["queries"],
+    }
+
+
+def jobs_of(only: list[str] | None, seeds: int, main_seeds: int) -> list[Job]:
+    """The work, what others need first; all seeds of a row that a row of several seeds needs.
+
+    Raises:
+        BadParameter: typer's; there is no such row.
+    """
+    unknown = set(only or ()) - ROWS.keys()
+    if unknown:
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: the rows are {', '.join(ROWS)}")
+    jobs: dict[Job, None] = {}
+
+    def add(job: Job) -> None:
+        for one in job.needs:
+            add(one)
+        jobs[job] = None
+
+    def count(row: Row) -> int:
+        if not row.recipe:
+            return min(count(ROWS[name]) for name in row.needs)
+        return main_seeds if row.main else seeds
+
+    for name in only or ROWS:
+        for seed in range(1, 1 + count(ROWS[name])):
+            add(Job(ROWS[name], seed))
+    return list(jobs)
+
+
+def read_results(out: Path, steps: int | None = None) -> dict[str, list[dict[str, Any]]]:
+    """Row -> what was measured, by seed; rows that only serve as a start are left out.
+
+    Raises:
+        BadParameter: typer's; there are results of other budgets.
+    """
+    results: dict[str, list[dict[str, Any]]] = {}
+    budgets = set() if steps is None else {steps}
+    for file in sorted(out.glob(f"*/{RESULT}")):
+        one = json.loads(file.read_text(encoding="utf-8"))
+        if "mAP" in one:
+            budgets.add(one["steps"])
+            results.setdefault(one["row"], []).append(one)
+    if len(budgets) > 1:
+        raise typer.BadParameter(f"{out} would hold trainings of {' and '.join(map(str, sorted(budgets)))} steps; take another folder")
+    return results
+
+
+def work(bench: Bench, jobs: list[Job]) -> list[Job]:
+    """Do all jobs, beside other processes that do the same; those that failed, and those that need them."""
+    left, failed = list(jobs), []
+    while left:
+        before = len(left)
+        for job in list(left):
+            if any(one in failed for one in job.needs):
+                failed.append(job)
+                left.remove(job)
+            elif all(is_done(one, bench.out) for one in job.needs):
+                try:
+                    done = is_done(job, bench.out) or do(job, bench)
+                except PersonSearchError as error:
+                    typer.echo(f"{job.row.name}, seed {job.seed}: {error}", err=True)
+                    failed.append(job)
+                    done = True
+                if done:
+                    left.remove(job)
+        if len(left) == before:
+            time.sleep(WAIT)
+    return failed
+
+
+def is_done(job: Job, out: Path) -> bool:
+    """Whether its result is there."""
+    return (job.folder(out) / RESULT).exists()
+
+
+def do(job: Job, bench: Bench) -> bool:
+    """Do a job and write its result; False, at once, if another process is at it."""
+    folder = job.folder(bench.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # it ends with the process, however that ends
+        except BlockingIOError:
+            return False
+        if not is_done(job, bench.out):
+            result = bench.run(job)
+            (unfinished := folder / f"{RESULT}.new").write_text(json.dumps(result) + "\n", encoding="utf-8")
+            unfinished.rename(folder / RESULT)
+            typer.echo(json.dumps({key: value for key, value in result.items() if key != "curve"}))
+    return True
+
+
+@app.command()
+def data(folder: Path, assets: Annotated[Path, typer.Option(help="Folder of MakeHuman meshes.")], workers: int = 1) -> None:
+    """Render the data sets that are missing."""
+    for part in data_sets.make(folder, assets, workers=workers):
+        typer.echo(str(part))
+
+
+@app.command()
+def train(
+    folder: Annotated[Path, typer.Argument(help="Of the data.")],
+    out: Path,
+    only: Annotated[list[str] | None, typer.Option(help="A row; may be given several times.")] = None,
+    steps: int = STEPS,
+    seeds: int = OTHER_SEEDS,
+    main_seeds: int = MAIN_SEEDS,
+    points: Annotated[int, typer.Option(min=1, max=MEASUREMENTS, help="Stop after so many of a curve's points.")] = MEASUREMENTS,
+    device: str = "auto",
+    assets: Annotated[Path | None, typer.Option(help="Folder of MakeHuman meshes, to make the data if they are missing.")] = None,
+) -> None:
+    """Train and measure what is not done yet."""
+    jobs = jobs_of(only, seeds, main_seeds)
+    if not data_sets.is_complete(folder):
+        if assets is None:
+            raise typer.BadParameter(f"{folder} lacks data; make them with the command `data`, or name --assets")
+        data(folder, assets)
+    read_results(out, steps)  # of another budget: told before any work
+    if failed := work(Bench(folder, out, steps, device, points), jobs):
+        typer.echo(f"not done: {', '.join(f'{job.row.name} {job.seed}' for job in failed)}", err=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def table(out: Path) -> None:
+    """Print Markdown: the rows, the papers' claims, and the learning curves of required claims that did not come out."""
+    results = read_results(out)
+    typer.echo(claims.markdown(results) + claims.curves(results), nl=False)
+
+
+@app.command()
+def rows(seeds: int = OTHER_SEEDS, main_seeds: int = MAIN_SEEDS) -> None:
+    """Print the rows in the order of work, with what they need."""
+    for job in jobs_of(None, seeds, main_seeds):
+        typer.echo(f"{job.row.name} {job.seed} {'trains' if job.row.recipe else 'measures'} {' '.join(job.row.needs)}".rstrip())
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,191 @@
+"""The detector of the bundled model, on a public detector's backbone.
+
+`python -m examples.nano.detector --scenes DIR --photos FILE --backbone YOLOX --out DIR`; run again to go on.
+"""
+
+import math
+import time
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import typer
+from torch import Tensor, nn
+from torchvision.ops import box_iou, generalized_box_iou_loss
+
+from examples.nano.command import run
+from examples.nano.pictures import SIDE, Picture, TrainView, listed, rendered, view
+from examples.nano.reid import follow
+from examples.nano.teacher import Teacher
+from personsearch.models.nano.detector import Cells, NanoNetwork, NanoOptions, pixels_of
+from personsearch.models.parts.csp_darknet import STRIDES
+from personsearch.training.checkpoint import STATE_FILE, Log, load_state, save_state
+
+SCENES, PHOTOS = 3, 3  # of a batch
+RADIUS = 1.5  # strides around a person's middle in which cells are the person's
+REACH = (0, 64, 128, math.inf)  # pixels; half the greater side of a person's box decides the level
+EXPLAINED = 0.5  # IoU of a cell's box with a person
+SEEN = 0.25  # the teacher's score of a person whom it needs no help with
+LEAST = 0.05  # a target below it has no box
+HEAD_STEPS = 300  # in which the neck stays as it is; what lies before the neck always does
+NECK = ("lateral5", "down4", "lateral4", "down3", "step3", "up4", "step4", "up5")
+RATES = {"heads": 2e-3, "backbone": 3e-4}
+DECAY, WARMUP, AVERAGE = 0.02, 100, 0.996
+
+
+def quality_focal(logits: Tensor, target: Tensor) -> Tensor:
+    """Binary cross-entropy against a soft target, times the squared distance to it.
+
+    The factor carries no gradient here, as it does in the paper: it says how much a cell counts, not where to go.
+
+    Source: Li et al., Generalized Focal Loss (arXiv 2006.04388), Eq. 2 with beta 2.
+    """
+    off = (target - logits.sigmoid()).detach().square()
+    return off * F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+
+
+def cell_middles(side: int) -> tuple[Tensor, Tensor]:
+    """(P, 2) x, y of the middles of all cells of a square view, and (P,) their level 0..2."""
+    middles, levels = [], []
+    for level, stride in enumerate(STRIDES):
+        at = torch.arange(side // stride) * stride + stride / 2
+        row, column = torch.meshgrid(at, at, indexing="ij")
+        middles.append(torch.stack([column, row], dim=2).flatten(0, 1))
+        levels.append(torch.full((len(middles[-1]),), level))
+    return torch.cat(middles), torch.cat(levels)
+
+
+def assign(middles: Tensor, levels: Tensor, boxes: Tensor) -> Tensor:
+    """(P,) number of each cell's person or -1: near the middle of a box of the level's size; the smallest box wins."""
+    nobody = torch.full((len(middles),), -1)
+    if not len(boxes):
+        return nobody
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    sides = boxes[:, 2:] - boxes[:, :2]
+    level = torch.bucketize(sides.amax(dim=1) / 2, torch.tensor(REACH[1:-1], dtype=sides.dtype))
+    off = (middles[:, None] - centre).abs()
+    stride = torch.tensor(STRIDES)[levels][:, None]
+    inside = (off * 2 < sides + stride[:, None] / 2).all(dim=2)  # half a cell of grace: narrow people have a cell too
+    own = (off.amax(dim=2) < RADIUS * stride) & inside & (levels[:, None] == level)
+    area, person = torch.where(own, sides.prod(dim=1), torch.inf).min(dim=1)
+    return person.masked_fill(area.isinf(), -1)
+
+
+def losses_of(cells: Cells, taught: Cells, views: list[TrainView]) -> dict[str, Tensor]:
+    """`score` and `box` of a batch of views.
+
+    The teacher's score of a cell is the target, but where the labels know better: it is 0 where nobody stands, and a person
+    whom the teacher hardly sees has the cells of its middle, with the overlap of their boxes as the target.
+    """
+    middles, levels = cell_middles(SIDE)
+    score, box, weight = [], [], []
+    for logits, found, scores, boxes, one in zip(cells.logits, cells.boxes, taught.logits.sigmoid(), taught.boxes, views, strict=True):
+        true, unsure = torch.from_numpy(one.boxes), torch.from_numpy(one.unsure)
+        explained = best_overlap(boxes, torch.cat([true, unsure])) >= EXPLAINED
+        target = torch.where(explained, scores, 0.0)
+        wanted = boxes.clone()
+        mine = assign(middles, levels, true)
+        missed = seen_at_best(scores, boxes, true) < SEEN
+        own = (mine >= 0) & missed[mine.clamp(min=0)] if len(true) else torch.zeros_like(explained)
+        wanted[own] = true[mine[own]]
+        target[own] = torch.maximum(target[own], _pair_iou(found[own].detach(), wanted[own]))
+        counts = target > LEAST
+        box.append(generalized_box_iou_loss(found[counts], wanted[counts], eps=1e-6))
+        weight.append(target[counts].clamp(min=0.2))
+        score.append(quality_focal(logits, target).sum())
+    weights = torch.cat(weight)
+    total = weights.sum().clamp(min=1)
+    return {"score": 2 * torch.stack(score).sum() / total, "box": 1.5 * (torch.cat(box) * weights).sum() / total}
+
+
+def best_overlap(boxes: Tensor, people: Tensor) -> Tensor:
+    """(P,) greatest IoU of each of (P, 4) boxes with (N, 4) people; 0 where there are none."""
+    return box_iou(boxes, people).amax(dim=1) if len(people) else torch.zeros(len(boxes))
+
+
+def seen_at_best(scores: Tensor, boxes: Tensor, people: Tensor) -> Tensor:
+    """(N,) greatest of (P,) scores of boxes that fit each of (N, 4) people."""
+    if not len(people):
+        return torch.zeros(0)
+    return torch.where(box_iou(boxes, people) >= EXPLAINED, scores[:, None], 0.0).amax(dim=0)
+
+
+def _pair_iou(first: Tensor, second: Tensor) -> Tensor:
+    low, high = torch.maximum(first[:, :2], second[:, :2]), torch.minimum(first[:, 2:], second[:, 2:])
+    shared = (high - low).clamp(min=0).prod(dim=1)
+    areas = [(one[:, 2:] - one[:, :2]).prod(dim=1) for one in (first, second)]
+    return shared / (areas[0] + areas[1] - shared).clamp(min=1e-6)
+
+
+def train(
+    scenes: list[Picture], photos: list[Picture], backbone: Path, out: Path, steps: int, *, save_every: int = 100, seed: int = 1
+) -> NanoNetwork:
+    """Train up to `steps`, or go on; the running mean of the weights, in eval mode. State and log stand in `out`."""
+    torch.manual_seed(seed)
+    network = NanoNetwork(NanoOptions())
+    teacher = Teacher(backbone).to(memory_format=torch.channels_last)
+    network.backbone.load_state_dict(teacher.backbone.state_dict())
+    network = network.to(memory_format=torch.channels_last)
+    network.backbone.requires_grad_(False)
+    mean = NanoNetwork(NanoOptions()).eval()
+    mean.load_state_dict(network.state_dict())
+    groups = [{"params": list(network.get_submodule(name).parameters()), "name": name, "lr": rate} for name, rate in RATES.items()]
+    optimizer = torch.optim.AdamW(groups, weight_decay=DECAY)
+    start = 0
+    if (out / STATE_FILE).exists():
+        saved = load_state(out)
+        network.load_state_dict(saved["network"])
+        mean.load_state_dict(saved["mean"])
+        optimizer.load_state_dict(saved["optimizer"])
+        start = saved["step"]
+    lines = Log(out, start)
+    sums: dict[str, float] = {}
+    began = time.perf_counter()
+    for step in range(start, steps):
+        rng = np.random.default_rng([seed, step])
+        chosen = [scenes[i] for i in rng.integers(len(scenes), size=SCENES)] + [photos[i] for i in rng.integers(len(photos), size=PHOTOS)]
+        for group in optimizer.param_groups:
+            group["lr"] = RATES[group["name"]] * _factor(step - HEAD_STEPS * (group["name"] == "backbone"), steps)
+        for name in NECK:
+            network.backbone.get_submodule(name).requires_grad_(step >= HEAD_STEPS)
+        views = [view(picture, rng) for picture in chosen]
+        pixels = pixels_of(torch.stack([torch.from_numpy(np.ascontiguousarray(one.canvas)) for one in views]))
+        with torch.no_grad():
+            stages = teacher.backbone.stages(pixels)  # ours too: they are not trained
+            taught = teacher.of_maps(teacher.backbone.neck(stages))
+        losses = losses_of(network.of_maps(network.backbone.neck(stages)), taught, views)
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+        optimizer.step()
+        follow(mean, network, min(AVERAGE, (step + 1) / (step + 10)))
+        for name, loss in losses.items():
+            sums[name] = sums.get(name, 0.0) + float(loss.detach()) / save_every
+        if (step + 1) % save_every == 0 or step + 1 == steps:
+            lines.write(step=step + 1, **sums, seconds=time.perf_counter() - began)
+            sums = {}
+            content = {"network": network.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
+            save_state(out, content)
+    return mean
+
+
+def _factor(step: int, steps: int) -> float:
+    """Of the learning rate: 0 before its start, linear warm-up, then a cosine to nothing."""
+    return min(1.0, max(0.0, (step + 1) / WARMUP)) * (1 + math.cos(math.pi * max(0, step) / steps)) / 2
+
+
+def main(
+    scenes: Annotated[Path, typer.Option(help="Folder that `personsearch.synthetic` wrote.")],
+    photos: Annotated[Path, typer.Option(help="photos.json of `examples.nano.pack`.")],
+    backbone: Annotated[Path, typer.Option(help="YOLOX-Nano as ONNX.")],
+    out: Annotated[Path, typer.Option(help="Folder for state and log; a state that is there is gone on with.")],
+    steps: int = 3000,
+) -> None:
+    """Train the detector."""
+    train(rendered(scenes), listed(photos), backbone, out, steps)
+
+
+if __name__ == "__main__":
+    run(main)

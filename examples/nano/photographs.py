@@ -1,0 +1,155 @@
+"""The real pictures that the bundled model learns from: crops of their people for the one network, boxes for the other."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from examples.nano.labeller import Labeller
+from personsearch import images
+from personsearch.boxes import Array, iou
+from personsearch.datasets import yolo
+from personsearch.datasets.files import check_folder
+from personsearch.errors import DataError, ImageError
+from personsearch.models.nano.embedder import resize
+from personsearch.models.two_step.model import crop
+from personsearch.sources import Frame, open_source
+
+log = logging.getLogger(__name__)
+
+COCO = "coco128"
+UNLABELLED = ("photos", "street_photos")  # folders; the videos are in "videos"
+HELD_OUT = 4  # one in so many pictures of coco128, by name, is for calibration
+CROP = (128, 64)  # pixels, height and width
+LEAST_LABEL = (16, 40)  # pixels, width and height of a labelled person that makes a crop
+LEAST_HEIGHT = 40  # pixels of a person found in a photograph that makes a crop
+PHOTO, FRAME = (640, 1120), (416, 736)  # sizes at which the labeller looks for crops
+CROP_SCORE = 0.5  # of the labeller, for a crop
+CROP_FRAMES, LIST_FRAMES = 6, 28  # one in so many of a video
+REPEATS = 4  # times that the few photographs stand in the list
+SURE = 0.55  # the labeller's score from which on a box is a person's
+UNSURE = 0.12  # and above which it may be one
+UNLABELLED_PERSON = 0.25  # the same where people have labelled the picture, who miss few
+SAME = 0.5  # overlap of a found box with a labelled one from which on they are one person's
+GET = "the card of the model, personsearch/data/nano/README.md, says which files belong there"
+
+
+def readable(paths: Iterable[Path]) -> Iterator[tuple[Path, Array]]:
+    """Path and RGB uint8 pixels (H, W, 3) of each picture; one that cannot be read is left out with a message."""
+    for path in paths:
+        try:
+            pixels = images.load(path)
+        except ImageError as error:
+            log.warning("left out: %s", error)
+            continue
+        yield path, pixels
+
+
+def labelled(folder: Path) -> Iterator[tuple[int, Path, Array, Array]]:
+    """Number by name, path, pixels and people's boxes (N, 4) of the pictures that have a file of labels.
+
+    Where there is none nobody has looked at the picture, so that it shows neither people nor a place without any.
+
+    Raises:
+        DataError: there are no pictures or no labels, or a file of labels is broken.
+    """
+    paths = _files(folder / "images", "*.jpg")
+    _files(folder / "labels", "*.txt")
+    number = {path: k for k, path in enumerate(paths)}
+    labels = {path: folder / "labels" / f"{path.stem}.txt" for path in paths}
+    for path, pixels in readable(path for path in paths if labels[path].exists()):
+        yield number[path], path, pixels, yolo.read_picture(path, labels[path]).boxes
+
+
+def unlabelled(data: Path) -> Iterator[tuple[Path, Array]]:
+    """Path and pixels of the photographs without labels.
+
+    Raises:
+        DataError: a folder is missing or empty.
+    """
+    for name in UNLABELLED:
+        yield from readable(_files(data / name, "*.jpg"))
+
+
+def frames(data: Path, every: int) -> Iterator[Frame]:
+    """One in `every` frames of the videos; one that cannot be read is left out with a message.
+
+    Raises:
+        DataError: there is no video.
+    """
+    for path in _files(data / "videos", "*.mp4"):
+        try:
+            yield from open_source(path).items[0].frames(every)
+        except ImageError as error:
+            log.warning("left out: %s", error)
+
+
+def crops_of(image: Array, boxes: Array) -> list[Array]:
+    """(128, 64, 3) uint8 for each of (N, 4) boxes, as the embedder makes them of what is found."""
+    return [resize(crop(image, box), *CROP) for box in boxes]
+
+
+def real_crops(data: Path, labeller: Labeller) -> tuple[Array, Array, Array]:
+    """Crops to learn from (R, 128, 64, 3), crops for calibration (H, 128, 64, 3), and of these (H, 2): 1 and the picture's number."""
+    learned, held_out, numbers = [], [], []
+    for number, _, pixels, boxes in labelled(data / COCO):
+        large = (boxes[:, 2:] - boxes[:, :2] >= LEAST_LABEL).all(axis=1)
+        crops = crops_of(pixels, boxes[large])
+        if number % HELD_OUT:
+            learned += crops
+        else:
+            held_out += crops
+            numbers += [(1, number)] * len(crops)
+    for _, pixels in unlabelled(data):
+        boxes, _ = labeller.people(pixels, PHOTO, CROP_SCORE)
+        learned += crops_of(pixels, boxes[boxes[:, 3] - boxes[:, 1] >= LEAST_HEIGHT])
+    for frame in frames(data, CROP_FRAMES):
+        learned += crops_of(frame.pixels, labeller.people(frame.pixels, FRAME, CROP_SCORE)[0])
+    shape = (-1, *CROP, 3)
+    return np.array(learned, np.uint8).reshape(shape), np.array(held_out, np.uint8).reshape(shape), np.array(numbers, int).reshape(-1, 2)
+
+
+def list_people(data: Path, labeller: Labeller, folder: Path) -> list[dict[str, Any]]:
+    """Rows of photos.json: `path`, `boxes` of people and `unsure` boxes, xyxy pixels; a video's frames are written into `folder`."""
+    rows = []
+    for number, path, pixels, boxes in labelled(data / COCO):
+        if number % HELD_OUT:
+            rows.append(_row(path, boxes, _beside(boxes, *labeller.people_at_all_sizes(pixels)) if len(boxes) else boxes))
+    rows += [_found(path, pixels, labeller) for path, pixels in unlabelled(data)] * REPEATS
+    folder.mkdir(parents=True, exist_ok=True)
+    for frame in frames(data, LIST_FRAMES):
+        path = folder / f"{Path(frame.image).stem}_{frame.frame:05}.png"
+        cv2.imwrite(str(path), cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGR))
+        rows.append(_found(path, frame.pixels, labeller))
+    return rows
+
+
+def places_without_people(data: Path) -> list[Path]:
+    """The labelled pictures that show nobody."""
+    return [path for _, path, _, boxes in labelled(data / COCO) if not len(boxes)]
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    check_folder(folder, GET)
+    found = sorted(folder.glob(pattern))
+    if not found:
+        raise DataError(f"{folder} holds no {pattern}; {GET}")
+    return found
+
+
+def _beside(labels: Array, boxes: Array, scores: Array) -> Array:
+    """Of (N, 4) found boxes those that may be people whom the labels (L, 4) lack."""
+    missed: Array = boxes[(scores > UNLABELLED_PERSON) & (iou(boxes, labels).max(axis=1) < SAME)]
+    return missed
+
+
+def _found(path: Path, pixels: Array, labeller: Labeller) -> dict[str, Any]:
+    boxes, scores = labeller.people_at_all_sizes(pixels)
+    return _row(path, boxes[scores >= SURE], boxes[(scores > UNSURE) & (scores < SURE)])
+
+
+def _row(path: Path, boxes: Array, unsure: Array) -> dict[str, Any]:
+    return {"path": str(path.resolve()), "boxes": boxes.tolist(), "unsure": unsure.tolist()}

@@ -1,0 +1,6 @@
+"""Galleries: the people of a source and their embeddings, kept in one Lance table."""
+
+from personsearch.gallery.gallery import Gallery
+from personsearch.gallery.table import FramePeople, ImageRecord, ModelKey, People, Storage
+
+__all__ = ["FramePeople", "Gallery", "ImageRecord", "ModelKey", "People", "Storage"]

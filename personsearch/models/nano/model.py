@@ -1,0 +1,71 @@
+"""The model inside the package: a small detector and a small crop network, both of one weights file."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from personsearch.calibration import Calibration
+from personsearch.models.config import parse_config
+from personsearch.models.folder import load_strict
+from personsearch.models.nano.detector import NanoDetector, NanoNetwork, NanoOptions
+from personsearch.models.nano.embedder import NanoEmbedder, NanoReidOptions
+from personsearch.models.reid import ReidNetwork
+from personsearch.models.two_step.model import MIN_SCORE, TwoStep
+from personsearch.weights import WEIGHTS_FILE, fingerprint, read_config, read_tensors
+
+DETECTOR, EMBEDDER = "detector.", "embedder."  # in front of the names of their tensors
+
+
+class NanoConfig(BaseModel):
+    """What the config.json says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    architecture: Literal["nano"] = "nano"
+    name: str = "nano"  # for people to read
+    trained_on: str | None = None  # for people to read
+    min_score: float = Field(default=MIN_SCORE, ge=0, le=1)  # a detection below it does not enter a gallery
+    detector: NanoOptions = NanoOptions()
+    embedder: NanoReidOptions = NanoReidOptions()
+    calibration: Calibration | None = None
+
+
+def open_folder(folder: Path, device: str) -> TwoStep:
+    """The model of a folder with config.json and model.safetensors, whose tensors may be float16; it runs in float32.
+
+    Raises:
+        ConfigError: config.json is missing or malformed.
+        WeightsError: the weights are missing, damaged, or another network's.
+    """
+    config, detector, embedder = read_networks(folder)
+    weights = folder / WEIGHTS_FILE
+    return TwoStep(
+        NanoDetector(detector, config.detector, fingerprint=_digest(config.detector, weights), device=device),
+        NanoEmbedder(embedder, config.embedder, fingerprint=_digest(config.embedder, weights), device=device),
+        min_score=config.min_score,
+        name=config.name,
+    )
+
+
+def _digest(options: BaseModel, weights: Path) -> str:
+    return fingerprint(options.model_dump(), [weights])
+
+
+def read_networks(folder: Path) -> tuple[NanoConfig, NanoNetwork, ReidNetwork]:
+    """Config and both networks of a folder, as they were saved.
+
+    Raises:
+        ConfigError, WeightsError: see `open_folder`.
+    """
+    config = parse_config(NanoConfig, read_config(folder), folder)
+    detector, embedder = build(config)
+    both = nn.ModuleDict({DETECTOR.rstrip("."): detector, EMBEDDER.rstrip("."): embedder})
+    load_strict(both, read_tensors(folder / WEIGHTS_FILE), source=str(folder / WEIGHTS_FILE))
+    return config, detector, embedder
+
+
+def build(config: NanoConfig) -> tuple[NanoNetwork, ReidNetwork]:
+    """Both networks, with random weights."""
+    return NanoNetwork(config.detector), config.embedder.network()

@@ -1,0 +1,115 @@
+"""The same two networks on ONNX Runtime, which is faster than PyTorch at their many small layers on a CPU.
+
+Between layers as narrow as these a second core waits for the first, unless its threads stay awake, which takes them from others. So a
+single image is detected in on all cores, awake, but of several images, and of crops, each core takes its own.
+"""
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from personsearch.boxes import Array
+from personsearch.models.config import parse_config
+from personsearch.models.device import cores, open_onnx
+from personsearch.models.nano.detector import Cells, NanoDetector, NanoOptions
+from personsearch.models.nano.embedder import CROPS_AT_ONCE, NanoEmbedder, NanoReidOptions
+from personsearch.models.nano.model import NanoConfig
+from personsearch.models.two_step.model import TwoStep
+from personsearch.onnx_session import OnnxSession
+from personsearch.weights import fingerprint, read_config
+from personsearch.weights.contents import NANO_ONNX
+
+DETECTOR_FILE, EMBEDDER_FILE = NANO_ONNX
+
+
+def has_onnx(folder: Path) -> bool:
+    """Whether a folder can be opened here."""
+    return (folder / DETECTOR_FILE).is_file() and (folder / EMBEDDER_FILE).is_file()
+
+
+class OnnxNanoDetector(NanoDetector):
+    """The detector of a file: pixels (B, 3, H, W) BGR 0..255 in, logits and boxes of all cells out (see `Cells`).
+
+    Args:
+        session: on all cores, for one image; on CUDA for any number.
+        alone: on one core, for one of several images; None on CUDA.
+        options, fingerprint: as of `NanoDetector`.
+    """
+
+    def __init__(self, session: OnnxSession, alone: OnnxSession | None, options: NanoOptions, *, fingerprint: str) -> None:
+        self.session, self.alone = session, alone
+        self.options = options
+        self.fingerprint = fingerprint
+        self._lanes = ThreadPoolExecutor(cores(), "detect")
+
+    def _cells(self, canvases: Array) -> Cells:
+        if self.alone is None or len(canvases) == 1:
+            logits, boxes = self.session.run(_pixels_of(canvases))
+        else:
+            alone = self.alone
+            images = self._lanes.map(lambda canvas: alone.run(_pixels_of(canvas[None])), canvases)
+            logits, boxes = map(np.concatenate, zip(*images, strict=True))
+        return Cells(torch.from_numpy(logits), torch.from_numpy(boxes))
+
+
+def _pixels_of(canvases: Array) -> Array:
+    """(B, 3, H, W) float32 BGR of (B, H, W, 3) uint8 RGB."""
+    pixels = np.empty((len(canvases), 3, *canvases.shape[1:3]), np.float32)
+    for image, canvas in zip(pixels, canvases, strict=True):
+        for channel, plane in enumerate(cv2.split(canvas)):
+            image[2 - channel] = plane
+    return pixels
+
+
+class OnnxNanoEmbedder(NanoEmbedder):
+    """The embedder of a file: normalised crops (N, height, width, 3) in, unit rows out.
+
+    Args:
+        session: on one core on a CPU: each core takes a share of the crops.
+        options, fingerprint: as of `NanoEmbedder`.
+    """
+
+    def __init__(self, session: OnnxSession, options: NanoReidOptions, *, fingerprint: str) -> None:
+        self.session = session
+        self._lanes = ThreadPoolExecutor(cores(), "embed")
+        self._describe(options, fingerprint)
+
+    def embed(self, crops: Sequence[Array]) -> Array:
+        """(N, D) float32 unit rows of N crops, RGB uint8 (h, w, 3); N may be 0."""
+        if self.session.device != "cpu" or len(crops) < 2:
+            return super().embed(crops)
+        count = min(len(crops), cores() * math.ceil(len(crops) / (cores() * CROPS_AT_ONCE)))
+        ends = [len(crops) * part // count for part in range(count + 1)]
+        return np.concatenate(list(self._lanes.map(self._embed, [crops[a:b] for a, b in pairwise(ends)])))
+
+    def _rows(self, crops: Array) -> Array:
+        return self.session.run(crops)[0]
+
+
+def open_onnx_folder(folder: Path, device: str) -> TwoStep:
+    """The model of a folder with config.json, detector.onnx and embedder.onnx.
+
+    Raises:
+        ConfigError: config.json is missing or malformed.
+        WeightsError: a file is missing or damaged.
+        DeviceError: the device is not there.
+    """
+    config = parse_config(NanoConfig, read_config(folder), folder)
+    files = folder / DETECTOR_FILE, folder / EMBEDDER_FILE
+    wide = open_onnx(files[0], device, spins=True)
+    on_cpu = wide.device == "cpu"
+    alone = open_onnx(files[0], "cpu", threads=1) if on_cpu else None
+    embedder = open_onnx(files[1], device, threads=1 if on_cpu else None)
+    digests = [fingerprint(part.model_dump(), [file]) for part, file in zip((config.detector, config.embedder), files, strict=True)]
+    return TwoStep(
+        OnnxNanoDetector(wide, alone, config.detector, fingerprint=digests[0]),
+        OnnxNanoEmbedder(embedder, config.embedder, fingerprint=digests[1]),
+        min_score=config.min_score,
+        name=config.name,
+    )

@@ -1,0 +1,181 @@
+"""Exact ranking of a whole gallery: no index, no approximation, the same order on every machine.
+
+A float32 matrix product finds the few rows that can be among the best, whatever its rounding; `similarity.cosines` decides
+between these. So the cost is that of one pass over the gallery, and the order is by (-key, row) to the last bit.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from personsearch.boxes import Array
+from personsearch.errors import QueryError, ShapeError
+from personsearch.ranking.cbgm import Context, Variant, check_options, choose_scenes, rescore
+from personsearch.ranking.cosine import cosines
+
+_ROWS = 16384  # the shortlist is made for so many at a time, since most of the later ones end at the bound of the first
+_QUERIES = 256  # at most so many at once
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The best rows of a gallery for one query, best first; K may be 0."""
+
+    rows: Array  # (K,) int64, rows of the gallery
+    similarities: Array  # (K,) float32 cosines
+    keys: Array  # (K,) float32, what the order follows: the cosine, cosine x score, or CBGM's
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def best(self, top_k: int) -> "Ranked":
+        """The first `top_k` by (-key, row)."""
+        return self.take(np.lexsort((self.rows, -self.keys))[:top_k])
+
+    def at_least(self, min_similarity: float | None) -> "Ranked":
+        """Those whose cosine is not below `min_similarity`; None: all."""
+        return self if min_similarity is None else self.take(self.similarities >= min_similarity)
+
+    def joined(self, other: "Ranked") -> "Ranked":
+        """Both, one behind the other."""
+        pairs = ((self.rows, other.rows), (self.similarities, other.similarities), (self.keys, other.keys))
+        return Ranked(*(np.concatenate(pair) for pair in pairs))
+
+    def take(self, index: Array) -> "Ranked":
+        """Those at `index`: a boolean keep-mask (K,), or positions in the order wanted."""
+        return Ranked(self.rows[index], self.similarities[index], self.keys[index])
+
+
+def rank(queries: Array, gallery: Array, top_k: int, *, scores: Array | None = None, min_similarity: float | None = None) -> list[Ranked]:
+    """The people most similar to each query, by exact cosine.
+
+    The gallery is read in blocks: beside it, memory holds two blocks of 256 x 16384 similarities at most.
+
+    Args:
+        queries: (Q, D) float32 unit rows.
+        gallery: (N, D) float32 unit rows, sorted by (image, frame, row), so that equal keys break by it.
+        top_k: at most this many a query.
+        scores: (N,) float32, 0..1; if given, the order follows cosine x score (confidence-weighted similarity).
+        min_similarity: people below this cosine are left out.
+
+    Raises:
+        ShapeError: arrays do not belong together.
+        QueryError: top_k below 1.
+    """
+    _check(queries, gallery, scores, top_k)
+    ranked: list[Ranked] = []
+    for start in range(0, len(queries), _QUERIES):
+        ranked += _rank_block(queries[start : start + _QUERIES], gallery, top_k, scores, min_similarity)
+    return ranked
+
+
+def rank_cbgm(
+    context: Context,
+    gallery: Array,
+    scores: Array,
+    scenes: Array,
+    top_k: int,
+    *,
+    k1: int,
+    k2: int,
+    variant: Variant = "paper",
+    min_similarity: float | None = None,
+) -> Ranked:
+    """The people most similar to the query, the best scenes re-ranked by context (see `personsearch.ranking.cbgm`).
+
+    Args:
+        context: the people of the query's scene, the query first.
+        gallery: (N, D) float32 unit rows.
+        scores: (N,) float32, 0..1; the variant "authors" multiplies by them.
+        scenes: (N,) int, ascending: the scene of each row.
+        top_k: at most this many.
+        k1: scenes ("paper") or people ("authors") to re-rank from.
+        k2: people of the query's scene that take part, the query counted.
+        variant: "paper" or "authors".
+        min_similarity: people below this cosine are left out, whatever the matching says.
+
+    Raises:
+        ShapeError: arrays do not belong together.
+        QueryError: top_k below 1.
+        ConfigError: k1 or k2 below 1, or an unknown variant.
+    """
+    check_options(k1, k2, variant)
+    _check(context.embeddings, gallery, scores, top_k)
+    if scenes.shape != (len(gallery),):
+        raise ShapeError(f"{len(gallery)} gallery rows need as many scenes, got {scenes.shape}")
+    query, weights = context.embeddings[:1], scores if variant == "authors" else None
+    plain, chosen = _rank_and_choose(query, gallery, weights, scenes, k1, variant, top_k)
+    if weights is not None and min_similarity is not None:  # the best products are not those of the best cosines
+        (plain,) = rank(query, gallery, top_k, scores=weights, min_similarity=min_similarity)
+    rows, keys = rescore(context.keep(k2), gallery, scenes, chosen, weights)
+    # Nobody loses by the matching, so the best are now among the re-scored and those that were the best.
+    rescored = Ranked(rows, cosines(query, gallery[rows])[0], keys)
+    merged = rescored.joined(plain.take(~np.isin(plain.rows, rows)))
+    return merged.at_least(min_similarity).best(top_k)
+
+
+def _rank_and_choose(
+    query: Array, gallery: Array, weights: Array | None, scenes: Array, k1: int, variant: Variant, top_k: int
+) -> tuple[Ranked, Array]:
+    """The best people, and the scenes that the matching looks at.
+
+    The k1 best scenes are nearly always those of the 4 k1 best people; else the gallery is ranked again for more.
+    """
+    count = max(top_k, k1 if variant == "authors" else 4 * k1)
+    while True:
+        (best,) = rank(query, gallery, count, scores=weights)
+        by_row = best.take(np.argsort(best.rows))
+        chosen = choose_scenes(by_row.keys, scenes[by_row.rows], k1, variant)
+        if variant == "authors" or len(chosen) == k1 or len(best) == len(gallery):
+            return best, chosen
+        count *= 4
+
+
+def _rank_block(queries: Array, gallery: Array, top_k: int, scores: Array | None, min_similarity: float | None) -> list[Ranked]:
+    # Twice what float32 can be off in a sum of D products of unit rows: whoever is among the best stays on the shortlist.
+    margin = (queries.shape[1] + 16) * 2.0**-23
+    floor = -np.inf if min_similarity is None else min_similarity
+    best = [Ranked(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.float32)) for _ in queries]
+    bounds = np.full(len(queries), -np.inf)  # the key that a row must reach to be among the best so far
+    for start, cosine in _products(queries, gallery):
+        key = cosine if scores is None else cosine * scores[start : start + cosine.shape[1]]
+        for q in np.flatnonzero(key.max(axis=1) >= bounds - margin):
+            rows = start + _shortlist(cosine[q], key[q], floor, bounds[q], top_k, margin)
+            exact = cosines(queries[q : q + 1], gallery[rows])[0]
+            found = Ranked(rows, exact, exact if scores is None else exact * scores[rows]).at_least(min_similarity)
+            best[q] = best[q].joined(found).best(top_k)
+            if len(best[q]) == top_k:
+                bounds[q] = best[q].keys[-1]
+    return best
+
+
+def _products(queries: Array, gallery: Array) -> Iterator[tuple[int, Array]]:
+    """Float32 cosines of all queries with _ROWS rows at a time, and the first of these rows.
+
+    The product itself takes more rows at once where there are few queries: its threads wait for each other at the end of
+    each, which on a busy machine costs more than the product.
+    """
+    step = _ROWS * max(1, _QUERIES // len(queries))
+    for start in range(0, len(gallery), step):
+        cosine = queries @ gallery[start : start + step].T
+        for first in range(0, cosine.shape[1], _ROWS):
+            yield start + first, cosine[:, first : first + _ROWS]
+
+
+def _shortlist(cosine: Array, key: Array, floor: float, bound: float, top_k: int, margin: float) -> Array:
+    """Rows of a block that can be among its top_k best, when cosines and keys may be off by `margin`."""
+    rows = np.flatnonzero((key >= bound - margin) & (cosine >= floor - margin))
+    sure = key[rows[cosine[rows] >= floor + margin]]
+    if len(sure) > top_k:
+        rows = rows[key[rows] >= np.partition(sure, -top_k)[-top_k] - 2 * margin]
+    return rows
+
+
+def _check(queries: Array, gallery: Array, scores: Array | None, top_k: int) -> None:
+    if queries.ndim != 2 or gallery.ndim != 2 or queries.shape[1] != gallery.shape[1]:
+        raise ShapeError(f"queries (Q, D) and gallery (N, D) must share D, got {queries.shape} and {gallery.shape}; are both of one model?")
+    if scores is not None and scores.shape != (len(gallery),):
+        raise ShapeError(f"{len(gallery)} gallery rows need as many scores, got {scores.shape}")
+    if top_k < 1:
+        raise QueryError(f"top_k must be at least 1, got {top_k}")

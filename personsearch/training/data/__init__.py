@@ -1,0 +1,1 @@
+"""Training data: data sets, batches and their changes."""

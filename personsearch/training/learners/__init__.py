@@ -1,0 +1,1 @@
+"""Learners: a network together with its losses."""

@@ -1,0 +1,182 @@
+"""The losses of region proposals and of the heads that look at regions, and which regions they learn from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor
+from torchvision.models.detection._utils import BalancedPositiveNegativeSampler, BoxCoder, Matcher
+from torchvision.ops import box_iou
+
+from personsearch.training.losses.oim import UNLABELLED
+
+BoxLoss = Literal["smooth_l1", "l1"]
+POSITIVE, NEGATIVE, NO_PART = 1, 0, -1  # labels of a box
+NOWHERE = -1.0  # all corners of the box that stands for nobody
+
+
+class SamplingRecipe(BaseModel):
+    """Which boxes of an image a loss sees, and which of them are people."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    count: int = Field(default=128, ge=2)  # of an image
+    positive_share: float = Field(default=0.5, gt=0, lt=1)  # at most
+    positive_iou: float = Field(default=0.5, gt=0, le=1)  # at least, with a person
+    negative_iou: float = Field(default=0.5, ge=0, le=1)  # below it no person; in between no part
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "SamplingRecipe":
+        if self.negative_iou > self.positive_iou:
+            raise ValueError(f"negative_iou {self.negative_iou} is above positive_iou {self.positive_iou}")
+        return self
+
+
+class ProposalRecipe(BaseModel):
+    """How region proposals learn; the defaults are NAE's and SeqNet's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sampling: SamplingRecipe = SamplingRecipe(count=256, positive_iou=0.7, negative_iou=0.3)
+    before_nms: int = Field(default=12000, ge=1)  # more than a trained network keeps
+    after_nms: int = Field(default=2000, ge=1)
+    box_loss: BoxLoss = "smooth_l1"  # AlignPS's code: "l1"
+    box_weight: float = Field(default=1.0, ge=0)
+    inside_only: bool = False  # leave out anchors that stick out of the image (AlignPS's code)
+
+
+class RegionRecipe(BaseModel):
+    """How a head that looks at regions learns; the defaults are SeqNet's second head."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sampling: SamplingRecipe = SamplingRecipe()
+    box_loss: BoxLoss = "smooth_l1"
+    box_weight: float = Field(default=1.0, ge=0)
+    class_weight: float = Field(default=1.0, ge=0)
+
+
+@dataclass(frozen=True)
+class Regions:
+    """The regions of a batch that a head learns from; N is their sum over the images."""
+
+    boxes: list[Tensor]  # (N_i, 4) of each image
+    positive: Tensor  # (N,) bool, whether a person
+    matched: Tensor  # (N, 4), the box of the person it overlaps most; all -1 where the image has nobody
+    identities: Tensor  # (N,) of that person; -1 for the unlabelled and for negatives
+
+    @property
+    def all_boxes(self) -> Tensor:
+        """(N, 4)."""
+        return torch.cat(self.boxes)
+
+
+def match(boxes: Tensor, people: Tensor, recipe: SamplingRecipe, *, keep_best: bool = False) -> tuple[Tensor, Tensor]:
+    """(N,) int64: 1 person, 0 none, -1 in between; and (N,) index of the person that each of N boxes overlaps most.
+
+    Args:
+        boxes: (N, 4) xyxy.
+        people: (M, 4); M may be 0, then all indices are 0.
+        recipe: thresholds.
+        keep_best: the boxes that overlap a person most are positive, however little that is.
+    """
+    if not len(people) or not len(boxes):
+        nothing = torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device)
+        return nothing, nothing
+    overlap = box_iou(people, boxes)
+    found = Matcher(recipe.positive_iou, recipe.negative_iou, allow_low_quality_matches=keep_best)(overlap)
+    labels = torch.where(found >= 0, POSITIVE, torch.where(found == Matcher.BETWEEN_THRESHOLDS, NO_PART, NEGATIVE))
+    return labels, torch.where(found >= 0, found, overlap.argmax(dim=0))
+
+
+def sample_regions(proposals: Sequence[Tensor], people: Sequence[Tensor], identities: Sequence[Tensor], recipe: SamplingRecipe) -> Regions:
+    """A random choice of each image's proposals and true boxes, in their order.
+
+    Args:
+        proposals: (N_i, 4) of each image; no gradient flows through them.
+        people: (M_i, 4) true boxes, which are proposals too.
+        identities: (M_i,), -1 for the unlabelled.
+        recipe: how many, and the thresholds.
+    """
+    boxes, positives, matched, names = [], [], [], []
+    for candidates, true_boxes, true_names in zip(proposals, people, identities, strict=True):
+        everyone = torch.cat([candidates.detach(), true_boxes])
+        labels, index = match(everyone, true_boxes, recipe)
+        chosen = _draw(labels, recipe)
+        kept, index, positive = everyone[chosen], index[chosen], labels[chosen] == POSITIVE
+        boxes.append(kept)
+        positives.append(positive)
+        matched.append(true_boxes[index] if len(true_boxes) else torch.full_like(kept, NOWHERE))
+        names.append(torch.where(positive, true_names[index], UNLABELLED) if len(true_boxes) else torch.full_like(index, UNLABELLED))
+    return Regions(boxes, torch.cat(positives), torch.cat(matched), torch.cat(names))
+
+
+def region_box_loss(deltas: Tensor, regions: Regions, coder: BoxCoder, recipe: RegionRecipe) -> Tensor:
+    """The weighted box loss of the positive regions, over all regions."""
+    positive = regions.positive
+    targets = coder.encode_single(regions.matched[positive], regions.all_boxes[positive])
+    return recipe.box_weight * _off(deltas[positive], targets, recipe.box_loss, beta=1.0) / max(1, len(positive))
+
+
+def proposal_losses(
+    logits: Tensor, deltas: Tensor, anchors: Tensor, frames: Tensor, people: Sequence[Tensor], coder: BoxCoder, recipe: ProposalRecipe
+) -> dict[str, Tensor]:
+    """`rpn_class` and `rpn_box`, means over the sampled anchors.
+
+    Args:
+        logits: (B, A) of being a person.
+        deltas: (B, A, 4).
+        anchors: (A, 4) xyxy pixels.
+        frames: (B, 4) width, height, width, height of each resized image.
+        people: (M, 4) true boxes of each image.
+        coder: of the deltas.
+        recipe: thresholds and weights.
+
+    Source: Faster R-CNN (arXiv 1506.01497), Eq. 1-2, as torchvision computes it.
+    """
+    labels, targets = [], []
+    for frame, true_boxes in zip(frames, people, strict=True):
+        label, index = match(anchors, true_boxes, recipe.sampling, keep_best=True)
+        if recipe.inside_only:
+            inside = (anchors[:, :2] >= 0).all(dim=1) & (anchors[:, 2:] <= frame[2:]).all(dim=1)
+            label = torch.where(inside, label, NO_PART)
+        chosen = _draw(label, recipe.sampling)
+        labels.append(torch.full_like(label, NO_PART).index_copy_(0, chosen, label[chosen]))
+        targets.append(true_boxes[index] if len(true_boxes) else anchors)
+    label = torch.stack(labels)
+    sampled, positive = label != NO_PART, label == POSITIVE
+    count = max(1, int(sampled.sum()))
+    boxes = coder.encode_single(torch.stack(targets)[positive], anchors.expand(len(label), -1, -1)[positive])
+    classes = F.binary_cross_entropy_with_logits(logits[sampled], positive[sampled].to(logits.dtype), reduction="sum")
+    off = _off(deltas[positive], boxes, recipe.box_loss, beta=1 / 9)
+    return {"rpn_class": classes / count, "rpn_box": recipe.box_weight * off / count}
+
+
+def cell_labels(regions: Regions, size: int) -> Tensor:
+    """(N, 1, size, size) float32: 1 for the cells of a region whose centre is inside the matched person's box, else 0.
+
+    Negatives have such cells too, where they overlap a person; with nobody in the image there are none.
+
+    Source: dichen-cd/NAE4PS@012fa76 (grid_wise_label_gen), which draws the box in whole pixels and samples that picture.
+    """
+    boxes, people = regions.all_boxes, regions.matched
+    share = (torch.arange(size, device=boxes.device) + 0.5) / size
+    centres = boxes[:, None, :2] + (boxes[:, None, 2:] - boxes[:, None, :2]) * share[None, :, None]  # (N, size, 2)
+    inside = (centres >= people[:, None, :2]) & (centres <= people[:, None, 2:])
+    grid = inside[:, :, None, 1] & inside[:, None, :, 0]
+    return grid[:, None].float()
+
+
+def _draw(labels: Tensor, recipe: SamplingRecipe) -> Tensor:
+    """Index, ascending, of a random choice of (N,) labels 1 and 0."""
+    (positive,), (negative,) = BalancedPositiveNegativeSampler(recipe.count, recipe.positive_share)([labels])
+    return torch.where(positive.bool() | negative.bool())[0]
+
+
+def _off(deltas: Tensor, targets: Tensor, kind: BoxLoss, *, beta: float) -> Tensor:
+    if kind == "l1":
+        return F.l1_loss(deltas, targets, reduction="sum")
+    return F.smooth_l1_loss(deltas, targets, beta=beta, reduction="sum")

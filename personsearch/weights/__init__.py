@@ -1,0 +1,14 @@
+"""Weights: from a model's name to its folder, and what a model folder holds."""
+
+from personsearch.weights.folder import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    check_sha256,
+    fingerprint,
+    read_config,
+    read_tensors,
+    save_model,
+    sha256,
+)
+
+__all__ = ["CONFIG_FILE", "WEIGHTS_FILE", "check_sha256", "fingerprint", "read_config", "read_tensors", "save_model", "sha256"]

@@ -1,0 +1,137 @@
+"""The command line as a user meets it: data on stdout, messages on stderr, exit codes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from personsearch import models
+from personsearch.cli import app as cli
+from personsearch.errors import PersonSearchError
+from tests.helpers.fakes import GREEN, RED, scene
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two photos, a query, and a model folder whose architecture is the fake one."""
+    monkeypatch.setitem(models.ARCHITECTURES, "rectangles", "tests.helpers.fakes")
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(scene((RED, 10, 10, 60), (GREEN, 100, 20, 20))).save(tmp_path / "photos" / "a.png")
+    Image.fromarray(scene()).save(tmp_path / "photos" / "b.png")
+    Image.fromarray(np.full((60, 20, 3), RED, np.uint8)).save(tmp_path / "red.png")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text('{"architecture": "rectangles", "min_score": 0.3}')
+    return tmp_path
+
+
+def run(*arguments: object) -> Result:
+    result = runner.invoke(cli.app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_detect_prints_a_line_for_each_picture(folder: Path) -> None:
+    result = run("detect", folder / "photos" / "a.png", folder / "photos" / "b.png", "--model", folder / "model")
+    first, second = (json.loads(line) for line in result.stdout.splitlines())
+    assert first == {"image": str(folder / "photos" / "a.png"), "boxes": [[10, 10, 30, 70]], "scores": [0.6]}
+    assert second["boxes"] == []
+
+
+def test_detect_draws(folder: Path) -> None:
+    result = run("detect", folder / "photos" / "a.png", "--model", folder / "model", "--draw", folder / "out.png")
+    assert Image.open(folder / "out.png").size == (200, 120)
+    assert "out.png" in result.stderr
+    assert "out.png" not in result.stdout
+
+
+def test_index_reports(folder: Path) -> None:
+    (folder / "photos" / "c.jpg").write_text("no picture")
+    report = json.loads(run("index", folder / "photos", "--model", folder / "model", "--gallery", folder / "g.lance").stdout)
+    assert (report["people"], report["images"], report["added"], list(report["unreadable"])) == (
+        1,
+        2,
+        2,
+        [str(folder / "photos" / "c.jpg")],
+    )
+
+
+def test_search_prints_hits_and_writes_pictures(folder: Path) -> None:
+    arguments = ("search", folder / "red.png", folder / "photos", "--model", folder / "model")
+    hits = json.loads(run(*arguments, "--out", folder / "hits.html").stdout)["hits"]
+    assert [(Path(hit["image"]).name, hit["rank"]) for hit in hits] == [("a.png", 1)]
+    assert "<html" in (folder / "hits.html").read_text()
+    run(*arguments, "--out", folder / "hits.png")
+    assert Image.open(folder / "hits.png").width > 100
+    assert json.loads(run(*arguments, "--min-similarity", "1.0001").stdout)["hits"] == []
+
+
+def test_search_by_scene_box_with_cbgm(folder: Path) -> None:
+    query = ("search", folder / "photos" / "a.png", folder / "photos", "--model", folder / "model", "--box", "10,10,30,70")
+    result = json.loads(run(*query, "--rerank", "cbgm").stdout)
+    assert result["query"]["box"] == [10, 10, 30, 70]
+    assert result["hits"][0]["similarity"] == pytest.approx(1)
+    weighted = json.loads(run(*query, "--rerank", "cbgm", "--cbgm", "10,3", "--cbgm-variant", "authors").stdout)
+    assert weighted["hits"][0]["ranked_by"] == pytest.approx(0.6)  # the cosine times the score
+
+
+def test_search_ranks_by_cosine_times_score(folder: Path) -> None:
+    query = ("search", folder / "red.png", folder / "photos", "--model", folder / "model")
+    assert json.loads(run(*query, "--confidence-weighted").stdout)["hits"][0]["ranked_by"] == pytest.approx(0.6)
+
+
+def test_models_lists_what_is_here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERSONSEARCH_HOME", str(folder))
+    (folder / "models").mkdir()
+    (folder / "model").rename(folder / "models" / "mine")
+    listed = json.loads(run("models").stdout)
+    assert listed["models"] == [{"name": "mine", "folder": str(folder / "models" / "mine"), "architecture": "rectangles", "min_score": 0.3}]
+    assert json.loads(run("search", folder / "red.png", folder / "photos", "--model", "mine").stdout)["hits"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("search", "red.png", "photos", "--model", "model", "--rerank", "cbgm"),
+        ("search", "red.png", "photos", "--model", "model", "--box", "1,2,3"),
+        ("search", "red.png", "photos", "--model", "model", "--out", "hits.docx"),
+        ("detect", "red.png", "--model", "model", "--draw", "people.docx"),
+        ("search", "red.png", "nothing", "--model", "model"),
+        ("search", "nothing.png", "photos", "--model", "model"),
+        ("search", "red.png", "photos", "--model", "no-such-model"),
+        ("evaluate", "nothing.json", "--protocol", "prw"),
+        ("evaluate", "nothing.json", "--protocol", "prw", "--cbgm", "30"),
+    ],
+)
+def test_clear_errors(folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
+    monkeypatch.chdir(folder)
+    result = runner.invoke(cli.app, list(arguments))
+    assert isinstance(result.exception, PersonSearchError)
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("query", [("nothing.png",), ("red.png", "--box", "300,1,320,9"), ("red.png", "--rerank", "cbgm")])
+def test_a_wrong_query_is_named_before_anything_is_indexed(folder: Path, query: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    result = runner.invoke(cli.app, ["search", query[0], "photos", "--model", "model", "--gallery", "g.lance", *query[1:]])
+    assert isinstance(result.exception, PersonSearchError)
+    assert not (folder / "g.lance").exists()
+
+
+def test_exit_codes_of_the_real_command(tmp_path: Path) -> None:
+    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-m", "personsearch", *arguments], capture_output=True, text=True, check=False)
+
+    failed = command("search", str(tmp_path / "me.jpg"), str(tmp_path), "--model", "no-such-model")
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("error: no model 'no-such-model'")
+    assert "Traceback" not in failed.stderr
+    assert failed.stdout == ""
+    assert command("search").returncode == 2
+    assert command("--version").stdout.strip()

@@ -1,0 +1,201 @@
+"""How the small detector is trained: losses and targets by hand, views with exact boxes, a training that goes on bit for bit."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from examples.nano import detector, pictures
+from examples.nano.detector import assign, best_overlap, cell_middles, losses_of, quality_focal, seen_at_best
+from examples.nano.pictures import SIDE, Picture, TrainView, listed, rendered, view
+from personsearch.models.nano.detector import Cells
+from tests.helpers.bundled_files import assert_goes_on, write_yolox
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+PERSON = (300, 150, 420, 330)
+
+
+# ---- losses ----
+
+
+def test_quality_focal_by_hand_and_its_gradient() -> None:
+    """Half sure: (target - .5)^2 x ln 2; the squared distance is a weight, so the gradient is distance^2 x (.5 - target)."""
+    logits = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    loss = quality_focal(logits, torch.tensor([1.0, 0.0, 0.8], dtype=torch.float64))
+    assert loss.tolist() == pytest.approx([0.25 * math.log(2), 0.25 * math.log(2), 0.09 * math.log(2)])
+    loss.sum().backward()
+    assert logits.grad.tolist() == pytest.approx([0.25 * -0.5, 0.25 * 0.5, 0.09 * -0.3])
+
+
+def judged(logit: float, teacher_score: float, true: list[list[float]]) -> dict[str, float]:
+    """The losses of a view where cell 0 has this logit, and a box that the teacher has too; all other cells say nothing."""
+    count = len(cell_middles(SIDE)[0])
+    boxes = torch.tensor([0.0, 0, 1, 1]).repeat(1, count, 1)
+    boxes[0, 0] = torch.tensor([100.0, 100, 150, 250])
+    logits, taught = (torch.full((1, count), -20.0) for _ in range(2))
+    logits[0, 0], taught[0, 0] = logit, math.log(teacher_score / (1 - teacher_score))
+    one = TrainView(np.zeros((SIDE, SIDE, 3), np.uint8), np.array(true, np.float32).reshape(-1, 4), np.zeros((0, 4), np.float32))
+    return {name: float(loss) for name, loss in losses_of(Cells(logits, boxes), Cells(taught, boxes), [one]).items()}
+
+
+def test_the_teacher_is_right_where_somebody_stands_and_wrong_where_nobody_does() -> None:
+    sure = math.log(9)  # a score of 0.9, as the teacher's
+    assert judged(sure, 0.9, [[100, 100, 150, 250]]) == pytest.approx({"score": 0, "box": 0}, abs=1e-5)
+    # nobody: the target is 0, so 2 x 0.9^2 x -ln 0.1, over at least 1
+    assert judged(sure, 0.9, []) == pytest.approx({"score": 2 * 0.81 * math.log(10), "box": 0}, abs=1e-4)
+
+
+def test_a_person_whom_the_teacher_hardly_sees_has_the_cells_of_the_middle() -> None:
+    person = [[100, 100, 150, 250]]
+    middles, levels = cell_middles(SIDE)
+    own = assign(middles, levels, torch.tensor(person, dtype=torch.float32)) >= 0
+    boxes = torch.where(own[:, None], torch.tensor(person[0], dtype=torch.float32), torch.tensor([0.0, 0, 1, 1]))[None]
+    silent = torch.full((1, len(own)), -20.0)
+    one = TrainView(np.zeros((SIDE, SIDE, 3), np.uint8), np.array(person, np.float32), np.zeros((0, 4), np.float32))
+    losses = losses_of(Cells(silent, boxes), Cells(silent, torch.zeros_like(boxes)), [one])
+    # every cell of the person should say 1 and says nothing: 2 x 20 each, over as many
+    assert float(losses["score"]) == pytest.approx(40, rel=1e-3)
+    assert float(losses["box"]) == pytest.approx(0, abs=1e-4)
+
+
+def test_quality_focal_ends_at_the_target() -> None:
+    """A score that is its target costs nothing, whatever the target."""
+    target = torch.tensor([0.2, 0.5, 0.9])
+    assert quality_focal(target.logit(), target).abs().max() < 1e-6
+
+
+# ---- what the cells learn ----
+
+
+def test_cells_of_a_view_in_the_order_of_the_network() -> None:
+    middles, levels = cell_middles(64)
+    assert levels.bincount().tolist() == [64, 16, 4]
+    assert middles[:2].tolist() == [[4, 4], [12, 4]]
+    assert middles[64 + 16 :].tolist() == [[16, 16], [48, 16], [16, 48], [48, 48]]
+
+
+def test_assigning_by_hand() -> None:
+    """A box of 16 x 40 around (32, 32) is of level 0: narrow, so that only the cells left and right of its middle are inside."""
+    middles, levels = cell_middles(64)
+    person = assign(middles, levels, torch.tensor([[24.0, 12, 40, 52]]))
+    found = middles[person == 0].tolist()
+    assert found == [[28, 28], [36, 28], [28, 36], [36, 36]]
+    assert (levels[person == 0] == 0).all()
+
+
+def test_the_size_decides_the_level_and_the_smallest_box_wins() -> None:
+    middles, levels = cell_middles(416)
+    boxes = torch.tensor([[100.0, 100, 160, 227], [100, 100, 160, 229], [100, 50, 160, 350], [110, 120, 150, 200]])
+    alone = [levels[assign(middles, levels, box[None]) == 0].unique().tolist() for box in boxes]
+    assert alone == [[0], [1], [2], [0]]
+    both = assign(middles, levels, boxes[[0, 3]])
+    small = assign(middles, levels, boxes[[3]])
+    assert (both[small == 0] == 1).all()
+
+
+def test_nobody_has_a_cell_in_an_empty_view() -> None:
+    middles, levels = cell_middles(64)
+    assert (assign(middles, levels, torch.zeros(0, 4)) == -1).all()
+
+
+def test_overlaps_and_what_the_teacher_sees() -> None:
+    """Boxes of 10 x 10: the first is the person's, the second covers a third of the union, the third is elsewhere."""
+    boxes, people = torch.tensor([[0.0, 0, 10, 10], [5, 0, 15, 10], [50, 50, 60, 60]]), torch.tensor([[0.0, 0, 10, 10]])
+    assert best_overlap(boxes, people).tolist() == pytest.approx([1, 1 / 3, 0])
+    assert best_overlap(boxes, people[:0]).tolist() == [0, 0, 0]
+    assert seen_at_best(torch.tensor([0.3, 0.8, 0.9]), boxes, people).tolist() == pytest.approx([0.3])
+    assert seen_at_best(torch.ones(3), boxes, people[:0]).shape == (0,)
+
+
+# ---- pictures ----
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> Picture:
+    """A red person with a green left half of the head's height, on blue, 640 x 480."""
+    image = np.full((480, 640, 3), BLUE, np.uint8)
+    left, top, right, bottom = PERSON
+    image[top:bottom, left:right] = RED
+    image[top:bottom, left : (left + right) // 2, 1] = 255
+    cv2.imwrite(str(tmp_path / "drawn.png"), image[..., ::-1])
+    return Picture(tmp_path / "drawn.png", "photo", np.float32([PERSON]), np.zeros((0, 4), np.float32))
+
+
+def test_boxes_stay_exact_under_crop_mirror_and_scale(drawn: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "_light", lambda canvas, rng: canvas)  # so that red is red
+    mirrored, heights = set(), []
+    for seed in range(12):
+        one = view(drawn, np.random.default_rng(seed))
+        assert one.canvas.shape == (SIDE, SIDE, 3)
+        red = (one.canvas[..., 0] > 128) & (one.canvas[..., 2] < 128) & ~(one.canvas == 114).all(axis=2)
+        boxes = np.concatenate([one.boxes, one.unsure])
+        if not red.any():
+            continue
+        rows, columns = np.flatnonzero(red.any(axis=1)), np.flatnonzero(red.any(axis=0))
+        np.testing.assert_allclose(boxes, [[columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]], atol=1)  # half a pixel is blurred
+        heights.append(len(rows))
+        green = one.canvas[..., 1] > 128
+        if len(one.boxes) and (green & red).any() and (red & ~green).any():
+            mirrored.add(bool(np.nonzero(green & red)[1].mean() > np.nonzero(red & ~green)[1].mean()))
+    assert mirrored == {True, False}
+    assert max(heights) > 1.5 * min(heights)
+
+
+def test_a_view_is_the_same_for_the_same_numbers(drawn: Picture) -> None:
+    first, again, other = (view(drawn, np.random.default_rng(seed)) for seed in (0, 0, 1))
+    assert np.array_equal(first.canvas, again.canvas)
+    assert np.array_equal(first.boxes, again.boxes)
+    assert not np.array_equal(first.canvas, other.canvas)
+
+
+def test_a_person_of_whom_little_is_seen_is_unsure() -> None:
+    boxes = np.float32([[-70, 0, 30, 100], [-60, 0, 40, 100], [500, 0, 600, 100], [10, 10, 40, 15]])
+    kept, cut = pictures._inside(boxes)  # 30 % and 40 % of the first two are inside; the third is outside, the fourth is tiny
+    assert kept.tolist() == [[0, 0, 40, 100]]
+    assert cut.tolist() == [[0, 0, 30, 100], [10, 10, 40, 15]]
+
+
+def test_lists_of_pictures(tmp_path: Path) -> None:
+    rows = [{"path": "a.jpg", "boxes": [[1, 2, 3, 4]], "unsure": []}, {"path": "b.jpg", "boxes": [], "unsure": [[5, 6, 7, 8]]}]
+    (tmp_path / "photos.json").write_text(json.dumps(rows))
+    first, second = listed(tmp_path / "photos.json")
+    assert (first.path, first.kind, first.boxes.tolist(), first.unsure.shape) == (Path("a.jpg"), "photo", [[1, 2, 3, 4]], (0, 4))
+    assert (second.boxes.shape, second.unsure.tolist()) == ((0, 4), [[5, 6, 7, 8]])
+    people = [{"image_id": 7, "bbox": [1, 2, 10, 20], "visibility": seen} for seen in (0.9, 0.1)]
+    content = {"images": [{"id": 7, "file_name": "images/x.jpg"}, {"id": 8, "file_name": "images/y.jpg"}], "annotations": people}
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    scene, empty = rendered(tmp_path)
+    assert (scene.boxes.tolist(), scene.unsure.tolist(), scene.kind) == ([[1, 2, 11, 22]], [[1, 2, 11, 22]], "scene")
+    assert (empty.boxes.shape, empty.unsure.shape) == ((0, 4), (0, 4))
+
+
+# ---- the training ----
+
+
+def test_rates() -> None:
+    """Nothing before its start, up in a line, down in a cosine."""
+    assert [detector._factor(step, 2000) for step in (-5, -1, 0)] == pytest.approx([0, 0, 1 / detector.WARMUP])
+    assert detector._factor(1000, 2000) == pytest.approx(0.5)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"SCENES": 1, "PHOTOS": 1, "HEAD_STEPS": 1, "SIDE": 128}.items():
+        monkeypatch.setattr(detector, name, value)
+    monkeypatch.setattr(pictures, "SIDE", 128)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_training_goes_on_where_it_stopped(drawn: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_yolox(tmp_path / "yolox.onnx")
+
+    def train(out: Path) -> Any:
+        return detector.train([drawn], [drawn], tmp_path / "yolox.onnx", out, 2, save_every=1)
+
+    assert_goes_on(train, detector, tmp_path, monkeypatch)

@@ -1,0 +1,136 @@
+"""The real pictures of the small model: which people make a crop, which boxes are listed, which places are empty."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from examples.nano.photographs import crops_of, labelled, list_people, places_without_people, real_crops
+from personsearch.boxes import Array
+from personsearch.errors import DataError
+from tests.helpers.bundled_pictures import (
+    BLUE,
+    FRAME,
+    GREEN,
+    HEIGHT,
+    PHOTO,
+    RED,
+    SMALL,
+    STREET,
+    TALL,
+    WIDTH,
+    KnownLabeller,
+    picture,
+    write_pictures,
+)
+
+NEAR = 12  # levels that JPEG and the video's coding may be off inside a plain area
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_pictures(tmp_path / "data")
+
+
+def assert_person(crop: Array) -> None:
+    """All of the crop is the person: red above, green below."""
+    assert crop.shape == (128, 64, 3)
+    assert np.abs(crop[4:56, 4:60].astype(int) - RED).max() < NEAR
+    assert np.abs(crop[72:124, 4:60].astype(int) - GREEN).max() < NEAR
+
+
+def test_crops_are_what_is_in_the_box() -> None:
+    image = picture(HEIGHT, WIDTH, [TALL])
+    person, corner, nothing = crops_of(image, np.float32([np.add(TALL, 0.4), (-20, -20, 10, 20), (-9, -9, -5, -5)]))
+    assert (person[:62] == RED).all()  # corners are rounded, so nothing of the blue is in it
+    assert (person[66:] == GREEN).all()
+    assert (corner == BLUE).all()  # the part inside the picture
+    assert nothing.shape == (128, 64, 3)
+    assert crops_of(image, np.zeros((0, 4), np.float32)) == []
+
+
+def test_labelled_pictures_keep_their_numbers(data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        found = list(labelled(data / "coco128"))
+    assert [number for number, *_ in found] == [0, 1, 3, 5]  # 2 has no labels, 4 cannot be read
+    assert "004.jpg" in caplog.text
+    np.testing.assert_allclose(found[1][3], [TALL, SMALL], atol=1e-3)
+    assert [len(boxes) for *_, boxes in found] == [2, 2, 0, 0]
+    assert found[0][2].shape == (HEIGHT, WIDTH, 3)
+
+
+def test_places_without_people_have_none(data: Path) -> None:
+    """A dog is no person, and a picture that nobody labelled may show people."""
+    assert [path.name for path in places_without_people(data)] == ["003.jpg", "005.jpg"]
+    (data / "coco128/labels/005.txt").write_text("0 .5 .5 .1 .1\n")
+    assert [path.name for path in places_without_people(data)] == ["003.jpg"]
+
+
+def test_real_crops_of_known_people(data: Path) -> None:
+    """Picture 0 is held out. One of picture 1 is large enough. Of the photograph two, of whom one is 39 pixels tall; of the street one."""
+    short = [0, 0, 30, 39]
+    found = {PHOTO: ([list(TALL), short], [0.9, 0.8]), STREET: ([list(TALL)], [0.7]), FRAME: ([[0, 0, 20, 30]], [0.6])}
+    labeller = KnownLabeller(found, {})
+    learned, held_out, numbers = real_crops(data, labeller)
+    assert (learned.dtype, learned.shape) == (np.uint8, (1 + 1 + 1 + 6, 128, 64, 3))  # frames 0, 6, .., 30 of 31
+    for crop in (*learned[:3], *held_out):
+        assert_person(crop)
+    assert np.abs(learned[3:].astype(int) - RED).max() < NEAR  # of the video, whose low people count too
+    assert held_out.shape == (2, 128, 64, 3)
+    assert numbers.tolist() == [[1, 0], [1, 0]]
+    assert labeller.asked == [(PHOTO, (640, 1120), 0.5), (STREET, (640, 1120), 0.5)] + [(FRAME, (416, 736), 0.5)] * 6
+
+
+def test_nobody_makes_no_crops(data: Path) -> None:
+    for path in (data / "coco128/labels").iterdir():
+        path.write_text("")
+    learned, held_out, numbers = real_crops(data, KnownLabeller({}, {}))
+    assert (learned.shape, held_out.shape, numbers.shape) == ((0, 128, 64, 3), (0, 128, 64, 3), (0, 2))
+
+
+def test_list_of_people_by_hand(data: Path, tmp_path: Path) -> None:
+    """Beside labels, a box that overlaps by half is the labelled person, and one that is hardly sure is nothing; else the score decides."""
+    x1, y1, x2, y2 = TALL  # 40 x 80 pixels: moved by 13 the union is 53 wide, 27 / 53 > .5; by 14, 26 / 54 < .5
+    beside = [[x1 + 13, y1, x2 + 13, y2], [x1 + 14, y1, x2 + 14, y2], [120, 0, 150, 60], [60, 0, 90, 60]]
+    found = {
+        (HEIGHT, WIDTH): (beside, [0.9, 0.9, 0.26, 0.25]),
+        PHOTO: ([[0, 0, 9, 9], [1, 1, 9, 9], [2, 2, 9, 9], [3, 3, 9, 9]], [0.55, 0.54, 0.13, 0.12]),
+        FRAME: ([[4, 4, 9, 9]], [0.8]),
+    }
+    rows = list_people(data, KnownLabeller({}, found), tmp_path / "video")
+    names = [Path(row["path"]).name for row in rows]
+    assert names == ["001.jpg", "003.jpg", "005.jpg", *["one.jpg"] * 8, "walk_00000.png", "walk_00028.png"]
+    assert all(Path(row["path"]).is_absolute() and Path(row["path"]).is_file() for row in rows)
+    np.testing.assert_allclose(rows[0]["boxes"], [TALL, SMALL], atol=1e-3)
+    assert rows[0]["unsure"] == beside[1:3]
+    assert [(row["boxes"], row["unsure"]) for row in rows[1:3]] == [([], [])] * 2  # people looked: nobody is there
+    photos, streets = rows[3:11:2], rows[4:11:2]
+    assert [row["boxes"] for row in photos] == [[[0, 0, 9, 9]]] * 4
+    assert [row["unsure"] for row in photos] == [[[1, 1, 9, 9], [2, 2, 9, 9]]] * 4
+    assert [(row["boxes"], row["unsure"]) for row in streets] == [([], [])] * 4
+    assert [row["boxes"] for row in rows[11:]] == [[[4, 4, 9, 9]]] * 2
+    frame = cv2.imread(rows[-1]["path"])[..., ::-1]
+    assert frame.shape == (*FRAME, 3)
+    assert np.abs(frame.astype(int) - RED).max() < NEAR
+
+
+@pytest.mark.parametrize("missing", ["coco128/images", "coco128/labels", "photos", "street_photos", "videos"])
+@pytest.mark.parametrize("empty", [False, True])
+def test_missing_pictures_are_told(data: Path, tmp_path: Path, missing: str, empty: bool) -> None:
+    shutil.rmtree(data / missing)
+    if empty:
+        (data / missing).mkdir()
+    for use in (lambda labeller: real_crops(data, labeller), lambda labeller: list_people(data, labeller, tmp_path / "video")):
+        with pytest.raises(DataError, match=rf"{missing}.*data/nano/README\.md"):
+            use(KnownLabeller({}, {}))
+
+
+def test_a_video_that_cannot_be_read_is_left_out(data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (data / "videos/broken.mp4").write_bytes(b"no video")
+    found = {FRAME: ([[0.0, 0, 20, 30]], [0.6])}
+    with caplog.at_level(logging.WARNING):
+        assert len(real_crops(data, KnownLabeller(found, {}))[0]) == 1 + 6
+    assert "broken.mp4" in caplog.text

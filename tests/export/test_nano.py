@@ -1,0 +1,61 @@
+"""The small model as two ONNX files: made by the command, opened by the folder, and refused as one file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from personsearch import PersonSearcher
+from personsearch.cli import app as cli
+from personsearch.errors import ConfigError, PersonSearchError
+from personsearch.export import export_nano
+from personsearch.models.config import BackboneConfig
+from tests.models.nano.test_nano import CONFIG, write
+
+PICTURE = np.random.default_rng(0).integers(0, 255, (70, 90, 3), np.uint8)
+
+
+def attributes(file: Path, name: str) -> list[Any]:
+    """One attribute of each convolution of a file."""
+    nodes = [node for node in onnx.load(file).graph.node if node.op_type == "Conv"]
+    return [onnx.helper.get_attribute_value(one) for node in nodes for one in node.attribute if one.name == name]
+
+
+@pytest.mark.slow
+def test_the_command_writes_a_folder_that_both_engines_open(tmp_path: Path) -> None:
+    whole = CONFIG.embedder.model_copy(update={"backbone": BackboneConfig(name="shufflenet", width=1.0)})
+    folder = write(tmp_path / "model", config=CONFIG.model_copy(update={"embedder": whole}))
+    result = CliRunner().invoke(cli.app, ["export", str(folder), str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == {"file": str(tmp_path / "out")}
+    plain, exported = (PersonSearcher.from_pretrained(tmp_path / "out", device="cpu", backend=backend) for backend in ("torch", "onnx"))
+    for picture in (PICTURE, PICTURE[:40], np.ascontiguousarray(PICTURE.transpose(1, 0, 2))):  # any size, more than one shape
+        first, second = plain.detect(picture), exported.detect(picture)
+        assert len(first.scores)
+        np.testing.assert_allclose(first.boxes, second.boxes, atol=1e-3)  # float32 sums in another order
+        np.testing.assert_allclose(first.embeddings, second.embeddings, atol=1e-5)
+    alone, *batch = exported.detect(PICTURE), *exported.model.detect([exported.model.prepare(PICTURE)] * 3)
+    for one in batch:  # each on one core, and alone on all
+        np.testing.assert_allclose(one.boxes, alone.boxes, atol=1e-3)
+        np.testing.assert_allclose(one.embeddings, alone.embeddings, atol=1e-5)
+    assert {(6, 6)} == {tuple(shape) for shape in attributes(tmp_path / "out" / "detector.onnx", "kernel_shape") if max(shape) > 5}
+    groups = set(attributes(tmp_path / "out" / "embedder.onnx", "group"))
+    assert 60 in groups  # 58 channels of the network, in whole blocks
+    assert 58 not in groups
+    with torch.no_grad():
+        plain.model.detector.network.heads[0].score.bias += 0.5  # type: ignore[attr-defined]
+    assert plain.detect(PICTURE).scores.sum() > exported.detect(PICTURE).scores.sum() + 1e-3  # the comparison can fail
+
+
+def test_one_file_for_two_networks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="folder"):
+        export_nano(write(tmp_path / "model"), tmp_path / "model.onnx")
+    (tmp_path / "model" / "model.safetensors").unlink()
+    with pytest.raises(PersonSearchError, match="missing"):
+        export_nano(tmp_path / "model", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

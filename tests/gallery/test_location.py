@@ -1,0 +1,365 @@
+"""The gallery on the disk: what is removed is gone, other places are refused, and no process harms another."""
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from personsearch.errors import GalleryError, GalleryModelError, GalleryPermissionError
+from personsearch.gallery import Gallery, ModelKey
+from personsearch.gallery import gallery as gallery_module
+from tests.helpers.gallery_frames import KEY, embeddings_of, environment, files_with, frame, run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "gallery"
+
+
+@pytest.fixture
+def gallery(folder: Path) -> Gallery:
+    return Gallery.create_or_open(folder, KEY)
+
+
+# Who may use the place
+
+
+def test_another_models_features_are_not_mixed_in(gallery: Gallery) -> None:
+    with pytest.raises(GalleryModelError, match=r"tiny \(a1a1a1a1a1a1, 3 numbers.*not of other \(b2b2.*index again"):
+        Gallery.create_or_open(gallery.uri, ModelKey("other", "b2" * 32, embedding_dim=3))
+    assert Gallery.create_or_open(gallery.uri, KEY).key == KEY
+    assert Gallery.open(gallery.uri).key == KEY
+
+
+def test_a_gallery_that_was_replaced_is_noticed(gallery: Gallery) -> None:
+    gallery.add([frame("a.jpg")])
+    assert gallery.people().images.tolist() == ["a.jpg"]
+    Gallery.open(gallery.uri).delete()
+    assert not Path(gallery.uri).exists()
+    with pytest.raises(GalleryError, match="was deleted"):
+        gallery.people()
+    with pytest.raises(GalleryError, match="was deleted"):
+        gallery.add([frame("a.jpg")])
+    again = Gallery.create_or_open(gallery.uri, KEY)
+    again.add([frame("b.jpg")])  # the same version number as before
+    assert gallery.people().images.tolist() == ["b.jpg"]
+    again.delete()
+    Gallery.create_or_open(gallery.uri, ModelKey("other", "b2" * 32, embedding_dim=3))
+    with pytest.raises(GalleryModelError):
+        gallery.add([frame("a.jpg")])
+
+
+def test_places_that_are_no_gallery(tmp_path: Path) -> None:
+    import lance
+    import pyarrow as pa
+
+    assert not Gallery.exists(tmp_path / "nothing")
+    with pytest.raises(GalleryError, match=r"no gallery at .*nothing; index some"):
+        Gallery.open(tmp_path / "nothing")
+
+    (tmp_path / "file.jpg").write_bytes(b"no gallery")
+    assert not Gallery.exists(tmp_path / "file.jpg")
+    with pytest.raises(GalleryError, match="is a file"):
+        Gallery.create_or_open(tmp_path / "file.jpg", KEY)
+
+    assert not Gallery.exists(tmp_path)
+    with pytest.raises(GalleryError, match=r"holds other files \(file\.jpg\)"):
+        Gallery.create_or_open(tmp_path, KEY)
+
+    lance.write_dataset(pa.table({"a": [1]}), tmp_path / "other")
+    for use in (Gallery.exists, Gallery.open):
+        with pytest.raises(GalleryError, match="no personsearch gallery"):
+            use(tmp_path / "other")
+
+
+def test_a_gallery_of_another_format(gallery: Gallery) -> None:
+    import lance
+
+    table = lance.dataset(gallery.uri)
+    facts = json.loads(table.schema.metadata[b"personsearch.gallery"])
+    table.update_schema_metadata({"personsearch.gallery": json.dumps({**facts, "format": 99})})
+    with pytest.raises(GalleryError, match="has format 99"):
+        Gallery.open(gallery.uri)
+
+
+def test_a_damaged_gallery(gallery: Gallery, folder: Path) -> None:
+    gallery.add([frame("a.jpg")])
+    for path in (folder / "data").iterdir():
+        path.write_bytes(b"damage")
+    with pytest.raises(GalleryError, match="delete it and index again"):
+        Gallery.open(folder).people()
+    for path in (folder / "_versions").glob("*.manifest"):
+        path.write_bytes(b"damage")
+    with pytest.raises(GalleryError, match="delete it and index again"):
+        Gallery.open(folder)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter; pytest's own are closed to others."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def test_without_write_permission_one_can_read_only(open_folder: Path) -> None:
+    place = open_folder / "gallery"
+    Gallery.create_or_open(place, KEY).add([frame("a.jpg", 2)])
+    folders = [open_folder, place, *(path for path in place.rglob("*") if path.is_dir())]
+    for path in folders:
+        path.chmod(0o555)
+    # Root may write everywhere, so the process becomes another user first; the imports come before, as that user may not see them.
+    script = """
+import os, sys, lance, pyarrow, personsearch.gallery
+from tests.helpers import gallery_frames
+from personsearch.errors import GalleryPermissionError
+from personsearch.gallery import Gallery
+if os.geteuid() == 0:
+    os.setuid(65534)
+gallery = Gallery.open(sys.argv[1])
+assert gallery.people().images.tolist() == ["a.jpg", "a.jpg"]
+for change in (
+    lambda: gallery.add([gallery_frames.frame("b.jpg")]),
+    lambda: gallery.remove("a.jpg"),
+    lambda: gallery.delete(),
+    lambda: Gallery.create_or_open(sys.argv[1] + "-new", gallery_frames.KEY),
+):
+    try:
+        change()
+    except GalleryPermissionError as error:
+        assert sys.argv[1] in str(error) and "right to write" in str(error)
+        print("refused")
+"""
+    done = run(script, str(place))
+    for path in folders:
+        path.chmod(0o755)
+    assert (done.stdout.split(), done.stderr) == (["refused"] * 4, "")
+    assert issubclass(GalleryPermissionError, PermissionError)
+    assert len(Gallery.open(place)) == 2
+
+
+# Removing
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one file with others", "in a file of its own"])
+def test_what_is_removed_is_gone_from_the_disk(gallery: Gallery, folder: Path, together: bool) -> None:
+    secret, other = frame("secret-picture.jpg", 2), frame("other-picture.jpg", 2)
+    crowd = [frame(f"crowd-{n}.jpg", 2) for n in range(50)]  # a file is not worth rewriting to Lance for so few deleted rows
+    for batch in [[secret, other, *crowd]] if together else [[secret], [other, *crowd]]:
+        gallery.add(batch)
+    name, features = b"secret-picture.jpg", secret.detections.embeddings.tobytes()
+    assert files_with(folder, name)  # or else finding nothing below would mean nothing
+    assert files_with(folder, features)
+    assert gallery.remove("secret-picture.jpg") == 2
+    assert files_with(folder, name) == files_with(folder, features) == []
+    assert files_with(folder, secret.detections.embeddings[1].tobytes()) == []
+    assert np.array_equal(embeddings_of(gallery, "other-picture.jpg"), other.detections.embeddings)
+    assert set(gallery.images()) == {item.image for item in [other, *crowd]}
+
+
+def test_a_removed_person_is_gone_and_the_others_stay(gallery: Gallery, folder: Path) -> None:
+    three = frame("a.jpg", 3)
+    gallery.add([three, frame("b.jpg")])
+    data = [row.tobytes() for row in three.detections.embeddings]
+    assert all(files_with(folder, row) for row in data)
+    gallery.remove_person("a.jpg", 1)
+    assert [bool(files_with(folder, row)) for row in data] == [True, False, True]
+    assert gallery.people().rows.tolist() == [0, 2, 0]
+    assert gallery.images()["a.jpg"].complete
+    with pytest.raises(GalleryError, match=r"no person 1 in frame 0 of a\.jpg"):
+        gallery.remove_person("a.jpg", 1)
+
+
+def test_a_video_is_removed_with_all_its_frames(gallery: Gallery) -> None:
+    gallery.add([frame("v.mp4", 2, number=n) for n in range(3)] + [frame("w.mp4", 2, number=1)])
+    gallery.remove_person("v.mp4", 0, frame=1)
+    assert list(zip(gallery.people().frames.tolist(), gallery.people().rows.tolist(), strict=True))[:5] == [
+        (0, 0),
+        (0, 1),
+        (1, 1),
+        (2, 0),
+        (2, 1),
+    ]
+    assert gallery.remove("v.mp4") == 5
+    assert gallery.people().images.tolist() == ["w.mp4", "w.mp4"]
+
+
+def test_removing_an_unknown_image_names_near_ones_and_removes_nothing(gallery: Gallery) -> None:
+    gallery.add([frame("party.jpg")])
+    with pytest.raises(GalleryError, match=r"partyy\.jpg is not in gallery .*near it: party\.jpg"):
+        gallery.remove("party.jpg", "partyy.jpg")
+    with pytest.raises(GalleryError, match="lists its 1 images"):
+        gallery.remove("zzz")
+    assert gallery.image_count == 1
+
+
+def test_an_image_is_removed_by_the_path_that_a_user_has(gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Galleries of files go by absolute paths; a relative one, or a `Path`, was refused."""
+    monkeypatch.chdir(tmp_path)
+    gallery.add([frame(str(tmp_path / "photos" / name), 2) for name in ("a.jpg", "b.jpg", "c.jpg")])
+    gallery.remove_person("photos/a.jpg", 1)
+    assert gallery.remove(Path("photos/a.jpg"), "photos/../photos/b.jpg") == 3
+    assert list(gallery.images()) == [str(tmp_path / "photos" / "c.jpg")]
+
+
+def test_a_name_in_the_gallery_wins_over_the_path_that_it_might_mean(
+    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    gallery.add([frame("a.jpg"), frame(str(tmp_path / "a.jpg"))])
+    gallery.remove("a.jpg")
+    assert list(gallery.images()) == [str(tmp_path / "a.jpg")]
+
+
+def test_what_is_missing_may_be_passed_over(gallery: Gallery) -> None:
+    gallery.add([frame("a.jpg", 2), frame("b.jpg")])
+    assert gallery.remove("a.jpg", "gone.jpg", missing_ok=True) == 2
+    assert gallery.remove("gone.jpg", missing_ok=True) == 0
+    assert list(gallery.images()) == ["b.jpg"]
+
+
+NAMES = [
+    "it's.jpg",
+    "''.jpg",
+    '"q".jpg',
+    "back\\slash\\.jpg",
+    "100%_.jpg",
+    "née 写真 😀.jpg",
+    "new\nline.jpg",
+    "`a`; --.jpg",
+    "' OR 1=1 --",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_can_be_removed_and_nothing_else(gallery: Gallery, name: str) -> None:
+    others = [other for other in NAMES if other != name]
+    gallery.add([frame(image, 2) for image in NAMES])
+    gallery.remove_person(name, 0)
+    assert gallery.remove(name) == 1
+    assert list(gallery.images()) == sorted(others)
+    assert len(gallery) == 2 * len(others)
+
+
+def test_places_with_odd_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "my gallery #1 100%20 é'?"
+    Gallery.create_or_open(place, KEY).add([frame("a.jpg")])
+    monkeypatch.chdir(tmp_path)
+    relative = Gallery.open(place.name)
+    assert (relative.uri, len(relative), len(Gallery.open(place.as_uri()))) == (str(place), 1, 1)
+    relative.delete()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_without_locks(tmp_path: Path) -> None:
+    uri = f"file-object-store://{tmp_path}/gallery"  # Lance's way to treat a folder as an object store
+    gallery = Gallery.create_or_open(uri, KEY)
+    gallery.add([frame("secret.jpg"), frame("b.jpg")])
+    assert (gallery.uri, gallery.remove("secret.jpg"), files_with(tmp_path, b"secret.jpg")) == (uri, 1, [])
+    assert gallery.people().images.tolist() == ["b.jpg"]
+    gallery.delete()
+    assert not Gallery.exists(uri)
+
+
+def test_compact_and_remove_reclaim_what_interrupted_writes_left(gallery: Gallery, folder: Path) -> None:
+    import lance
+    from lance.fragment import write_fragments
+
+    from personsearch.gallery.table import to_rows
+
+    for clean in (gallery.compact, lambda: gallery.remove("b.jpg")):
+        gallery.add([frame("a.jpg"), frame("b.jpg")])
+        rows = to_rows([frame("interrupted.jpg")], lance.dataset(folder).schema, 1)
+        write_fragments(rows, folder)  # data without a commit, as a kill before the commit leaves it
+        for name in ("data/.tmpX", "_versions/.tmpX", "_transactions/.tmpX"):
+            (folder / name).write_bytes(b"interrupted.jpg")
+        assert len(files_with(folder, b"interrupted.jpg")) == 4
+        clean()
+        assert files_with(folder, b"interrupted.jpg") == []
+        assert "a.jpg" in gallery.images()
+
+
+def test_compact_finishes_an_interrupted_removal(gallery: Gallery, folder: Path) -> None:
+    import lance
+
+    secret = frame("secret.jpg")
+    gallery.add([secret])
+    lance.dataset(folder).delete("image = 'secret.jpg'")  # as far as a removal had come when it was killed
+    assert gallery.image_count == 0
+    assert len(files_with(folder, b"secret.jpg")) > 1  # the data and the deletion itself
+    gallery.compact()
+    assert files_with(folder, b"secret.jpg") == files_with(folder, secret.detections.embeddings.tobytes()) == []
+
+
+def test_many_small_commits_are_merged(gallery: Gallery, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gallery_module, "_MAX_FILES", 4)
+    for n in range(11):
+        gallery.add([frame(f"{n:02}.jpg")])
+        assert len(list((folder / "data").iterdir())) < 4
+    assert gallery.people().images.tolist() == [f"{n:02}.jpg" for n in range(11)]
+
+
+# Several processes, and their end
+
+WRITER = """
+import sys
+from tests.helpers import gallery_frames
+from personsearch.gallery import Gallery
+gallery = Gallery.create_or_open(sys.argv[1], gallery_frames.KEY)
+for n in range(int(sys.argv[3])):
+    gallery.add([gallery_frames.frame(f"{sys.argv[2]}-{n}-{i}.jpg", 2) for i in range(3)])
+    print(n, flush=True)
+"""
+
+
+def writer(folder: Path, name: str, batches: int) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", WRITER, str(folder), name, str(batches)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment())
+
+
+def test_a_killed_writer_loses_no_committed_batch(folder: Path) -> None:
+    process = writer(folder, "w", 100_000)
+    assert process.stdout is not None
+    with process, process.stdout:
+        for _ in range(20):
+            process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+        told = 20 + len(process.stdout.read().split())
+    gallery = Gallery.open(folder)
+    images = set(gallery.images())
+    batches = len(images) // 3
+    assert batches in (told, told + 1)  # it may have been killed between committing and telling
+    assert images == {f"w-{n}-{i}.jpg" for n in range(batches) for i in range(3)}  # whole batches, all of them
+    assert len(gallery) == 6 * batches
+    gallery.add([frame("next.jpg")])
+    gallery.compact()
+    assert (len(gallery), len(list((folder / "data").iterdir()))) == (6 * batches + 1, 1)
+
+
+def test_two_writers_and_one_who_removes_lose_nothing(gallery: Gallery, folder: Path) -> None:
+    gallery.add([frame(f"old-{n}.jpg") for n in range(10)])
+    processes = [writer(folder, name, 30) for name in "xy"]
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.readline()  # it is at work
+    for n in range(10):
+        gallery.remove(f"old-{n}.jpg")  # cleaning up must not take what the writers are just writing
+    for process in processes:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert set(gallery.images()) == {f"{name}-{n}-{i}.jpg" for name in "xy" for n in range(30) for i in range(3)}
+    assert np.array_equal(embeddings_of(gallery, "y-29-2.jpg"), frame("y-29-2.jpg", 2).detections.embeddings)
+    assert len(gallery.people()) == 360
+
+
+def test_a_creation_that_was_killed_can_be_repeated(folder: Path) -> None:
+    (folder / "data").mkdir(parents=True)
+    (folder / "_versions").mkdir()
+    assert not Gallery.exists(folder)
+    assert len(Gallery.create_or_open(folder, KEY)) == 0

@@ -1,0 +1,81 @@
+"""Which device a model runs on: what was asked for, or an error; only "auto" may turn to the CPU, and says so."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from personsearch import PersonSearcher, models, onnx_session
+from personsearch.errors import DeviceError
+from personsearch.models.device import open_onnx, resolve_device
+from personsearch.models.two_step import save_two_step
+from personsearch.weights.find import find_model
+from tests.helpers.onnx_files import PERSON, reid, yolox
+
+
+@pytest.fixture
+def cuda_for_torch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose torch sees one CUDA device, and whose ONNX Runtime has no provider for it."""
+    plain = onnx_session._providers
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(onnx_session, "_providers", lambda device: plain(device)[-1:])
+
+
+@pytest.fixture
+def two_step(tmp_path: Path) -> Path:
+    files = {"detector_file": yolox(tmp_path / "yolox.onnx", PERSON), "embedder_file": reid(tmp_path / "reid.onnx")}
+    return save_two_step(tmp_path / "model", **files)
+
+
+def devices(searcher: PersonSearcher) -> list[str]:
+    model: Any = searcher.model
+    parts = (model.detector, model.embedder)
+    return [part._session.device if hasattr(part, "_session") else part.session.device for part in parts]
+
+
+def test_auto_is_the_first_cuda_device_else_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    for there, expected in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        assert resolve_device("auto") == expected
+
+
+def test_auto_is_the_cpu_where_onnx_runtime_has_no_cuda(
+    cuda_for_torch_alone: None, two_step: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "personsearch")
+    searcher = PersonSearcher.from_pretrained(two_step)
+    assert devices(searcher) == ["cpu", "cpu"]
+    assert len(searcher.detect(np.full((64, 128, 3), 255, np.uint8))) == 1
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
+    assert len(told) == 2
+    assert all("runs on the CPU, as ONNX Runtime cannot use cuda here" in line for line in told)
+
+
+def test_the_small_model_on_onnx_runtime_turns_to_the_cpu_too(cuda_for_torch_alone: None) -> None:
+    assert devices(PersonSearcher.from_pretrained(backend="onnx")) == ["cpu", "cpu"]
+    with pytest.raises(DeviceError, match="fell back to the CPU"):
+        PersonSearcher.from_pretrained(backend="onnx", device="cuda")
+
+
+def test_cuda_that_is_asked_for_is_never_the_cpu(cuda_for_torch_alone: None, two_step: Path) -> None:
+    for device in ("cuda", "cuda:0"):
+        with pytest.raises(DeviceError, match=f"cannot use device '{device}' and fell back to the CPU"):
+            PersonSearcher.from_pretrained(two_step, device=device)
+    with pytest.raises(DeviceError, match="sees 1 CUDA devices"):
+        PersonSearcher.from_pretrained(two_step, device="cuda:1")
+
+
+def test_a_device_that_works_is_not_spoken_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "personsearch")
+    assert open_onnx(reid(tmp_path / "reid.onnx"), "cpu", threads=1).device == "cpu"
+    assert caplog.records == []
+
+
+def test_every_kind_of_folder_refuses_an_unknown_device(two_step: Path) -> None:
+    for folder in (two_step, find_model("nano")):
+        with pytest.raises(DeviceError, match="'tpu' is unknown"):
+            models.open_folder(folder, "tpu")

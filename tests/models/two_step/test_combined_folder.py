@@ -1,0 +1,75 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from personsearch import PersonSearcher
+from personsearch.errors import ConfigError, ModelNotFoundError, WeightsError
+from personsearch.models import open_folder
+from personsearch.models.rcnn import RCNN, RCNNConfig
+from personsearch.models.reid import ReidConfig, ReidNetwork
+from personsearch.models.two_step.combined import CombinedModel, save_combined
+from personsearch.weights import save_model
+from tests.data.synth_image import synth
+
+SCENE = np.ascontiguousarray(synth(120, 160, 1)[:, :, ::-1])
+BACKBONE = {"name": "resnet18", "width": 0.25}
+
+
+def saved(folder: Path, kind: str) -> Path:
+    torch.manual_seed(0)
+    if kind == "D":
+        config = RCNNConfig(backbone=BACKBONE, short_side=96, long_side=160, keep_score=0.0, max_people=3, min_score=0.1)
+        network: torch.nn.Module = RCNN(config)
+    else:
+        config = ReidConfig(name=kind, backbone=BACKBONE, height=64, width=32, embedding_dim=128)
+        network = ReidNetwork(config)
+    tensors = {name: one.numpy() for name, one in network.state_dict().items() if not name.endswith("num_batches_tracked")}
+    save_model(folder, config.model_dump(mode="json"), tensors)
+    return folder
+
+
+@pytest.fixture
+def parts(tmp_path) -> dict[str, Path]:
+    return {"detector": saved(tmp_path / "D", "D"), "reidentifier": saved(tmp_path / "R", "R")}
+
+
+def test_a_detector_and_a_crop_network_in_one_folder(parts, tmp_path) -> None:
+    """DKD's [D; R]: the boxes are the detector's, the rows those of the crops at them."""
+    folder = save_combined(tmp_path / "both", **parts)
+    searcher = PersonSearcher.from_pretrained(folder, device="cpu")
+    model = searcher.model
+    assert isinstance(model, CombinedModel)
+    assert (model.name, model.min_score, model.embedding_dim) == ("nae with R", 0.1, 128)
+    detector, described = (open_folder(parts[name], "cpu") for name in ("detector", "reidentifier"))
+    (found,) = model.detect([model.prepare(SCENE)])
+    (expected,) = detector.detect([detector.prepare(SCENE)])
+    assert len(found) == 3
+    assert found.boxes.tolist() == expected.boxes.tolist()
+    np.testing.assert_allclose(found.embeddings, described.embed([described.prepare(SCENE)], [found.boxes])[0], atol=1e-6)
+    assert model.fingerprint == CombinedModel(detector, described).fingerprint
+
+
+def test_a_folder_is_saved_again(parts, tmp_path) -> None:
+    folder = save_combined(tmp_path / "both", **parts)
+    save_combined(folder, detector=parts["detector"], reidentifier=saved(tmp_path / "other", "other"))
+    assert open_folder(folder, "cpu").name == "nae with other"
+    for detector, target in ((folder / "detector", folder), (parts["detector"], parts["detector"] / "both")):
+        with pytest.raises(ConfigError, match="inside the other"):
+            save_combined(target, detector=detector, reidentifier=parts["reidentifier"])
+    assert open_folder(folder, "cpu").name == "nae with other"
+
+
+def test_what_is_no_model_is_told(parts, tmp_path) -> None:
+    with pytest.raises(ModelNotFoundError, match="nowhere is no folder"):
+        save_combined(tmp_path / "both", detector=parts["detector"], reidentifier=tmp_path / "nowhere")
+    assert not (tmp_path / "both").exists()
+    folder = save_combined(tmp_path / "both", **parts)
+    (folder / "detector" / "model.safetensors").unlink()
+    with pytest.raises(WeightsError, match=r"detector/model\.safetensors is missing"):
+        open_folder(folder, "cpu")
+    (folder / "config.json").write_text(json.dumps({"architecture": "combined", "detector": "/elsewhere"}))
+    with pytest.raises(ConfigError, match="detector"):
+        open_folder(folder, "cpu")

@@ -1,0 +1,183 @@
+"""The models that have a name, and that the converters make what it says."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from personsearch.convert import CONVERTERS, alignps, nae, seqnet
+from personsearch.convert.alignps import MEMORY
+from personsearch.errors import ConfigError
+from personsearch.models import ARCHITECTURES
+from personsearch.weights import WEIGHTS_FILE, manifest, read_config
+from personsearch.weights.find import DEFAULT, bundled_folder
+from personsearch.weights.manifest import Bundled, Convert, Entry
+from tests.convert.test_convert import hollow_nae
+from tests.helpers.alignps_golden import SOURCES, shapes
+from tests.helpers.seqnet_golden import hollow
+
+TOP = Path(__file__).parents[2] / "weights_manifest.json"
+HUB_SOURCE = {
+    "kind": "hub",
+    "repo": "people/finder",
+    "revision": "a" * 40,
+    "files": [{"file": name, "sha256": "b" * 64, "bytes": 9} for name in ("config.json", "model.safetensors")],
+}
+BUNDLED_SOURCE = {"kind": "bundled", "folder": "small", "sha256": "c" * 64}
+
+
+def values() -> dict:
+    return json.loads(TOP.read_text())
+
+
+def with_source(source: dict, name: str = "seqnet-prw") -> str:
+    """The manifest with one entry's weights elsewhere."""
+    changed = values()
+    changed["models"][name]["source"] = source
+    return json.dumps(changed)
+
+
+def aligned(name: str, identities: int) -> dict[str, Tensor]:
+    """A checkpoint of the AlignPS family without storage."""
+    with torch.device("meta"):
+        return {key: torch.empty(shape) for key, shape in shapes(name).items()} | {MEMORY: torch.empty(identities, 256)}
+
+
+def hollow_cuhk(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return tensors | {"roi_heads.reid_loss.lut": torch.zeros(()).expand(5532, 256)}
+
+
+CONVERTED = {
+    "seqnet-cuhk": lambda: seqnet.convert(hollow_cuhk(hollow()), "seqnet"),
+    "seqnet-prw": lambda: seqnet.convert(hollow(), "seqnet"),
+    "nae-cuhk": lambda: nae.convert(hollow_cuhk(hollow_nae()), "nae"),
+    "alignps-cuhk": lambda: alignps.convert(aligned("alignps", 5532), "alignps"),
+    "alignps-prw": lambda: alignps.convert(aligned("alignps", 483), "alignps"),
+    "alignps-plus-cuhk": lambda: alignps.convert(aligned("alignps_plus", 5532), "alignps"),
+    "alignps-plus-prw": lambda: alignps.convert(aligned("alignps_plus", 483), "alignps"),
+    "roi-alignps-cuhk": lambda: alignps.convert(aligned("roi_alignps", 5532), "roi-alignps"),
+    "roi-alignps-prw": lambda: alignps.convert(aligned("roi_alignps", 483), "roi-alignps"),
+    "roi-alignps-hybrid-cuhk": lambda: alignps.convert(aligned("roi_alignps", 5532), "roi-alignps"),
+    "roi-alignps-hybrid-prw": lambda: alignps.convert(aligned("roi_alignps", 483), "roi-alignps"),
+    "roi-alignps-hybrid-posetrack21": lambda: alignps.convert(aligned("roi_alignps", 5474), "roi-alignps"),
+}
+SAME_FILE_FITS = {  # trained alike on the same data; only their names differ
+    "roi-alignps-cuhk": {"roi-alignps-hybrid-cuhk"},
+    "roi-alignps-prw": {"roi-alignps-hybrid-prw"},
+}
+
+
+def converted_models() -> dict[str, Entry]:
+    """The entries of the authors' models."""
+    return {name: entry for name, entry in manifest.models().items() if isinstance(entry.source, Convert)}
+
+
+def test_every_name_has_a_checkpoint_that_fits_it_and_only_it() -> None:
+    models = converted_models()
+    assert set(models) == set(CONVERTED)
+    configs = {name: convert()[0] for name, convert in CONVERTED.items()}
+    for name, entry in models.items():
+        assert isinstance(entry.source, Convert)
+        assert entry.source.converter in CONVERTERS
+        assert entry.architecture in ARCHITECTURES
+        fitting = {other for other, config in configs.items() if not manifest.differences(entry, config)}
+        twins = {name} | SAME_FILE_FITS.get(name, set()) | {plain for plain, other in SAME_FILE_FITS.items() if name in other}
+        assert fitting == twins, name
+    assert set(SOURCES.values()) <= {entry.architecture for entry in models.values()}
+
+
+def test_what_the_package_carries_is_what_the_manifest_says() -> None:
+    bundled = {name: entry for name, entry in manifest.models().items() if isinstance(entry.source, Bundled)}
+    assert list(bundled) == [DEFAULT]
+    for entry in bundled.values():
+        folder = bundled_folder(entry.source)
+        assert manifest.differences(entry, read_config(folder)) == []
+        files = {path.name for path in folder.iterdir()} - {"README.md"}
+        assert files == {WEIGHTS_FILE, *entry.source.others}
+        assert entry.metrics.published == ()
+        assert entry.metrics.measured
+
+
+def test_nothing_of_theirs_is_measured_yet_and_all_published_numbers_name_their_table() -> None:
+    for entry in converted_models().values():
+        assert entry.metrics.measured == ()
+        assert entry.metrics.published
+        assert all(re.match(r"Table [0-9IVX]+\b", one.table) for one in entry.metrics.published)
+
+
+PAPERS = {"2103.10148": "seqnet_cbgm.txt", "2109.00211": "alignps_roi_alignps.txt", "2312.07970": "hybrid_pretraining.txt"}
+
+
+@pytest.mark.extra
+def test_published_numbers_stand_in_their_tables(shared: Path) -> None:
+    for name, entry in manifest.models().items():
+        for one in entry.metrics.published:
+            lines = (shared / "papers" / next(file for key, file in PAPERS.items() if key in one.paper)).read_text().splitlines()
+            number = re.match(r"Table ([0-9IVX]+)", one.table)
+            assert number
+            (caption,) = [i for i, line in enumerate(lines) if re.match(rf"table {number[1]}:", line, re.IGNORECASE)]
+            near = "\n".join(lines[max(0, caption - 40) : caption + 40])
+            for value in (one.map, one.top1):
+                assert re.search(rf"(?<![\d.]){re.escape(str(value))}(?!\d)", near), (name, one, value)
+
+
+def test_differences_by_hand() -> None:
+    entry = manifest.models()["alignps-plus-prw"]
+    config = {
+        "architecture": "alignps",
+        "min_score": 0.15,
+        "trained_on": None,
+        "backbone": {"style": "caffe", "deformable": [3, 4, 5], "width": 1.0},
+        "channels": 256,
+    }
+    assert manifest.differences(entry, config) == ["trained_on is None, not 'PRW'"]
+    config = {**config, "trained_on": "PRW"}
+    assert manifest.differences(entry, config) == []
+    wrong = {**config, "architecture": "seqnet", "backbone": {"style": "caffe", "deformable": []}}
+    assert manifest.differences(entry, wrong) == ["architecture is 'seqnet', not 'alignps'", "backbone.deformable is [], not [3, 4, 5]"]
+    assert manifest.differences(entry, {})[:2] == ["architecture is None, not 'alignps'", "min_score is None, not 0.15"]
+
+
+def renamed_second(file: str) -> dict:
+    """The Hub's source with another name of its second file."""
+    config, weights = HUB_SOURCE["files"]
+    return {**HUB_SOURCE, "files": [config, {**weights, "file": file}]}
+
+
+@pytest.mark.parametrize("source", [HUB_SOURCE, BUNDLED_SOURCE, renamed_second("embedder/reid.onnx.data")])
+def test_other_sources_of_weights_are_read(source: dict) -> None:
+    assert manifest.parse(with_source(source), TOP)["seqnet-prw"].source.kind == source["kind"]
+
+
+def test_an_empty_manifest_has_no_models() -> None:
+    assert manifest.parse('{"version": 1, "models": {}}', TOP) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not JSON"),
+        ('{"version": 2, "models": {}}', "version"),
+        ('{"version": 1, "models": {}, "extra": 1}', "extra: Extra inputs"),
+        (with_source({**HUB_SOURCE, "revision": "main"}), r"seqnet-prw\.source\.hub\.revision"),
+        (with_source({**HUB_SOURCE, "files": HUB_SOURCE["files"][:1]}), "files must be config.json and the networks that it stands for"),
+        (with_source(renamed_second("config.json")), "each once"),
+        (with_source(renamed_second("model.pt")), "model.pt is neither config.json nor safetensors or ONNX"),
+        (with_source(renamed_second("../model.safetensors")), "inside the model's folder"),
+        (with_source({**BUNDLED_SOURCE, "folder": "../elsewhere"}), "folder"),
+        (with_source({"kind": "magic"}), "source"),
+        (with_source(values()["models"]["seqnet-cuhk"]["source"]), "seqnet-prw: command must be"),
+    ],
+)
+def test_a_malformed_manifest_names_what_is_wrong(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as error:
+        manifest.parse(text, TOP)
+    assert str(TOP) in str(error.value)
+
+
+def test_the_wheel_carries_the_manifest() -> None:
+    """The built wheel is opened in .ci; here, that the build is told to put the file where it is looked for."""
+    assert manifest.PLACES[0].relative_to(TOP.parent).as_posix() in (TOP.parent / "pyproject.toml").read_text()
