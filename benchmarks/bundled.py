@@ -1,6 +1,6 @@
 """The bundled model beside two public networks (YOLOX-nano + OSNet x0.25), on pictures that it was not trained on.
 
-`python benchmarks/bundled.py --shared DIR [--scenes DIR]` measures search and detection, `--speed` the time.
+`python benchmarks/bundled.py --shared DIR [--scenes DIR] [--crops DIR]` measures search and detection, `--speed` the time.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks.crops_across_cameras import across_cameras, embedded, read_crops
 from benchmarks.real_pictures import Picture, measured, mot17, pennfudan, pets, precision, rendered
 from personsearch import PersonSearcher
 from personsearch.evaluation import evaluate
@@ -64,8 +65,9 @@ def seconds(frames: list[Picture], models: dict[str, PersonModel], rounds: int) 
 def main(
     shared: Annotated[Path, typer.Option(help="Folder with data/ and teachers/.")],
     scenes: Annotated[Path | None, typer.Option(help="Rendered scenes, see personsearch.synthetic.")] = None,
+    crops: Annotated[Path | None, typer.Option(help="Crops IIIIKKK.png by identity and camera: CUHK01's folder campus.")] = None,
     model: Annotated[str | None, typer.Option(help="Another model than the package's.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="mot17, pets, pennfudan or rendered; may be given again.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="mot17, pets, pennfudan, rendered or crops; may be given again.")] = None,
     speed: Annotated[bool, typer.Option(help="Only measure the time of the 1080p frames of mot17.")] = False,
     rounds: int = 5,
 ) -> None:
@@ -88,7 +90,12 @@ def main(
             for name, row in seconds(frames, models, rounds).items():
                 print(json.dumps({"model": name, "images a second": round(1 / row["seconds"], 1), **row}))
             return
-        for name in only or list(sets):
+        if crops is not None and (not only or "crops" in only):
+            people = read_crops(crops)
+            for who, searcher in searchers.items():
+                row = across_cameras(embedded(searcher.model, people.images), people.identities, people.cameras)
+                print(json.dumps({"set": "crops", "model": who, **{key: round(value, 3) for key, value in row.items()}}), flush=True)
+        for name in [one for one in only or sets if one != "crops"]:
             pictures = list(sets[name]())
             for who, searcher in searchers.items():
                 for bare in (False, True) if name in ("mot17", "pets") else (False,):
