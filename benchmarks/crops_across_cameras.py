@@ -9,7 +9,7 @@ import numpy as np
 from personsearch import images
 from personsearch.boxes import Array
 from personsearch.errors import DataError
-from personsearch.metrics import average_precision, rank_of_first
+from personsearch.evaluation.metrics import average_precision, rank_of_first
 from personsearch.models.base import PersonModel
 
 NAME = re.compile(r"(\d{4})(\d{3})")  # identity and number of the crop
