@@ -12,13 +12,13 @@ from personsearch.export.scene import METADATA, NETWORKS
 from personsearch.models import open_folder
 from personsearch.models.alignps import AlignPSConfig, dense_input
 from personsearch.models.base import PersonModel
-from personsearch.models.config import SceneConfig, parse_config
+from personsearch.models.config import SceneConfig
 from personsearch.models.device import open_onnx, resolve_device
 from personsearch.models.fast.compiled import compile_model
 from personsearch.models.nano.onnx import has_onnx, open_onnx_folder
 from personsearch.models.rcnn import region_input
 from personsearch.models.scene import SceneInput, scene_of_crop, set_precision
-from personsearch.options import Backend, Precision
+from personsearch.options import Backend, Precision, parse
 from personsearch.results import Detections
 from personsearch.weights import fingerprint
 
@@ -86,7 +86,7 @@ class OnnxSceneModel:
         if told is None:
             raise WeightsError(f"{path} was not written by `personsearch export`; export the model again")
         values = json.loads(told)
-        self.config: SceneConfig = parse_config(NETWORKS[values["config"]["architecture"]][0], values["config"], path)
+        self.config: SceneConfig = parse(NETWORKS[values["config"]["architecture"]][0], values["config"], path)
         self.name = self.config.name
         self.fingerprint = fingerprint(values, [path])
         self.embedding_dim = int(values["embedding_dim"])

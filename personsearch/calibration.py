@@ -5,18 +5,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError
+from personsearch.options import Settings, parse
 
 ROUNDING = 1e-9  # of a share times a number of pairs
 
 
-class Calibration(BaseModel):
+class Calibration(Settings):
     """A threshold and how often it is wrong."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_similarity: float = Field(ge=-1, le=1)  # cosine
     false_match_rate: float = Field(ge=0, le=1)  # share of pairs of different people at or above it
@@ -60,7 +59,4 @@ def stored(config: Mapping[str, Any]) -> Calibration | None:
     Raises:
         ConfigError: it is malformed.
     """
-    try:
-        return None if config.get("calibration") is None else Calibration.model_validate(config["calibration"])
-    except ValidationError as error:
-        raise ConfigError(f"calibration: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error
+    return None if config.get("calibration") is None else parse(Calibration, config["calibration"], "calibration")

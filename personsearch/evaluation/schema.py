@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from personsearch.boxes import Array
 from personsearch.errors import DataError
 from personsearch.evaluation.arrays import UNLABELLED, EvaluationData, EvaluationQuery, GalleryEntry, Scene
+from personsearch.options import parse
 from personsearch.ranking import Context
 from personsearch.results import Detections
 
@@ -98,22 +99,12 @@ def read(path: str | Path) -> EvaluationData:
         DataError: the file cannot be read, is not JSON, or does not follow the schema.
     """
     try:
-        file = _File.model_validate_json(Path(path).read_bytes())
+        text = Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        raise DataError(f"{path}: {_explain(error)}") from error
+    file = parse(_File, text, path, error=DataError)
     dim = _common_dim(file, path)
     return EvaluationData(tuple(_scene(image, dim) for image in file.images), tuple(_query(query) for query in file.queries))
-
-
-def _explain(error: ValidationError) -> str:
-    """The first mistake, as `images[3].boxes[0]: what is wrong`."""
-    first, count = error.errors(include_url=False)[0], error.error_count()
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
-    shown = "" if first["type"] in ("missing", "value_error", "json_invalid") else f", got {first['input']!r:.60}"
-    more = f" (and {count - 1} more mistakes)" if count > 1 else ""
-    return f"{place + ': ' if place else ''}{first['msg'].removeprefix('Value error, ')}{shown}{more}"
 
 
 def _common_dim(file: _File, path: str | Path) -> int:

@@ -14,7 +14,7 @@ from torchvision.ops import nms, remove_small_boxes
 
 from personsearch.errors import ConfigError, MissingExtraError
 from personsearch.models.alignps import MIN_QUERY_IOU, AlignPS, AlignPSConfig, inclusive_iou
-from personsearch.models.config import SceneConfig, parse_config
+from personsearch.models.config import SceneConfig
 from personsearch.models.dkd import DKD, DKDConfig
 from personsearch.models.fast.fuse import optimize_for_inference
 from personsearch.models.folder import load_strict
@@ -27,6 +27,7 @@ from personsearch.models.roi_alignps import ROIAlignPS, ROIAlignPSConfig
 from personsearch.models.scene import SceneNetwork
 from personsearch.models.seqnet import SeqNet, SeqNetConfig
 from personsearch.models.trident import Trident, TridentConfig
+from personsearch.options import parse
 from personsearch.weights import WEIGHTS_FILE, read_config, read_tensors
 
 OPSET = 20  # the first with a DeformConv that the exporter writes is 19
@@ -59,7 +60,7 @@ def export_folder(folder: Path, out: Path) -> Path:
     if values["architecture"] not in NETWORKS:
         raise ConfigError(f"{folder}: {values['architecture']!r} cannot be exported; only one-network models can: {', '.join(NETWORKS)}")
     schema, build = NETWORKS[values["architecture"]]
-    config = parse_config(schema, values, folder)
+    config = parse(schema, values, folder)
     network = build(config)
     load_strict(network, read_tensors(folder / WEIGHTS_FILE), source=str(folder / WEIGHTS_FILE))
     return export_network(network, config, out)

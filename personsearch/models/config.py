@@ -1,21 +1,18 @@
 """What a config.json says about the parts that all networks share."""
 
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from personsearch.errors import ConfigError
+from personsearch.options import Settings
 
 BackboneName = Literal["resnet50", "resnet18", "shufflenet"]
 Norm = Literal["frozen", "batch", "group"]
 Style = Literal["pytorch", "caffe"]
 
 
-class BackboneConfig(BaseModel):
+class BackboneConfig(Settings):
     """Which backbone; a small `width` or ResNet-18 makes a small model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: BackboneName = "resnet50"
     width: float = Field(default=1.0, gt=0, le=4)  # factor on all channel numbers; a ShuffleNet's stem keeps its 24
@@ -30,10 +27,8 @@ class BackboneConfig(BaseModel):
         return self
 
 
-class SceneConfig(BaseModel):
+class SceneConfig(Settings):
     """What the config of every network for whole scenes has."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     architecture: str
     name: str  # for people to read
@@ -42,19 +37,3 @@ class SceneConfig(BaseModel):
     short_side: int = Field(default=900, ge=32)  # pixels; the resized image fits into short_side x long_side
     long_side: int = Field(default=1500, ge=32)
     min_score: float = Field(default=0.5, ge=0, le=1)  # a detection below it does not enter a gallery
-
-
-Config = TypeVar("Config", bound=BaseModel)
-
-
-def parse_config(schema: type[Config], values: dict[str, Any], source: Path) -> Config:
-    """`values` of a config.json as `schema`.
-
-    Raises:
-        ConfigError: fields that are unknown, missing or out of range; the message names them and `source`.
-    """
-    try:
-        return schema.model_validate(values)
-    except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'config'}: {item['msg']}" for item in error.errors())
-        raise ConfigError(f"{source}: {found}") from error

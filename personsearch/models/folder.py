@@ -9,13 +9,14 @@ from torch import Tensor, nn
 
 from personsearch.boxes import Array
 from personsearch.errors import WeightsError
-from personsearch.models.config import SceneConfig, parse_config
+from personsearch.models.config import SceneConfig
 from personsearch.models.fast.deform_cpu import use_cpu_form
 from personsearch.models.fast.fuse import optimize_for_inference
 from personsearch.models.fast.region_stage import use_cpu_stages
 from personsearch.models.fast.winograd import use_winograd
 from personsearch.models.parts.region_pool import use_cpu_pooling
 from personsearch.models.scene import SceneModel, SceneNetwork
+from personsearch.options import parse
 from personsearch.weights import WEIGHTS_FILE, fingerprint, read_config, read_tensors
 
 NAMES_SHOWN = 8
@@ -39,7 +40,7 @@ def open_scene_folder(folder: Path, device: str, schema: type[Config], build: Ca
         WeightsError: the weights are missing, damaged, or another network's.
     """
     values = read_config(folder)
-    config = parse_config(schema, values, folder)
+    config = parse(schema, values, folder)
     network = build(config)
     weights = folder / WEIGHTS_FILE
     load_strict(network, read_tensors(weights), source=str(weights))

@@ -11,26 +11,25 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
 from personsearch.boxes import Array
-from personsearch.models.config import BackboneConfig, parse_config
+from personsearch.models.config import BackboneConfig
 from personsearch.models.folder import load_strict
 from personsearch.models.parts.layers import SHORTEST
 from personsearch.models.parts.resnet import DEEPEST, build_backbone
 from personsearch.models.rcnn import region_input
+from personsearch.options import Settings, parse
 from personsearch.weights import WEIGHTS_FILE, read_config, read_tensors
 
 CROPS_AT_ONCE = 32
 ADAPTIVE = 0  # samples of RoIAlign: as many as a cell has pixels, so that a large crop is averaged, not thinned out
 
 
-class ReidConfig(BaseModel):
+class ReidConfig(Settings):
     """What the config.json of a crop network says; the defaults are DKD's teacher."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     architecture: Literal["reid"] = "reid"
     name: str = "reid"  # for people to read
@@ -148,7 +147,7 @@ def read_network(folder: Path) -> tuple[ReidConfig, ReidNetwork]:
     Raises:
         ConfigError, WeightsError: its files do not make a crop network.
     """
-    config = parse_config(ReidConfig, read_config(folder), folder)
+    config = parse(ReidConfig, read_config(folder), folder)
     network = ReidNetwork(config)
     weights = folder / WEIGHTS_FILE
     load_strict(network, read_tensors(weights), source=str(weights))

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from personsearch.errors import WeightsError
-from personsearch.models.config import BackboneConfig, parse_config
+from personsearch.models.config import BackboneConfig
 from personsearch.models.folder import UNUSED, check_names
 from personsearch.models.parts.afa import AlignedFeatureAggregation
 from personsearch.models.parts.deform import DeformConv
 from personsearch.models.parts.resnet import LastStage
 from personsearch.models.rcnn import RGB_STD
+from personsearch.options import Settings, parse
 from personsearch.weights import WEIGHTS_FILE, read_config, read_tensors
 
 OFFSETS = "conv_offset"  # of deformable convolutions
@@ -30,10 +30,8 @@ BGR = ("alignps", "roi-alignps")  # networks that take BGR pixels less the mean;
 NeckOffsets = Literal["zero", "spread"]
 
 
-class InitialRecipe(BaseModel):
+class InitialRecipe(Settings):
     """A model to start from, made by a pre-training, say."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     folder: Path  # of the model
     take: Literal["whole", "backbone"] = "backbone"  # all of it, if it is the same network; or the backbone, for any network
@@ -77,7 +75,7 @@ def initialise(network: nn.Module, config: Any, recipe: InitialRecipe) -> Taken:
     tensors = {name: torch.from_numpy(array) for name, array in read_tensors(file).items()}
     if "backbone" not in values:
         raise WeightsError(f"{recipe.folder} is a {values['architecture']} without a backbone of ours; start from a model trained here")
-    _check_backbones(parse_config(BackboneConfig, values["backbone"], recipe.folder), config.backbone, recipe.folder)
+    _check_backbones(parse(BackboneConfig, values["backbone"], recipe.folder), config.backbone, recipe.folder)
     if recipe.take == "whole":
         if values["architecture"] != config.architecture:
             wanted = config.architecture

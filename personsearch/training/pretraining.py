@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 from torch import Tensor
 
 from personsearch.errors import ConfigError
+from personsearch.options import Settings
 from personsearch.training.data.batches import AugmentRecipe, Draw, Prepare, TrainBatch, TrainItem, TrainItems, collate
 from personsearch.training.data.dataset import JoinedPeople, PeopleDataset
 from personsearch.training.data.readers import Roots, is_crops, read_crops, read_pictures
@@ -21,14 +22,12 @@ from personsearch.training.losses.alignment import AlignmentRecipe
 from personsearch.training.losses.simsiam import ContrastRecipe
 
 
-class PretrainingRecipe(BaseModel):
+class PretrainingRecipe(Settings):
     """What a pre-training learns from, and by which losses.
 
     The defaults are the paper's five sets: 15,000 pictures of CrowdHuman, 21,795 of EuroCity by day, 32,621 crops of MSMT17 (train and
     val), 7,368 of CUHK03 (labelled boxes) and 30,000 of LUPerson are its 106,784.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     detection: tuple[str, ...] = ("crowdhuman", "eurocity")  # readers of whole pictures; their identities are not used
     reid: tuple[str, ...] = ("msmt17", "cuhk03", "luperson-30k")  # readers of crops

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import StringConstraints
 
 from personsearch.errors import ConfigError, HubError, ModelNotFoundError, WeightsError
 from personsearch.home import replace_file
+from personsearch.options import Settings, parse
 from personsearch.weights.contents import in_folder, model_files
 from personsearch.weights.folder import CONFIG_FILE, sha256
 
@@ -26,10 +27,8 @@ ADDRESS = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 log = logging.getLogger(__name__)
 
 
-class Pin(BaseModel):
+class Pin(Settings):
     """What a revision without a known digest stood for when it was first fetched."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     repo: str
     revision: str  # as asked for: a branch, a tag or a commit
@@ -167,11 +166,10 @@ def _pin_place(repo: str, revision: str, cache: Path) -> Path:
 
 def _read_pin(place: Path) -> Pin | None:
     try:
-        return Pin.model_validate_json(place.read_bytes())
+        text = place.read_bytes()
     except FileNotFoundError:
         return None
-    except ValidationError as error:
-        raise ConfigError(f"{place} is damaged; remove it, and the next fetch records anew") from error
+    return parse(Pin, text, f"{place} is damaged (remove it, and the next fetch records it again)")
 
 
 def _endpoint() -> str | None:

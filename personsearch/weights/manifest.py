@@ -1,14 +1,15 @@
 """The models that have a name: `weights_manifest.json`, read and checked."""
 
-import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from personsearch import options
 from personsearch.errors import ConfigError
+from personsearch.options import Settings
 from personsearch.weights.contents import NETWORKS, check_inside
 from personsearch.weights.folder import CONFIG_FILE
 
@@ -22,22 +23,16 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 EXTERNAL = ".onnx.data"  # weights beside an ONNX file
 
 
-class Strict(BaseModel):
-    """Unknown fields are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Bundled(Strict):
+class Bundled(Settings):
     """The weights are in the package."""
 
     kind: Literal["bundled"]
     folder: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$")]  # in personsearch/data
     sha256: Sha256  # of its model.safetensors
-    others: dict[Text, Sha256] = {}  # of files beside it
+    others: dict[Text, Sha256] = Field(default_factory=dict)  # of files beside it
 
 
-class HubFile(Strict):
+class HubFile(Settings):
     """One file of a Hub repository."""
 
     file: Annotated[str, AfterValidator(check_inside)]  # its name from the repository's top
@@ -51,7 +46,7 @@ class HubFile(Strict):
         return self
 
 
-class Hub(Strict):
+class Hub(Settings):
     """The weights are on the Hugging Face Hub, at one commit."""
 
     kind: Literal["hub"]
@@ -71,7 +66,7 @@ class Hub(Strict):
         return {file.file: file.sha256 for file in self.files}
 
 
-class Convert(Strict):
+class Convert(Settings):
     """The weights are its authors' checkpoint, which the user downloads and converts."""
 
     kind: Literal["convert"]
@@ -82,7 +77,7 @@ class Convert(Strict):
     command: Text
 
 
-class Licences(Strict):
+class Licences(Settings):
     """Terms of use, as stated by whom they are named after."""
 
     code: Text
@@ -90,7 +85,7 @@ class Licences(Strict):
     data: Text
 
 
-class Published(Strict):
+class Published(Settings):
     """What a paper prints for this model."""
 
     dataset: Text
@@ -101,7 +96,7 @@ class Published(Strict):
     table: Text
 
 
-class Measured(Strict):
+class Measured(Settings):
     """What these weights gave with this package."""
 
     dataset: Text
@@ -113,14 +108,14 @@ class Measured(Strict):
     machine: Text
 
 
-class Metrics(Strict):
+class Metrics(Settings):
     """Numbers of others and our own, never mixed."""
 
     published: tuple[Published, ...]
     measured: tuple[Measured, ...]
 
 
-class Entry(Strict):
+class Entry(Settings):
     """One model that has a name."""
 
     architecture: Text
@@ -135,7 +130,7 @@ class Entry(Strict):
     note: Text | None = None
 
 
-class Manifest(Strict):
+class Manifest(Settings):
     """The whole file."""
 
     version: Literal[1]
@@ -163,13 +158,7 @@ def parse(text: str, source: Path) -> Models:
     Raises:
         ConfigError: not JSON, or not of this form; the message names the fields and `source`.
     """
-    try:
-        return Manifest.model_validate(json.loads(text)).models
-    except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'manifest'}: {item['msg']}" for item in error.errors())
-        raise ConfigError(f"{source}: {found}") from error
-    except ValueError as error:
-        raise ConfigError(f"{source} is not JSON ({error}); install personsearch again") from error
+    return options.parse(Manifest, text, source).models
 
 
 @cache

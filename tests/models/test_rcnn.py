@@ -13,7 +13,7 @@ from torchvision.ops import nms
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError
 from personsearch.models.base import PersonModel
-from personsearch.models.config import BackboneConfig, parse_config
+from personsearch.models.config import BackboneConfig
 from personsearch.models.parts import rpn
 from personsearch.models.parts.heads import HeadKind, build_baseline_head
 from personsearch.models.parts.layers import NormAwareEmbedding, PixelwiseEmbedding, ProjectedEmbedding, shares
@@ -22,6 +22,7 @@ from personsearch.models.parts.rpn import ProposalConfig, RegionProposals, cut, 
 from personsearch.models.rcnn import RCNN, Candidates, RCNNConfig, choose
 from personsearch.models.scene import SceneModel
 from personsearch.models.two_step.combined import CombinedModel
+from personsearch.options import parse
 from tests.data.synth_image import synth
 from tests.helpers.batches import found_alone_and_together
 from tests.helpers.seqnet_golden import batch_of
@@ -384,7 +385,7 @@ def test_any_detector_with_any_reidentifier() -> None:
 )
 def test_a_wrong_config_names_the_field(values, word, tmp_path) -> None:
     with pytest.raises(ConfigError, match=word):
-        parse_config(RCNNConfig, values, tmp_path)
+        parse(RCNNConfig, values, tmp_path)
 
 
 def test_a_scene_model_keeps_people_from_the_score_asked_for_on() -> None:

@@ -14,13 +14,13 @@ from personsearch.boxes import Array, iou
 from personsearch.errors import ConfigError, WeightsError
 from personsearch.models import open_folder
 from personsearch.models.base import PersonModel
-from personsearch.models.config import BackboneConfig, parse_config
+from personsearch.models.config import BackboneConfig
 from personsearch.models.parts.region_pool import RegionPool, RegionPoolCPU
 from personsearch.models.parts.rpn import frames_of
 from personsearch.models.scene import SceneModel
 from personsearch.models.trident import Trident, TridentConfig, TridentHead, strongest_of_partitions
 from personsearch.models.two_step.combined import CombinedModel
-from personsearch.options import Precision
+from personsearch.options import Precision, parse
 from personsearch.results import Detections
 from personsearch.weights import save_model
 from tests.data.deterministic_weights import fill
@@ -161,7 +161,7 @@ def test_a_head_takes_no_region_at_all() -> None:
 )
 def test_a_wrong_config_names_the_field(values, word, tmp_path) -> None:
     with pytest.raises(ConfigError, match=word):
-        parse_config(TridentConfig, values, tmp_path)
+        parse(TridentConfig, values, tmp_path)
 
 
 def test_what_an_image_gives_does_not_depend_on_its_batch() -> None:

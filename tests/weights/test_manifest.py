@@ -159,7 +159,7 @@ def test_an_empty_manifest_has_no_models() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "is not JSON"),
+        ("{", "Invalid JSON"),
         ('{"version": 2, "models": {}}', "version"),
         ('{"version": 1, "models": {}, "extra": 1}', "extra: Extra inputs"),
         (with_source({**HUB_SOURCE, "revision": "main"}), r"seqnet-prw\.source\.hub\.revision"),

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torchvision.ops import nms
 
 from personsearch.boxes import Array
 from personsearch.models.parts.csp_darknet import STRIDES, Conv, CSPDarknet, DepthwiseConv
 from personsearch.models.parts.letterbox import View, letterbox
+from personsearch.options import Settings
 
 RARE = 0.01  # share of cells with a person that the scores start from
 LARGEST = 8.0  # of a log side, so that nothing becomes infinite
@@ -21,10 +22,8 @@ HALVED = 2  # times larger than the canvas: a picture is halved first
 BEFORE_NMS = 1000  # cells of an image that are looked at, best first
 
 
-class NanoOptions(BaseModel):
+class NanoOptions(Settings):
     """How the detector is built and used."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     width: int = Field(default=16, ge=8)  # of the backbone
     channels: int = Field(default=64, ge=8)  # of the head

@@ -6,7 +6,7 @@ from typing import Literal
 import cv2
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from personsearch.boxes import Array
 from personsearch.models.config import BackboneConfig
@@ -14,14 +14,13 @@ from personsearch.models.folder import make_fast
 from personsearch.models.parts.letterbox import INTERPOLATION
 from personsearch.models.rcnn import RGB_MEAN, RGB_STD
 from personsearch.models.reid import ReidConfig, ReidNetwork
+from personsearch.options import Settings
 
 CROPS_AT_ONCE = 64
 
 
-class NanoReidOptions(BaseModel):
+class NanoReidOptions(Settings):
     """How the embedder is built."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     backbone: BackboneConfig = BackboneConfig(name="shufflenet")
     height: int = Field(default=128, ge=32)  # pixels that a crop is resized to, whatever its shape

@@ -3,25 +3,23 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 
 from personsearch.calibration import Calibration
-from personsearch.models.config import parse_config
 from personsearch.models.folder import load_strict
 from personsearch.models.nano.detector import NanoDetector, NanoNetwork, NanoOptions
 from personsearch.models.nano.embedder import NanoEmbedder, NanoReidOptions
 from personsearch.models.reid import ReidNetwork
 from personsearch.models.two_step.model import MIN_SCORE, TwoStep
+from personsearch.options import Settings, parse
 from personsearch.weights import WEIGHTS_FILE, fingerprint, read_config, read_tensors
 
 DETECTOR, EMBEDDER = "detector.", "embedder."  # in front of the names of their tensors
 
 
-class NanoConfig(BaseModel):
+class NanoConfig(Settings):
     """What the config.json says."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     architecture: Literal["nano"] = "nano"
     name: str = "nano"  # for people to read
@@ -49,7 +47,7 @@ def open_folder(folder: Path, device: str) -> TwoStep:
     )
 
 
-def _digest(options: BaseModel, weights: Path) -> str:
+def _digest(options: Settings, weights: Path) -> str:
     return fingerprint(options.model_dump(), [weights])
 
 
@@ -59,7 +57,7 @@ def read_networks(folder: Path) -> tuple[NanoConfig, NanoNetwork, ReidNetwork]:
     Raises:
         ConfigError, WeightsError: see `open_folder`.
     """
-    config = parse_config(NanoConfig, read_config(folder), folder)
+    config = parse(NanoConfig, read_config(folder), folder)
     detector, embedder = build(config)
     both = nn.ModuleDict({DETECTOR.rstrip("."): detector, EMBEDDER.rstrip("."): embedder})
     load_strict(both, read_tensors(folder / WEIGHTS_FILE), source=str(folder / WEIGHTS_FILE))

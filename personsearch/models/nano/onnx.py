@@ -15,13 +15,13 @@ import numpy as np
 import torch
 
 from personsearch.boxes import Array
-from personsearch.models.config import parse_config
 from personsearch.models.device import cores, open_onnx
 from personsearch.models.nano.detector import Cells, NanoDetector, NanoOptions
 from personsearch.models.nano.embedder import CROPS_AT_ONCE, NanoEmbedder, NanoReidOptions
 from personsearch.models.nano.model import NanoConfig
 from personsearch.models.two_step.model import TwoStep
 from personsearch.onnx_session import OnnxSession
+from personsearch.options import parse
 from personsearch.weights import fingerprint, read_config
 from personsearch.weights.contents import NANO_ONNX
 
@@ -100,7 +100,7 @@ def open_onnx_folder(folder: Path, device: str) -> TwoStep:
         WeightsError: a file is missing or damaged.
         DeviceError: the device is not there.
     """
-    config = parse_config(NanoConfig, read_config(folder), folder)
+    config = parse(NanoConfig, read_config(folder), folder)
     files = folder / DETECTOR_FILE, folder / EMBEDDER_FILE
     wide = open_onnx(files[0], device, spins=True)
     on_cpu = wide.device == "cpu"

@@ -1,7 +1,7 @@
 """Region proposals: where on the map of level 4 a person may be."""
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torchvision.models.detection._utils import BoxCoder
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -9,14 +9,13 @@ from torchvision.models.detection.rpn import RPNHead
 from torchvision.ops import nms, remove_small_boxes
 
 from personsearch.models.parts.region_pool import STRIDE
+from personsearch.options import Settings
 
 SMALLEST = 1e-3  # side of a proposal in pixels; smaller ones are dropped
 
 
-class ProposalConfig(BaseModel):
+class ProposalConfig(Settings):
     """Anchors, and how many proposals of an image go on; the defaults are the released networks'."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     anchor_sizes: tuple[int, ...] = Field(default=(32, 64, 128, 256, 512), min_length=1)  # square root of the area, in pixels
     anchor_ratios: tuple[float, ...] = Field(default=(0.5, 1.0, 2.0), min_length=1)  # height / width

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from personsearch import models
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError
 from personsearch.models.base import PersonModel
-from personsearch.models.config import parse_config
+from personsearch.options import Settings, parse
 from personsearch.results import Detections
 from personsearch.weights import CONFIG_FILE, read_config
 from personsearch.weights.contents import COMBINED_PARTS
@@ -58,10 +56,8 @@ class CombinedModel:
         return self.reidentifier.embed_crops(crops)
 
 
-class CombinedConfig(BaseModel):
+class CombinedConfig(Settings):
     """What the config.json of two models says; the models are in folders of fixed names beside it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     architecture: Literal["combined"] = "combined"
 
@@ -73,7 +69,7 @@ def open_folder(folder: Path, device: str) -> CombinedModel:
         ModelNotFoundError: one of them is missing.
         ConfigError, WeightsError: one of them does not open.
     """
-    parse_config(CombinedConfig, read_config(folder), folder)
+    parse(CombinedConfig, read_config(folder), folder)
     return CombinedModel(*(models.open_folder(folder / part, device) for part in (DETECTOR, REIDENTIFIER)))
 
 

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from personsearch.boxes import Array, clip
 from personsearch.errors import ConfigError, ShapeError, WeightsError
-from personsearch.models.config import parse_config
 from personsearch.models.device import resolve_device
 from personsearch.models.two_step.reid_onnx import ReidEmbedder, ReidOptions
 from personsearch.models.two_step.torchvision_detector import TorchvisionFileOptions, open_torchvision
 from personsearch.models.two_step.yolox_onnx import YoloxDetector, YoloxOptions
 from personsearch.onnx_session import external_files
+from personsearch.options import Settings, parse
 from personsearch.results import Detections
 from personsearch.weights import CONFIG_FILE, fingerprint, read_config
 from personsearch.weights.contents import check_inside
@@ -169,10 +169,8 @@ class ReidPart(ReidOptions):
     file: PartFile
 
 
-class TwoStepConfig(BaseModel):
+class TwoStepConfig(Settings):
     """What the config.json of two steps says."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     architecture: Literal["two-step"] = "two-step"
     name: str = "two-step"  # for people to read
@@ -189,7 +187,7 @@ def open_folder(folder: Path, device: str) -> TwoStep:
         WeightsError: a file is missing or damaged, or is no detector or no embedder.
         DeviceError: the device is not there.
     """
-    config = parse_config(TwoStepConfig, read_config(folder), folder / CONFIG_FILE)
+    config = parse(TwoStepConfig, read_config(folder), folder / CONFIG_FILE)
     return _open(config, folder / config.detector.file, folder / config.embedder.file, device)
 
 
@@ -226,7 +224,7 @@ def save_two_step(
         "detector": {"kind": "yolox-onnx", **(detector or {}), "file": f"detector/{found.name}"},
         "embedder": {"kind": "reid-onnx", **(embedder or {}), "file": f"embedder/{described.name}"},
     }
-    config = parse_config(TwoStepConfig, values, folder / CONFIG_FILE)
+    config = parse(TwoStepConfig, values, folder / CONFIG_FILE)
     _open(config, found, described, "cpu")
     _copy(found, folder / config.detector.file)
     _copy(described, folder / config.embedder.file)

@@ -6,23 +6,22 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, WeightsError
 from personsearch.models.device import open_onnx
 from personsearch.models.parts.letterbox import INTERPOLATION
 from personsearch.onnx_session import ROWS_AT_ONCE, OnnxSession, external_files
+from personsearch.options import Settings
 from personsearch.weights import fingerprint
 
 
-class ReidOptions(BaseModel):
+class ReidOptions(Settings):
     """What the network expects; the defaults are torchreid's (OSNet and others): RGB, ImageNet mean and deviation.
 
     An input value is (pixel * scale - mean) / std, channel by channel.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     layout: Literal["nchw", "nhwc"] = "nchw"
     channels: Literal["rgb", "bgr"] = "rgb"

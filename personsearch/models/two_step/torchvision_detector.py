@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torchvision.models import detection, get_model, list_models
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
@@ -16,6 +16,7 @@ from torchvision.models.detection.ssd import SSD
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, WeightsError
 from personsearch.models.folder import UNUSED, load_strict
+from personsearch.options import Settings
 from personsearch.weights import fingerprint, read_tensors
 
 FAMILIES = (GeneralizedRCNN, detection.FCOS, detection.RetinaNet, SSD)
@@ -23,10 +24,8 @@ FAMILIES = (GeneralizedRCNN, detection.FCOS, detection.RetinaNet, SSD)
 SETTINGS = ("score_thresh", "nms_thresh", "detections_per_img", "topk_candidates", "eps", "_pre_nms_top_n", "_post_nms_top_n")
 
 
-class TorchvisionOptions(BaseModel):
+class TorchvisionOptions(Settings):
     """How a torchvision detector is used."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     person_label: int = Field(default=1, ge=0)  # 1 in COCO
     score_threshold: float = Field(default=0.1, ge=0, le=1)  # who is below is not embedded either; the network has one of its own too

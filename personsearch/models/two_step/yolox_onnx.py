@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import Field, PositiveInt
 from torchvision.ops import nms
 
 from personsearch.boxes import Array
@@ -18,16 +18,15 @@ from personsearch.errors import ConfigError, WeightsError
 from personsearch.models.device import open_onnx
 from personsearch.models.parts.letterbox import View, letterbox, tile_regions
 from personsearch.onnx_session import OnnxSession, external_files
+from personsearch.options import Settings
 from personsearch.weights import fingerprint
 
 STRIDES = (8, 16, 32)
 BOX_COLUMNS = 5  # of an output row: x, y, log width, log height, objectness; the classes follow
 
 
-class YoloxOptions(BaseModel):
+class YoloxOptions(Settings):
     """How a YOLOX file is used."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     person_class: int = Field(default=0, ge=0)  # 0 in COCO
     score_threshold: float = Field(default=0.1, ge=0, le=1)  # of objectness x class; who is below is not embedded either

@@ -7,21 +7,20 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from personsearch.boxes import Array
 from personsearch.models.scene import SceneBatch, SceneInput
+from personsearch.options import Settings
 from personsearch.training.data.dataset import PeopleDataset, Sample
 
 Prepare = Callable[[Array, int, int], SceneInput]  # (RGB uint8 image, short side, long side) -> a network's input
 Draw = tuple[int, int]  # (epoch, picture): what decides all of a picture's randomness
 
 
-class AugmentRecipe(BaseModel):
+class AugmentRecipe(Settings):
     """How pictures change from epoch to epoch."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sizes: tuple[tuple[int, int], ...] = Field(default=((900, 1500),), min_length=1)  # (short side, long side), one is drawn
     flip: float = Field(default=0.5, ge=0, le=1)  # share of mirrored pictures

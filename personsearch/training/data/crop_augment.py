@@ -2,24 +2,22 @@
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 from torchvision.transforms import RandomErasing
 
+from personsearch.options import Settings
 
-class ShiftRecipe(BaseModel):
+
+class ShiftRecipe(Settings):
     """How far a box moves from the true one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     padding: float = Field(default=10.0, ge=0)  # the paper's delta p, in pixels of the resized crop, on each side
     most: float | None = Field(default=40.0, ge=0)  # the paper's alpha, in pixels of the resized scene; None: no bound
 
 
-class ErasingRecipe(BaseModel):
+class ErasingRecipe(Settings):
     """Random erasing (arXiv 1708.04896); the defaults are its paper's, which the strong baseline keeps."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     share: float = Field(default=0.5, ge=0, le=1)  # of the crops that lose a rectangle
     area: tuple[float, float] = (0.02, 0.4)  # of the crop

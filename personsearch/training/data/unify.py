@@ -8,18 +8,17 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 
 from personsearch.boxes import Array
+from personsearch.options import Settings
 from personsearch.training.data.dataset import Sample
 
 Operation = Literal["expand_resize", "random_paste"]
 
 
-class UnifyRecipe(BaseModel):
+class UnifyRecipe(Settings):
     """How a crop gets its scene. The paper gives no numbers; these make people of 225 to 900 pixels in its usual input."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     operation: Operation = "expand_resize"
     size: tuple[int, int] = (900, 1500)  # (height, width) of the scene, pixels

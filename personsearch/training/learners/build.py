@@ -6,13 +6,13 @@ from pathlib import Path
 import torch
 
 from personsearch.models.alignps import AlignPSConfig
-from personsearch.models.config import parse_config
 from personsearch.models.dkd import DKDConfig
 from personsearch.models.rcnn import RCNNConfig
 from personsearch.models.reid import ReidConfig
 from personsearch.models.roi_alignps import ROIAlignPSConfig
 from personsearch.models.seqnet import SeqNetConfig
 from personsearch.models.trident import TridentConfig
+from personsearch.options import parse
 from personsearch.training.initialise import initialise, load_backbone, spread_offsets
 from personsearch.training.learners.base import Learner
 from personsearch.training.learners.dense import DenseLearner
@@ -56,17 +56,17 @@ def build_learner(recipe: Recipe, identities: int) -> Learner:
 def _build(recipe: Recipe, identities: int) -> Learner:
     source, losses, values = Path(recipe.name), recipe.losses, recipe.network
     if isinstance(losses, TwoBranchLosses):
-        return ROILearner(parse_config(ROIAlignPSConfig, values, source), losses, identities)
+        return ROILearner(parse(ROIAlignPSConfig, values, source), losses, identities)
     if isinstance(losses, DenseLosses):
-        return DenseLearner(parse_config(AlignPSConfig, values, source), losses, identities)
+        return DenseLearner(parse(AlignPSConfig, values, source), losses, identities)
     if isinstance(losses, TridentLosses):
-        return TridentLearner(parse_config(TridentConfig, values, source), losses, identities)
+        return TridentLearner(parse(TridentConfig, values, source), losses, identities)
     if isinstance(losses, ReidLosses):
-        return ReidLearner(parse_config(ReidConfig, values, source), losses, identities)
+        return ReidLearner(parse(ReidConfig, values, source), losses, identities)
     if isinstance(losses, DKDLosses):
-        return DKDLearner(parse_config(DKDConfig, values, source), losses, identities)
+        return DKDLearner(parse(DKDConfig, values, source), losses, identities)
     config: RCNNConfig | SeqNetConfig
-    config = parse_config(SeqNetConfig, values, source) if values["architecture"] == "seqnet" else parse_config(RCNNConfig, values, source)
+    config = parse(SeqNetConfig, values, source) if values["architecture"] == "seqnet" else parse(RCNNConfig, values, source)
     if recipe.pretraining is not None:
         return PretrainingLearner(config, losses, identities, recipe.pretraining)
     return RegionLearner(config, losses, identities)

@@ -11,16 +11,15 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
+from personsearch.options import Settings
 from personsearch.training.losses.oim import OIMLoss, OIMRecipe
 
 
-class AGWFRecipe(BaseModel):
+class AGWFRecipe(Settings):
     """The numbers of Trident's losses, and its ablations; the defaults are the paper's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     adaptive: bool = True  # False: without AGWF, every confidence is 1 (Table 1)
     binary: bool = True  # Eq. 8 (Table 2)

@@ -9,17 +9,17 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
+from personsearch.options import Settings
 
-class AlignmentRecipe(BaseModel):
+
+class AlignmentRecipe(Settings):
     """Which features are aligned, and how much; weight 0 leaves a term out.
 
     The paper prints no numbers. Lambda is that of Domain Adaptive Faster R-CNN, whose terms its Eq. 7 takes over.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     weight: float = Field(default=0.1, ge=0)  # lambda of Eq. 1
     reversal: float = Field(default=1.0, ge=0)  # what the network gets of a classifier's gradient, reversed

@@ -5,21 +5,20 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 
 from personsearch.models.parts.fcos import LevelMaps
 from personsearch.models.parts.fcos_select import REACH_IN_STRIDES
+from personsearch.options import Settings
 
 NOBODY = -1  # index of the person of a cell that is background
 GIOU_EPS = 1e-6
 
 
-class DenseRecipe(BaseModel):
+class DenseRecipe(Settings):
     """The numbers of the FCOS losses; paper and code agree on them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     radius: float = Field(default=1.5, gt=0)  # of center sampling, in strides
     focal_alpha: float = Field(default=0.25, ge=0, le=1)

@@ -9,10 +9,11 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from personsearch.models.parts.layers import SHORTEST
+from personsearch.options import Settings
 from personsearch.training.data.crop_augment import ShiftRecipe
 
 Divergence = Literal["printed", "hinton"]
@@ -24,10 +25,8 @@ BETAS = {"probability": 1.0, "pairs": 10.0, "triplets": 1.0}
 BETAS_WITH_COMMA = {"probability": 0.1, "pairs": 1.0, "triplets": 1.0}
 
 
-class DistillationRecipe(BaseModel):
+class DistillationRecipe(Settings):
     """Weights of the three terms (the paper's betas; 0 leaves one out), and the choices that its text leaves open."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     probability: float = Field(default=BETAS["probability"], ge=0)
     pairs: float = Field(default=BETAS["pairs"], ge=0)

@@ -4,19 +4,18 @@ import math
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
+from personsearch.options import Settings
 from personsearch.training.losses.oim import OIMLoss
 
 
-class MutualRecipe(BaseModel):
+class MutualRecipe(Settings):
     """Weights of the three terms; 0 leaves one out. The defaults are the released code, which has the first only.
 
     The paper gives no weights; Table VII compares all pairs of terms.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     information: float = Field(default=0.2, ge=0)  # Eq. 5-7
     divergence: float = Field(default=0.0, ge=0)  # Eq. 8

@@ -4,17 +4,17 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
+
+from personsearch.options import Settings
 
 UNLABELLED = -1  # identity of a person whom nobody named
 SHORTEST = 1e-12
 
 
-class OIMRecipe(BaseModel):
+class OIMRecipe(Settings):
     """The numbers of OIM; the defaults are NAE's and SeqNet's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     scale: float = Field(default=30.0, gt=0)  # 1 / temperature of the labelled identities
     queue_scale: float | None = Field(default=None, gt=0)  # of the queue; None: as the labelled

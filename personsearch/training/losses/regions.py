@@ -6,11 +6,12 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler, BoxCoder, Matcher
 from torchvision.ops import box_iou
 
+from personsearch.options import Settings
 from personsearch.training.losses.oim import UNLABELLED
 
 BoxLoss = Literal["smooth_l1", "l1"]
@@ -18,10 +19,8 @@ POSITIVE, NEGATIVE, NO_PART = 1, 0, -1  # labels of a box
 NOWHERE = -1.0  # all corners of the box that stands for nobody
 
 
-class SamplingRecipe(BaseModel):
+class SamplingRecipe(Settings):
     """Which boxes of an image a loss sees, and which of them are people."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     count: int = Field(default=128, ge=2)  # of an image
     positive_share: float = Field(default=0.5, gt=0, lt=1)  # at most
@@ -35,10 +34,8 @@ class SamplingRecipe(BaseModel):
         return self
 
 
-class ProposalRecipe(BaseModel):
+class ProposalRecipe(Settings):
     """How region proposals learn; the defaults are NAE's and SeqNet's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sampling: SamplingRecipe = SamplingRecipe(count=256, positive_iou=0.7, negative_iou=0.3)
     before_nms: int = Field(default=12000, ge=1)  # more than a trained network keeps
@@ -48,10 +45,8 @@ class ProposalRecipe(BaseModel):
     inside_only: bool = False  # leave out anchors that stick out of the image (AlignPS's code)
 
 
-class RegionRecipe(BaseModel):
+class RegionRecipe(Settings):
     """How a head that looks at regions learns; the defaults are SeqNet's second head."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sampling: SamplingRecipe = SamplingRecipe()
     box_loss: BoxLoss = "smooth_l1"

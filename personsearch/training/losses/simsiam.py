@@ -5,14 +5,14 @@ Source: "Divide and Conquer: Hybrid Pre-training for Person Search" (arXiv 2312.
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
+from personsearch.options import Settings
 
-class ContrastRecipe(BaseModel):
+
+class ContrastRecipe(Settings):
     """The numbers of the contrastive loss. The paper does not print eta; SimSiam's loss has weight 1."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     weight: float = Field(default=1.0, gt=0)  # eta of Eq. 1
     bottleneck: int = Field(default=4, ge=1)  # the prediction MLP's hidden layer is so many times narrower (SimSiam: 2048 to 512)

@@ -3,8 +3,10 @@
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
+
+from personsearch.options import Settings
 
 SHORTEST_SQUARED = 1e-12  # squared distances below it count as this: the root's gradient stays finite
 
@@ -12,10 +14,8 @@ TableRows = Literal["none", "once", "each"]
 Mining = Literal["hard", "all"]
 
 
-class TripletRecipe(BaseModel):
+class TripletRecipe(Settings):
     """The numbers of the triplet loss; the defaults are the authors' code."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     weight: float = Field(default=1.0, gt=0)
     margin: float = Field(default=0.3, ge=0)

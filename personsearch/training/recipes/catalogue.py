@@ -14,9 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from personsearch.errors import ConfigError
+from personsearch.options import parse
 from personsearch.training.data.batches import AugmentRecipe
 from personsearch.training.losses.agwf import AGWFRecipe
 from personsearch.training.losses.oim import OIMRecipe
@@ -237,8 +236,4 @@ def load_recipe(name_or_file: str | Path) -> Recipe:
     path = Path(name_or_file)
     if not path.is_file():
         raise ConfigError(f"{name_or_file} is neither a file nor a recipe's name; names: {', '.join(sorted(recipes()))}")
-    try:
-        return Recipe.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'recipe'}: {item['msg']}" for item in error.errors())
-        raise ConfigError(f"{path}: {found}") from error
+    return parse(Recipe, path.read_bytes(), path)

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from personsearch.options import Precision
+from personsearch.options import Precision, Settings
 from personsearch.training.data.batches import AugmentRecipe
 from personsearch.training.data.crop_augment import ErasingRecipe, ShiftRecipe
 from personsearch.training.initialise import InitialRecipe, NeckOffsets
@@ -21,10 +21,8 @@ from personsearch.training.pretraining import PretrainingRecipe
 BiasRule = Literal["none", "all", "plain"]
 
 
-class RegionLosses(BaseModel):
+class RegionLosses(Settings):
     """What OIM, NAE and SeqNet learn from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     proposals: ProposalRecipe = ProposalRecipe()
     first: RegionRecipe = RegionRecipe(box_weight=10.0)  # SeqNet's first head; the others have none
@@ -32,20 +30,16 @@ class RegionLosses(BaseModel):
     oim: OIMRecipe = OIMRecipe()
 
 
-class DenseLosses(BaseModel):
+class DenseLosses(Settings):
     """What AlignPS learns from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     detection: DenseRecipe = DenseRecipe()
     oim: OIMRecipe = OIMRecipe(scale=10.0, focal_gamma=2.0)
     triplet: TripletRecipe | None = TripletRecipe()
 
 
-class TwoBranchLosses(BaseModel):
+class TwoBranchLosses(Settings):
     """What ROI-AlignPS learns from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dense: DenseLosses = DenseLosses()
     proposals: ProposalRecipe = ProposalRecipe()
@@ -54,30 +48,24 @@ class TwoBranchLosses(BaseModel):
     mutual: MutualRecipe | None = MutualRecipe()
 
 
-class TridentLosses(BaseModel):
+class TridentLosses(Settings):
     """What Trident learns from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     proposals: ProposalRecipe = ProposalRecipe()
     head: RegionRecipe = RegionRecipe(box_weight=10.0)
     reid: AGWFRecipe = AGWFRecipe()
 
 
-class ReidLosses(BaseModel):
+class ReidLosses(Settings):
     """What a crop network (DKD's teacher) learns from: softmax cross-entropy."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     shift: ShiftRecipe | None = ShiftRecipe()  # ISA (the paper's R-2); None: zero padding (R-1)
     padding: int = Field(default=10, ge=0)  # zeros on every side of a resized crop, of R-1 alone
     erasing: ErasingRecipe | None = ErasingRecipe()
 
 
-class DKDLosses(BaseModel):
+class DKDLosses(Settings):
     """What DKD's student learns from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     proposals: ProposalRecipe = ProposalRecipe()
     head: RegionRecipe = RegionRecipe(box_weight=10.0)
@@ -99,10 +87,8 @@ LOSSES: dict[str, type[Losses]] = {
 }
 
 
-class OptimizerRecipe(BaseModel):
+class OptimizerRecipe(Settings):
     """Optimizer and learning rate."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = Field(default=0.003, gt=0)
@@ -120,10 +106,8 @@ class OptimizerRecipe(BaseModel):
     drop_factor: float = Field(default=0.1, gt=0, le=1)
 
 
-class Recipe(BaseModel):
+class Recipe(Settings):
     """Everything about a training but the data."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str  # for people to read
     network: dict[str, Any]  # the model's config.json
