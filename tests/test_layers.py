@@ -8,8 +8,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "personsearch"
 LAYERS = (
-    ("errors", "memory", "options"),
-    ("boxes", "checks", "home"),
+    ("errors", "memory"),
+    ("options", "boxes", "checks", "home"),
     ("hits",),
     ("images", "calibration", "onnx_session"),
     ("sources", "ranking", "weights"),

@@ -177,7 +177,7 @@ def test_a_damaged_record_is_no_leave_to_trust_anew(hub: Hub, tmp_path: Path) ->
     client.fetch_first_use(REPO, "main", tmp_path)
     (pin,) = (tmp_path / "pins").iterdir()
     pin.write_text("{")
-    with pytest.raises(ConfigError, match="is damaged \(remove it"):
+    with pytest.raises(ConfigError, match=r"is damaged \(remove it"):
         client.fetch_first_use(REPO, "main", tmp_path)
 
 
