@@ -2,11 +2,11 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from personsearch.options import Settings
 
-BackboneName = Literal["resnet50", "resnet18", "shufflenet"]
+BackboneName = Literal["resnet50", "resnet18", "shufflenet", "mobilenet"]  # the last is for crop networks only
 Norm = Literal["frozen", "batch", "group"]
 Style = Literal["pytorch", "caffe"]
 
@@ -37,3 +37,10 @@ class SceneConfig(Settings):
     short_side: int = Field(default=900, ge=32)  # pixels; the resized image fits into short_side x long_side
     long_side: int = Field(default=1500, ge=32)
     min_score: float = Field(default=0.5, ge=0, le=1)  # a detection below it does not enter a gallery
+
+    @field_validator("backbone")
+    @classmethod
+    def _has_regions(cls, backbone: BackboneConfig) -> BackboneConfig:
+        if backbone.name == "mobilenet":
+            raise ValueError("mobilenet is for crop networks; give resnet50, resnet18 or shufflenet")
+        return backbone

@@ -44,8 +44,8 @@ class ReidConfig(Settings):
 
     @model_validator(mode="after")
     def _stride_of_a_resnet(self) -> "ReidConfig":
-        if self.last_stride == 1 and self.backbone.name == "shufflenet":
-            raise ValueError("last_stride 1 is for ResNets; a ShuffleNet halves its map in parallel branches, so give 2")
+        if self.last_stride == 1 and self.backbone.name in ("shufflenet", "mobilenet"):
+            raise ValueError(f"last_stride 1 is for ResNets; {self.backbone.name} needs 2")
         return self
 
 

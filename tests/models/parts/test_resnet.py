@@ -1,10 +1,10 @@
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.models import resnet18, resnet50, shufflenet_v2_x0_5, shufflenet_v2_x1_0
+from torchvision.models import mobilenet_v2, resnet18, resnet50, shufflenet_v2_x0_5, shufflenet_v2_x1_0
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-from personsearch.models.config import BackboneConfig
+from personsearch.models.config import BackboneConfig, SceneConfig
 from personsearch.models.parts.deform import DeformConv
 from personsearch.models.parts.resnet import LastStage, build_backbone, level_channels
 
@@ -54,6 +54,23 @@ def test_levels_have_their_strides_and_channels(values, norm) -> None:
         assert level_channels(config, level) == backbone.channels[level]
     kinds = {type(part) for part in backbone.modules()} & {FrozenBatchNorm2d, nn.BatchNorm2d, nn.GroupNorm}
     assert kinds == {{"frozen": FrozenBatchNorm2d, "batch": nn.BatchNorm2d, "group": nn.GroupNorm}[norm]}
+
+
+@pytest.mark.parametrize("width", [1.0, 0.35])
+def test_a_mobilenet_is_torchvisions(width) -> None:
+    torch.manual_seed(0)
+    theirs, ours = mobilenet_v2(width_mult=width).eval(), build_backbone(BackboneConfig(name="mobilenet", width=width)).eval()
+    ours.load_state_dict({key: value for key, value in theirs.state_dict().items() if key.startswith("features.")})
+    with torch.inference_mode():
+        maps = ours(pixels())
+        torch.testing.assert_close(maps[5], theirs.features(pixels()))
+    for level, found in maps.items():
+        assert found.shape == (1, ours.channels[level], 64 // 2**level, 96 // 2**level)
+
+
+def test_a_mobilenet_is_for_crops_only() -> None:
+    with pytest.raises(ValueError, match="mobilenet is for crop networks"):
+        SceneConfig(architecture="x", name="x", backbone={"name": "mobilenet"})
 
 
 def test_a_backbone_ends_where_it_is_told() -> None:
