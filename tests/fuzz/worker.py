@@ -1,0 +1,111 @@
+"""Run cases in a process of their own, so that a hang, a crash or a full memory is a verdict and not the end."""
+
+import multiprocessing
+import resource
+import tempfile
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+Verdict = Literal["right", "refused", "fault"]
+SECONDS = 20.0  # a case that takes longer is a fault
+START_SECONDS = 300.0  # importing everything on a busy machine
+MEMORY = 6 * 2**30  # bytes of data that the process may have
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one case."""
+
+    kind: str
+    seed: int
+    verdict: Verdict
+    detail: str = ""  # class and text of the error
+
+
+def run_cases(cases: Iterable[tuple[str, int]], seconds: float = SECONDS) -> Iterator[Outcome]:
+    """The outcome of every (kind, seed), in order."""
+    worker: Worker | None = None
+    try:
+        for kind, seed in cases:
+            worker = worker or Worker()
+            outcome = worker.run(kind, seed, seconds)
+            if worker.ended:
+                worker = None
+            yield outcome
+    finally:
+        if worker is not None:
+            worker.stop()
+
+
+class Worker:
+    """A process that runs one case after the other."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs,), daemon=True)
+        self._process.start()
+        theirs.close()
+        self.ended = False
+        if not self._pipe.poll(START_SECONDS):
+            self.stop()
+            raise RuntimeError(f"the process of the cases did not start within {START_SECONDS:g} s")
+        self._pipe.recv()
+
+    def run(self, kind: str, seed: int, seconds: float) -> Outcome:
+        """Run one case; a process that hangs is killed."""
+        self._pipe.send((kind, seed))
+        began = time.monotonic()
+        try:
+            if self._pipe.poll(seconds):
+                verdict, detail = self._pipe.recv()
+                return Outcome(kind, seed, verdict, detail)
+        except EOFError:
+            self._process.join(10)
+            self.ended = True
+            return Outcome(kind, seed, "fault", f"the process ended with {self._process.exitcode}")
+        self.stop()
+        return Outcome(kind, seed, "fault", f"no answer within {time.monotonic() - began:.0f} s")
+
+    def stop(self) -> None:
+        """Kill the process."""
+        self._process.kill()
+        self._process.join(10)
+        self.ended = True
+
+
+def _work(pipe: Connection) -> None:
+    from personsearch.errors import PersonSearchError
+    from tests.fuzz.kinds import KINDS, prepare
+
+    prepare()
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    pipe.send("ready")
+    while True:
+        kind, seed = pipe.recv()
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                KINDS[kind](np.random.default_rng([len(kind), *kind.encode(), seed]), Path(folder))
+                answer: tuple[Verdict, str] = ("right", "")
+            except PersonSearchError as error:
+                answer = _refusal(error)
+            except BaseException as error:  # a Rust panic is no Exception
+                answer = ("fault", "".join(traceback.format_exception(error)[-4:]))
+        pipe.send(answer)
+
+
+def _refusal(error: BaseException) -> tuple[Verdict, str]:
+    """An error of ours must be short and without control characters."""
+    text = str(error)
+    if len(text) > 2000:
+        return "fault", f"{type(error).__name__} of {len(text)} characters: {text[:200]}"
+    if any(ord(letter) < 32 and letter not in "\n\t" for letter in text):
+        return "fault", f"{type(error).__name__} with control characters: {text!r}"
+    return "refused", f"{type(error).__name__}: {text}"
