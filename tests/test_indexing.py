@@ -10,7 +10,7 @@ from PIL import Image
 
 from personsearch import Gallery, PersonSearcher, indexing
 from personsearch.errors import ConfigError
-from personsearch.sources import sources
+from personsearch.sources import items
 from tests.helpers.fakes import BLUE, GREEN, RED, RectangleModel, scene
 
 
@@ -100,7 +100,7 @@ def test_a_picture_that_became_unreadable_leaves_the_gallery(photos: Path) -> No
 
 def test_a_picture_that_changes_while_it_is_read_is_found_changed_next_time(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The digest was taken after decoding: the old features stood under the new content, for good."""
-    decode = sources.load
+    decode = items.load
 
     def load_and_replace(image: str) -> np.ndarray:
         pixels = decode(image)
@@ -110,7 +110,7 @@ def test_a_picture_that_changes_while_it_is_read_is_found_changed_next_time(phot
 
     searcher = PersonSearcher(RectangleModel())
     with monkeypatch.context() as patch:
-        patch.setattr(sources, "load", load_and_replace)
+        patch.setattr(items, "load", load_and_replace)
         searcher.index(photos)
     gallery = searcher.index(photos)
     assert names(gallery.report.changed) == ["a.png"]  # type: ignore[union-attr]

@@ -6,7 +6,7 @@ from pathlib import Path
 from personsearch.datasets.files import check_folder
 from personsearch.datasets.people import UNLABELLED
 from personsearch.errors import DataError
-from personsearch.sources.sources import PICTURE_EXTENSIONS
+from personsearch.sources import PICTURE_EXTENSIONS
 
 
 @dataclass(frozen=True)

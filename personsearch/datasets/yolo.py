@@ -7,7 +7,7 @@ import numpy as np
 from personsearch.datasets.files import check_folder, reading
 from personsearch.datasets.people import Picture, unlabelled, xyxy
 from personsearch.errors import DataError
-from personsearch.sources.sources import PICTURE_EXTENSIONS
+from personsearch.sources import PICTURE_EXTENSIONS
 
 ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # the EXIF tag, and its values for pictures that are turned by 90 degrees
 GET = "put the pictures into images/ and a text file of the same name into labels/, lines of: class x y width height (centre, 0..1)"

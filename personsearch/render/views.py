@@ -11,7 +11,7 @@ from personsearch.boxes import Array, check_boxes
 from personsearch.errors import BoxError, ImageError
 from personsearch.hits import Hit, Query
 from personsearch.render.lettering import text_and_font
-from personsearch.sources import sources
+from personsearch.sources import read_frame
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -46,7 +46,7 @@ def of_hits(hits: Sequence[Hit], show: Callable[[Array, Array], T], missing: Cal
     for (image, frame), same in groupby(order, key=lambda i: (hits[i].image, hits[i].frame)):
         group = list(same)
         try:
-            scene = sources.read_frame(image, frame, hits[group[0]].time)
+            scene = read_frame(image, frame, hits[group[0]].time)
         except ImageError:
             views.update((i, missing(GONE)) for i in group)
             continue

@@ -242,7 +242,7 @@ def test_a_scene_with_many_hits_is_read_once(tmp_path: Path, monkeypatch: pytest
         read.append((image, frame, time))
         return scene()
 
-    monkeypatch.setattr(views.sources, "read_frame", read_frame)
+    monkeypatch.setattr(views, "read_frame", read_frame)
     result(hit("a", 1), hit("b", 2), hit("a", 3), hit("a", 4, frame=7, time=1.0)).montage()
     assert read == [("a", 0, None), ("a", 7, 1.0), ("b", 0, None)]
 

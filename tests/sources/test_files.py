@@ -1,0 +1,126 @@
+"""Folders and glob patterns: which files belong to a source, and in which order."""
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from personsearch.errors import ImageError, SourceError
+from personsearch.sources import Source, open_source
+from tests.helpers.pictures import encode, gradient
+
+
+def names(source: Source, base: Path) -> list[str]:
+    return [str(Path(item.image).relative_to(base)) for item in source.items]
+
+
+def test_a_folder_is_searched_in_order_without_hidden_files(photos: Path) -> None:
+    source = open_source(photos)
+    assert names(source, photos) == ["Ostsee 写真/c.jpeg", "Ostsee 写真/deep/d.webp", "a.png", "b.JPG"]
+    assert source.root == source.key() == str(photos)
+    assert open_source(f"{photos}/") == open_source(os.path.relpath(photos)) == source
+
+
+def test_links_do_not_loop(photos: Path) -> None:
+    """A linked file counts, a linked folder does not; the folder itself may be a link."""
+    (photos / "deeper").mkdir()
+    (photos / "deeper" / "back").symlink_to(photos)
+    (photos / "z.jpg").symlink_to(photos / "a.png")
+    alias = photos.parent / "alias"
+    alias.symlink_to(photos)
+    expected = ["Ostsee 写真/c.jpeg", "Ostsee 写真/deep/d.webp", "a.png", "b.JPG", "z.jpg"]
+    assert names(open_source(photos), photos) == expected
+    assert names(open_source(alias), alias) == expected
+    assert names(open_source(photos / "**"), photos) == expected
+
+
+def test_a_broken_link_is_reported_when_it_is_read(photos: Path) -> None:
+    (photos / "a.png").unlink()
+    (photos / "a.png").symlink_to(photos / "gone.png")
+    item = open_source(photos).items[2]
+    assert (item.image, item.size, item.modified_ns) == (str(photos / "a.png"), None, None)
+    with pytest.raises(ImageError, match="No such file"):
+        next(item.frames())
+
+
+def test_an_unreadable_subfolder_is_logged_and_an_unreadable_folder_is_an_error(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scandir = os.scandir
+
+    def forbid(folder: Path) -> Callable[[Any], Any]:
+        def guarded(path: Any) -> Any:
+            if os.fspath(path) == str(folder):
+                raise PermissionError(13, "Permission denied", str(folder))
+            return scandir(path)
+
+        return guarded
+
+    monkeypatch.setattr(os, "scandir", forbid(photos / "Ostsee 写真"))
+    with caplog.at_level(logging.WARNING):
+        assert names(open_source(photos), photos) == ["a.png", "b.JPG"]
+    assert "Ostsee 写真: cannot be listed" in caplog.text
+    monkeypatch.setattr(os, "scandir", forbid(photos))
+    with pytest.raises(SourceError, match=r"cannot be listed \(Permission denied\)"):
+        open_source(photos)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.png", ["a.png"]),
+        ("*", ["a.png", "b.JPG"]),
+        ("**/*", ["Ostsee 写真/c.jpeg", "Ostsee 写真/deep/d.webp", "a.png", "b.JPG"]),
+        ("**", ["Ostsee 写真/c.jpeg", "Ostsee 写真/deep/d.webp", "a.png", "b.JPG"]),
+        ("**/deep/*.we?p", ["Ostsee 写真/deep/d.webp"]),
+        ("Ost*/*.jp*g", ["Ostsee 写真/c.jpeg"]),
+        ("[ab].*", ["a.png", "b.JPG"]),
+        (".thumbs/*.jpg", [".thumbs/e.jpg"]),
+        ("*/.thumbs/*", ["Ostsee 写真/.thumbs/h.jpg"]),
+    ],
+)
+def test_a_glob_pattern(photos: Path, pattern: str, expected: list[str]) -> None:
+    (photos / "folder.jpg").mkdir()
+    source = open_source(photos / pattern)
+    assert names(source, photos) == expected
+    assert source.root == str(photos / pattern)
+
+
+def test_an_existing_path_wins_over_a_pattern(photos: Path) -> None:
+    folder = photos / "Rome [2024]"
+    folder.mkdir()
+    (folder / "g[1].jpg").write_bytes(encode(gradient(), "JPEG"))
+    (folder / "g1.jpg").write_bytes(encode(gradient(), "JPEG"))
+    assert names(open_source(folder), folder) == ["g1.jpg", "g[1].jpg"]
+    assert names(open_source(folder / "g[1].jpg"), folder) == ["g[1].jpg"]
+    assert names(open_source(folder / "*.jpg"), folder) == ["g1.jpg", "g[1].jpg"]
+
+
+def test_a_relative_pattern(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photos)
+    assert names(open_source("*.png"), photos) == ["a.png"]
+
+
+def test_one_picture_of_any_extension(photos: Path) -> None:
+    source = open_source(photos / "note.txt")
+    assert source.root == str(photos / "note.txt")
+    (frame,) = source.items[0].frames()
+    assert (frame.image, frame.frame, frame.time) == (str(photos / "note.txt"), 0, None)
+    assert np.array_equal(frame.pixels, gradient())
+
+
+def test_a_phones_heic_is_reported_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    (item,) = open_source(tmp_path).items
+    with pytest.raises(ImageError, match=r"no picture that can be read.*save it as one of JPEG"):
+        next(item.frames())
+
+
+def test_an_empty_folder_names_the_extensions(tmp_path: Path) -> None:
+    (tmp_path / "IMG_1.txt").write_bytes(b"")
+    with pytest.raises(SourceError, match=rf"{tmp_path} contains no pictures or videos \(.*\.jpg .*\.mp4.*\)"):
+        open_source(tmp_path)

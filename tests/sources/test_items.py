@@ -1,0 +1,45 @@
+"""Items: size, time and digest of a file, the key of a source, and unreadable files."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from personsearch.errors import ImageError
+from personsearch.sources import open_source
+from tests.helpers.pictures import encode, gradient
+
+
+def test_size_time_and_fingerprint_of_a_file(photos: Path) -> None:
+    path = photos / "a.png"
+    os.utime(path, ns=(10**18, 10**18))
+    item = open_source(path).items[0]
+    assert (item.size, item.modified_ns) == (len(path.read_bytes()), 10**18)
+    assert item.fingerprint() == hashlib.sha256(path.read_bytes()).hexdigest()
+    path.unlink()
+    with pytest.raises(ImageError, match="No such file"):
+        item.fingerprint()
+
+
+def test_the_key_of_a_list_of_files_does_not_change_with_their_content(photos: Path) -> None:
+    before = open_source([photos / "a.png"]).key()
+    (photos / "a.png").write_bytes(encode(gradient()[::-1], "PNG"))
+    assert open_source([photos / "a.png"]).key() == before != open_source([photos / "b.JPG"]).key()
+    assert open_source([os.fsdecode(b"/caf\xe9.jpg")]).key() != before
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jpg", b"a text", "no picture"),
+        ("a.mp4", b"a text", "cannot be read as a video.*H.264"),
+        ("a.avi", b"", "cannot be read as a video"),
+    ],
+)
+def test_what_cannot_be_read_is_an_error_only_when_it_is_read(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    (item,) = open_source(tmp_path).items
+    assert len(item.fingerprint()) == 64
+    with pytest.raises(ImageError, match=message):
+        next(item.frames())
