@@ -19,7 +19,7 @@ from examples.nano.command import run
 from examples.nano.pictures import SIDE, Picture, TrainView, listed, rendered, view
 from examples.nano.reid import follow
 from examples.nano.teacher import Teacher
-from personsearch.models.nano.detector import Cells, NanoNetwork, NanoOptions, pixels_of
+from personsearch.models.nano.detector import CellPredictions, NanoNetwork, NanoOptions, pixels_of
 from personsearch.models.parts.csp_darknet import STRIDES
 from personsearch.training.checkpoint import STATE_FILE, Log, load_state, save_state
 
@@ -73,7 +73,7 @@ def assign(middles: Tensor, levels: Tensor, boxes: Tensor) -> Tensor:
     return person.masked_fill(area.isinf(), -1)
 
 
-def losses_of(cells: Cells, taught: Cells, views: list[TrainView]) -> dict[str, Tensor]:
+def losses_of(cells: CellPredictions, taught: CellPredictions, views: list[TrainView]) -> dict[str, Tensor]:
     """`score` and `box` of a batch of views.
 
     The teacher's score of a cell is the target, but where the labels know better: it is 0 where nobody stands, and a person

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from personsearch.errors import MissingExtraError, WeightsError
-from personsearch.models.nano.detector import Cells, cell_boxes
+from personsearch.models.nano.detector import CellPredictions, cell_boxes
 from personsearch.models.parts.csp_darknet import STRIDES, Conv, CSPDarknet, DepthwiseConv
 
 CLASSES = 80  # of COCO; the first is person
@@ -39,7 +39,7 @@ class TeacherLevel(nn.Module):
 
 
 class Teacher(nn.Module):
-    """The whole network. Its `Cells` hold logits of its scores.
+    """The whole network. Its `CellPredictions` hold logits of its scores.
 
     Args:
         file: the ONNX file, whose convolutions stand in the order of ours.
@@ -56,14 +56,14 @@ class Teacher(nn.Module):
         load_convolutions(self, file)
         self.eval().requires_grad_(False)
 
-    def forward(self, pixels: Tensor) -> Cells:
+    def forward(self, pixels: Tensor) -> CellPredictions:
         """All cells of (B, 3, H, W) pixels, BGR 0..255."""
         return self.of_maps(self.backbone(pixels))
 
-    def of_maps(self, maps: list[Tensor]) -> Cells:
+    def of_maps(self, maps: list[Tensor]) -> CellPredictions:
         """All cells of the backbone's three maps."""
         scores, boxes = zip(*(level(one) for level, one in zip(self.levels, maps, strict=True)), strict=True)
-        return Cells(torch.cat(scores, dim=1).logit(eps=1e-6), torch.cat(boxes, dim=1))
+        return CellPredictions(torch.cat(scores, dim=1).logit(eps=1e-6), torch.cat(boxes, dim=1))
 
 
 def load_convolutions(network: nn.Module, file: Path) -> None:

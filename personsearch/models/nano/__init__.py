@@ -1,1 +1,1 @@
-"""The model inside the package: a small detector and a small crop network."""
+"""The bundled model: a small detector and a small crop network."""

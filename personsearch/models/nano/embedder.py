@@ -1,4 +1,4 @@
-"""The embedder inside the package: a crop network whose crops OpenCV resizes, which is fast on a CPU."""
+"""The bundled embedder: a crop network whose crops are resized by OpenCV, which is fast on a CPU."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -23,7 +23,7 @@ class NanoReidOptions(Settings):
     """How the embedder is built."""
 
     backbone: BackboneConfig = BackboneConfig(name="shufflenet")
-    height: int = Field(default=128, ge=32)  # pixels that a crop is resized to, whatever its shape
+    height: int = Field(default=128, ge=32)  # pixels; every crop is resized to height x width
     width: int = Field(default=64, ge=16)
     embedding_dim: int = Field(default=256, ge=2)
     last_stride: Literal[1, 2] = 2
@@ -34,13 +34,13 @@ class NanoReidOptions(Settings):
 
 
 class NanoEmbedder:
-    """The network as the `Embedder` of two steps.
+    """The network as the `Embedder` of a two-step model.
 
     Args:
-        network: with its weights; made fast in place, moved to `device`.
-        options: size of its crops.
-        fingerprint: digest of options and weights.
-        device: "cpu", "cuda" or "cuda:1".
+        network: Network with its weights; optimized in place and moved to `device`.
+        options: Size of its crops.
+        fingerprint: Digest of options and weights.
+        device: Where it runs: "cpu", "cuda" or "cuda:1".
     """
 
     def __init__(self, network: ReidNetwork, options: NanoReidOptions, *, fingerprint: str, device: str = "cpu") -> None:
@@ -55,15 +55,15 @@ class NanoEmbedder:
         self.fingerprint = fingerprint
         std = np.array(RGB_STD, np.float32)
         levels = np.arange(256, dtype=np.float32)[:, None] / (255 * std) - np.array(RGB_MEAN, np.float32) / std
-        self._normalised = levels[None]  # (1, 256, 3): what each level of each channel becomes; looking it up is the fast way
+        self._normalised = levels[None]  # (1, 256, 3): normalised value of each level of each channel, for a fast look-up
 
     def embed(self, crops: Sequence[Array]) -> Array:
         """(N, D) float32 unit rows of N crops, RGB uint8 (h, w, 3); N may be 0."""
-        parts = [crops[start : start + CROPS_AT_ONCE] for start in range(0, len(crops), CROPS_AT_ONCE)]
-        return np.concatenate([np.zeros((0, self.embedding_dim), np.float32), *map(self._embed, parts)])
+        batches = [crops[start : start + CROPS_AT_ONCE] for start in range(0, len(crops), CROPS_AT_ONCE)]
+        return np.concatenate([np.zeros((0, self.embedding_dim), np.float32), *map(self._embed, batches)])
 
     def _embed(self, crops: Sequence[Array]) -> Array:
-        """`embed` of at least one crop, all in one run of the network."""
+        """(N, D) unit rows of N >= 1 crops, in one run of the network."""
         resized = (resize(crop, self.options.height, self.options.width) for crop in crops)
         return self._rows(np.stack([cv2.LUT(crop, self._normalised) for crop in resized]))
 
@@ -75,7 +75,7 @@ class NanoEmbedder:
 
 
 def resize(crop: Array, height: int, width: int) -> Array:
-    """(height, width, 3) uint8 of a crop (h, w, 3), averaged where it shrinks."""
+    """A crop (h, w, 3) uint8 resized to (height, width, 3); pixels are averaged where both sides shrink."""
     shrinks = crop.shape[0] > height and crop.shape[1] > width
     resized: Array = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA if shrinks else INTERPOLATION)
     return resized

@@ -1,4 +1,4 @@
-"""The model inside the package: a small detector and a small crop network, both of one weights file."""
+"""The bundled model's folder: a small detector and a small crop network in one weights file."""
 
 from pathlib import Path
 from typing import Literal
@@ -15,27 +15,27 @@ from personsearch.models.two_step.model import MIN_SCORE, TwoStep
 from personsearch.options import Settings, parse
 from personsearch.weights import WEIGHTS_FILE, fingerprint, read_config, read_tensors
 
-DETECTOR, EMBEDDER = "detector.", "embedder."  # in front of the names of their tensors
+DETECTOR, EMBEDDER = "detector.", "embedder."  # prefixes of their tensors' names
 
 
 class NanoConfig(Settings):
-    """What the config.json says."""
+    """The config.json of a nano model."""
 
     architecture: Literal["nano"] = "nano"
-    name: str = "nano"  # for people to read
-    trained_on: str | None = None  # for people to read
-    min_score: float = Field(default=MIN_SCORE, ge=0, le=1)  # a detection below it does not enter a gallery
+    name: str = "nano"  # shown to users
+    trained_on: str | None = None  # shown to users
+    min_score: float = Field(default=MIN_SCORE, ge=0, le=1)  # detections below this score do not enter a gallery
     detector: NanoOptions = NanoOptions()
     embedder: NanoReidOptions = NanoReidOptions()
     calibration: Calibration | None = None
 
 
 def open_folder(folder: Path, device: str) -> TwoStep:
-    """The model of a folder with config.json and model.safetensors, whose tensors may be float16; it runs in float32.
+    """The model of a folder with config.json and model.safetensors, whose tensors may be float16; the model runs in float32.
 
     Raises:
         ConfigError: config.json is missing or malformed.
-        WeightsError: the weights are missing, damaged, or another network's.
+        WeightsError: the weights are missing or damaged, or do not fit the network.
     """
     config, detector, embedder = read_networks(folder)
     weights = folder / WEIGHTS_FILE

@@ -1,7 +1,7 @@
-"""The same two networks on ONNX Runtime, which is faster than PyTorch at their many small layers on a CPU.
+"""The bundled model on ONNX Runtime, which runs its many small layers faster than PyTorch on a CPU.
 
-Between layers as narrow as these a second core waits for the first, unless its threads stay awake, which takes them from others. So a
-single image is detected in on all cores, awake, but of several images, and of crops, each core takes its own.
+Layers this narrow finish so soon that a second core only helps while its threads spin, and spinning threads slow down every
+other program. So one image runs on all cores with spinning threads; several images, and crops, run on one core each.
 """
 
 import math
@@ -16,7 +16,7 @@ import torch
 
 from personsearch.boxes import Array
 from personsearch.models.device import cores, open_onnx
-from personsearch.models.nano.detector import Cells, NanoDetector, NanoOptions
+from personsearch.models.nano.detector import CellPredictions, NanoDetector, NanoOptions
 from personsearch.models.nano.embedder import CROPS_AT_ONCE, NanoEmbedder, NanoReidOptions
 from personsearch.models.nano.model import NanoConfig
 from personsearch.models.two_step.model import TwoStep
@@ -29,33 +29,33 @@ DETECTOR_FILE, EMBEDDER_FILE = NANO_ONNX
 
 
 def has_onnx(folder: Path) -> bool:
-    """Whether a folder can be opened here."""
+    """Whether the folder has the ONNX files that `open_onnx_folder` needs."""
     return (folder / DETECTOR_FILE).is_file() and (folder / EMBEDDER_FILE).is_file()
 
 
 class OnnxNanoDetector(NanoDetector):
-    """The detector of a file: pixels (B, 3, H, W) BGR 0..255 in, logits and boxes of all cells out (see `Cells`).
+    """The detector of an ONNX file: pixels (B, 3, H, W) BGR 0..255 in, `CellPredictions` out.
 
     Args:
-        session: on all cores, for one image; on CUDA for any number.
-        alone: on one core, for one of several images; None on CUDA.
-        options, fingerprint: as of `NanoDetector`.
+        session: Session on all cores, for one image; on CUDA for any number of images.
+        alone: Session on one core, for one of several images; None on CUDA.
+        options, fingerprint: Options and digest, as for `NanoDetector`.
     """
 
     def __init__(self, session: OnnxSession, alone: OnnxSession | None, options: NanoOptions, *, fingerprint: str) -> None:
         self.session, self.alone = session, alone
         self.options = options
         self.fingerprint = fingerprint
-        self._lanes = ThreadPoolExecutor(cores(), "detect")
+        self._workers = ThreadPoolExecutor(cores(), "detect")
 
-    def _cells(self, canvases: Array) -> Cells:
+    def _cells(self, canvases: Array) -> CellPredictions:
         if self.alone is None or len(canvases) == 1:
             logits, boxes = self.session.run(_pixels_of(canvases))
         else:
             alone = self.alone
-            images = self._lanes.map(lambda canvas: alone.run(_pixels_of(canvas[None])), canvases)
+            images = self._workers.map(lambda canvas: alone.run(_pixels_of(canvas[None])), canvases)
             logits, boxes = map(np.concatenate, zip(*images, strict=True))
-        return Cells(torch.from_numpy(logits), torch.from_numpy(boxes))
+        return CellPredictions(torch.from_numpy(logits), torch.from_numpy(boxes))
 
 
 def _pixels_of(canvases: Array) -> Array:
@@ -68,16 +68,16 @@ def _pixels_of(canvases: Array) -> Array:
 
 
 class OnnxNanoEmbedder(NanoEmbedder):
-    """The embedder of a file: normalised crops (N, height, width, 3) in, unit rows out.
+    """The embedder of an ONNX file: normalised crops (N, height, width, 3) in, unit rows out.
 
     Args:
-        session: on one core on a CPU: each core takes a share of the crops.
-        options, fingerprint: as of `NanoEmbedder`.
+        session: Session on one core on a CPU, where each core takes a share of the crops.
+        options, fingerprint: Options and digest, as for `NanoEmbedder`.
     """
 
     def __init__(self, session: OnnxSession, options: NanoReidOptions, *, fingerprint: str) -> None:
         self.session = session
-        self._lanes = ThreadPoolExecutor(cores(), "embed")
+        self._workers = ThreadPoolExecutor(cores(), "embed")
         self._describe(options, fingerprint)
 
     def embed(self, crops: Sequence[Array]) -> Array:
@@ -85,8 +85,8 @@ class OnnxNanoEmbedder(NanoEmbedder):
         if self.session.device != "cpu" or len(crops) < 2:
             return super().embed(crops)
         count = min(len(crops), cores() * math.ceil(len(crops) / (cores() * CROPS_AT_ONCE)))
-        ends = [len(crops) * part // count for part in range(count + 1)]
-        return np.concatenate(list(self._lanes.map(self._embed, [crops[a:b] for a, b in pairwise(ends)])))
+        ends = [len(crops) * share // count for share in range(count + 1)]
+        return np.concatenate(list(self._workers.map(self._embed, [crops[start:end] for start, end in pairwise(ends)])))
 
     def _rows(self, crops: Array) -> Array:
         return self.session.run(crops)[0]
@@ -102,13 +102,13 @@ def open_onnx_folder(folder: Path, device: str) -> TwoStep:
     """
     config = parse(NanoConfig, read_config(folder), folder)
     files = folder / DETECTOR_FILE, folder / EMBEDDER_FILE
-    wide = open_onnx(files[0], device, spins=True)
-    on_cpu = wide.device == "cpu"
+    all_cores = open_onnx(files[0], device, spins=True)
+    on_cpu = all_cores.device == "cpu"
     alone = open_onnx(files[0], "cpu", threads=1) if on_cpu else None
     embedder = open_onnx(files[1], device, threads=1 if on_cpu else None)
-    digests = [fingerprint(part.model_dump(), [file]) for part, file in zip((config.detector, config.embedder), files, strict=True)]
+    digests = [fingerprint(options.model_dump(), [file]) for options, file in zip((config.detector, config.embedder), files, strict=True)]
     return TwoStep(
-        OnnxNanoDetector(wide, alone, config.detector, fingerprint=digests[0]),
+        OnnxNanoDetector(all_cores, alone, config.detector, fingerprint=digests[0]),
         OnnxNanoEmbedder(embedder, config.embedder, fingerprint=digests[1]),
         min_score=config.min_score,
         name=config.name,

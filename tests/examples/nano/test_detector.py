@@ -13,7 +13,7 @@ import torch
 from examples.nano import detector, pictures
 from examples.nano.detector import assign, best_overlap, cell_middles, losses_of, quality_focal, seen_at_best
 from examples.nano.pictures import SIDE, Picture, TrainView, listed, rendered, view
-from personsearch.models.nano.detector import Cells
+from personsearch.models.nano.detector import CellPredictions
 from tests.helpers.bundled_files import assert_goes_on, write_yolox
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -41,7 +41,7 @@ def judged(logit: float, teacher_score: float, true: list[list[float]]) -> dict[
     logits, taught = (torch.full((1, count), -20.0) for _ in range(2))
     logits[0, 0], taught[0, 0] = logit, math.log(teacher_score / (1 - teacher_score))
     one = TrainView(np.zeros((SIDE, SIDE, 3), np.uint8), np.array(true, np.float32).reshape(-1, 4), np.zeros((0, 4), np.float32))
-    return {name: float(loss) for name, loss in losses_of(Cells(logits, boxes), Cells(taught, boxes), [one]).items()}
+    return {name: float(loss) for name, loss in losses_of(CellPredictions(logits, boxes), CellPredictions(taught, boxes), [one]).items()}
 
 
 def test_the_teacher_is_right_where_somebody_stands_and_wrong_where_nobody_does() -> None:
@@ -58,7 +58,7 @@ def test_a_person_whom_the_teacher_hardly_sees_has_the_cells_of_the_middle() -> 
     boxes = torch.where(own[:, None], torch.tensor(person[0], dtype=torch.float32), torch.tensor([0.0, 0, 1, 1]))[None]
     silent = torch.full((1, len(own)), -20.0)
     one = TrainView(np.zeros((SIDE, SIDE, 3), np.uint8), np.array(person, np.float32), np.zeros((0, 4), np.float32))
-    losses = losses_of(Cells(silent, boxes), Cells(silent, torch.zeros_like(boxes)), [one])
+    losses = losses_of(CellPredictions(silent, boxes), CellPredictions(silent, torch.zeros_like(boxes)), [one])
     # every cell of the person should say 1 and says nothing: 2 x 20 each, over as many
     assert float(losses["score"]) == pytest.approx(40, rel=1e-3)
     assert float(losses["box"]) == pytest.approx(0, abs=1e-4)

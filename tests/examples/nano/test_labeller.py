@@ -11,7 +11,7 @@ import torch
 from examples.nano.labeller import ALL_SIZES, LEAST_SCORE, Labeller, fitted
 from personsearch.boxes import Array
 from personsearch.errors import MissingExtraError, WeightsError
-from personsearch.models.nano.detector import Cells
+from personsearch.models.nano.detector import CellPredictions
 from tests.helpers.bundled_files import write_yolox
 from tests.helpers.onnx_files import reid
 
@@ -24,7 +24,7 @@ class Eyes:
     def __init__(self, scores: dict[int, tuple[float, float]]) -> None:
         self.scores = scores
 
-    def __call__(self, pixels: torch.Tensor) -> Cells:
+    def __call__(self, pixels: torch.Tensor) -> CellPredictions:
         _, green, red = pixels[0] > 170  # BGR
         boxes, logits = [[0.0, 0.0, 1.0, 1.0]], [-20.0]
         for seen, score in zip((red & ~green, green & ~red), self.scores[pixels.shape[3]], strict=True):
@@ -32,7 +32,7 @@ class Eyes:
                 rows, columns = (torch.nonzero(seen.any(dim=axis))[:, 0] for axis in (1, 0))
                 boxes.append([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
                 logits.append(math.log(score / (1 - score)))
-        return Cells(torch.tensor([logits]), torch.tensor([boxes], dtype=torch.float32))
+        return CellPredictions(torch.tensor([logits]), torch.tensor([boxes], dtype=torch.float32))
 
 
 def labeller(teacher: object) -> Labeller:
@@ -61,7 +61,7 @@ def test_boxes_are_of_the_picture_and_a_score_must_be_above() -> None:
 
 def test_overlapping_cells_are_one_person() -> None:
     """Boxes of 100 x 100, moved by 33: 67 / 133 is more than half; by 34: 66 / 134 is less."""
-    cells = Cells(torch.tensor([[0.0, 2.0, 1.0]]), torch.tensor([[[34.0, 0, 134, 100], [0, 0, 100, 100], [33, 0, 133, 100]]]))
+    cells = CellPredictions(torch.tensor([[0.0, 2.0, 1.0]]), torch.tensor([[[34.0, 0, 134, 100], [0, 0, 100, 100], [33, 0, 133, 100]]]))
     boxes, scores = labeller(lambda pixels: cells).people(np.zeros((416, 736, 3), np.uint8), (416, 736), 0.1)
     assert boxes.tolist() == [[0, 0, 100, 100], [34, 0, 134, 100]]
     assert scores == pytest.approx([1 / (1 + math.exp(-2)), 0.5])
@@ -77,16 +77,16 @@ def test_all_sizes_and_both_sides_make_one_list() -> None:
 
 def test_a_person_seen_only_in_the_mirror_is_where_the_person_is() -> None:
     class Once(Eyes):
-        def __call__(self, pixels: torch.Tensor) -> Cells:
+        def __call__(self, pixels: torch.Tensor) -> CellPredictions:
             shown = (pixels[0, 2] > 170).any(dim=0).nonzero().float().mean() > pixels.shape[3] / 2
-            return super().__call__(pixels) if shown else Cells(torch.full((1, 1), -20.0), torch.zeros(1, 1, 4))
+            return super().__call__(pixels) if shown else CellPredictions(torch.full((1, 1), -20.0), torch.zeros(1, 1, 4))
 
     boxes, _ = labeller(Once(dict.fromkeys((736, 1120, 1600), (0.9, 0.0)))).people_at_all_sizes(street())
     np.testing.assert_allclose(boxes, [LEFT], atol=0.5)
 
 
 def test_nobody_at_any_size() -> None:
-    silent = Cells(torch.full((1, 3), LEAST_SCORE).logit() - 1, torch.zeros(1, 3, 4))
+    silent = CellPredictions(torch.full((1, 3), LEAST_SCORE).logit() - 1, torch.zeros(1, 3, 4))
     boxes, scores = labeller(lambda pixels: silent).people_at_all_sizes(street())
     assert (boxes.shape, scores.shape) == ((0, 4), (0,))
 

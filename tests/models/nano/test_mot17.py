@@ -27,7 +27,7 @@ def true_people(sequence: Path, frame: int) -> tuple[list[int], np.ndarray]:
 
 
 def read_data(shared: Path, searcher: PersonSearcher) -> EvaluationData:
-    """Every frame searched, every true person a query who stands in another frame too."""
+    """Every frame searched, with every true person a query who is in another frame too."""
     scenes, queries = [], []
     for camera, sequence in enumerate(sorted((shared / "data/mot17_mini").iterdir())):
         for path in sorted((sequence / "img1").glob("*.jpg")):
@@ -36,23 +36,23 @@ def read_data(shared: Path, searcher: PersonSearcher) -> EvaluationData:
             name = f"{sequence.name}/{path.name}"
             scenes.append(Scene(name, camera, boxes, identities, searcher.detect(path)))
             rows = searcher.embed(path, boxes)
-            queries += [EvaluationQuery(name, camera, int(who), row) for who, row in zip(identities, rows, strict=True)]
-    often = {who for who in {query.identity for query in queries} if sum(who in scene.ids for scene in scenes) > 1}
-    return EvaluationData(tuple(scenes), tuple(query for query in queries if query.identity in often))
+            queries += [EvaluationQuery(name, camera, int(person), row) for person, row in zip(identities, rows, strict=True)]
+    repeated = {person for person in {query.identity for query in queries} if sum(person in scene.ids for scene in scenes) > 1}
+    return EvaluationData(tuple(scenes), tuple(query for query in queries if query.identity in repeated))
 
 
 def measure(shared: Path, folder: Path, detector: dict[str, Any] | None = None) -> tuple[EvaluationData, dict[str, Any]]:
-    """Search from score 0.25, by cosine alone; detection over all that the detector keeps, from its own 0.1."""
+    """Search by cosine from score 0.25; detection measured from the detector's own threshold, 0.1."""
     files = {"detector_file": shared / "teachers/yolox_nano_416x416.onnx", "embedder_file": shared / "teachers/osnet_x0_25_msmt17.onnx"}
     data = read_data(shared, PersonSearcher.from_pretrained(save_two_step(folder, **files, detector=detector), device="cpu"))
     return data, evaluate(data, protocol="prw", min_score=0.25, detection_min_score=0.1, confidence_weighted=False)
 
 
 @pytest.mark.extra
-def test_the_two_public_networks_reach_what_was_measured_of_them(shared: Path, tmp_path: Path) -> None:
+def test_the_public_networks_reach_their_measured_numbers(shared: Path, tmp_path: Path) -> None:
     data, result = measure(shared, tmp_path)
     assert (sum(len(scene.boxes) for scene in data.scenes), result["search"]["queries"]) == (151, 149)
-    # what was measured has three digits, and the networks' last bits differ between CPUs
+    # measured to three digits; the networks' last bits differ between CPUs
     assert round(result["search"]["mAP"], 3) >= 0.460
     assert round(result["search"]["top1"], 3) >= 0.557
     assert round(result["detection"]["all"]["recall"], 3) >= 0.556

@@ -1,4 +1,4 @@
-"""What is exported of the small model for speed's sake: other layers, the same numbers; and who runs how many of them."""
+"""The exported bundled model: other layers with the same results, and how cores share images and crops."""
 
 import numpy as np
 import pytest
@@ -19,82 +19,82 @@ from tests.models.nano.test_nano import lively
 SMALL = NanoReidOptions(backbone={"name": "shufflenet", "width": 0.5}, height=32, width=16, embedding_dim=3)
 
 
-def test_the_stem_as_one_convolution() -> None:
+def test_the_stem_equals_one_convolution() -> None:
     torch.manual_seed(0)
     stem, pixels = FocusStem(5), torch.rand(2, 3, 10, 14)
     whole = stem.as_one()
     with torch.no_grad():
         torch.testing.assert_close(whole(pixels), stem(pixels), atol=1e-5, rtol=0)  # sums of 108 products of less than 1
-        assert (whole(pixels.flip(2)) - stem(pixels)).abs().max() > 1e-2  # where a pixel stands does matter
+        assert (whole(pixels.flip(2)) - stem(pixels)).abs().max() > 1e-2  # the position of a pixel matters
     network = with_one_stem(CSPDarknet(8))
     assert not any(isinstance(part, FocusStem) for part in network.modules())
     assert network.stem[0].kernel_size == (6, 6)
 
 
 @pytest.mark.parametrize("width", [0.5, 1.0, 2.0])
-def test_whole_blocks_of_channels_compute_the_same(width) -> None:
+def test_padded_channels_compute_the_same(width) -> None:
     backbone = optimize_for_inference(lively(build_backbone(BackboneConfig(name="shufflenet", width=width))))
     pixels = torch.randn(2, 3, 64, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         before = backbone(pixels)[5]
         after = with_blocks(backbone)(pixels)[5]
-    torch.testing.assert_close(after, before, atol=1e-5 * before.abs().max().item(), rtol=0)  # zeros change the order of sums alone
+    torch.testing.assert_close(after, before, atol=1e-5 * before.abs().max().item(), rtol=0)  # zeros only change the order of sums
     groups = {
         part.groups for unit in backbone.modules() if hasattr(unit, "branch2") for part in unit.branch2 if isinstance(part, nn.Conv2d)
     }
-    assert all(count % 4 == 0 for count in groups - {1})  # what ONNX Runtime's blocked layout takes
+    assert all(count % 4 == 0 for count in groups - {1})  # as ONNX Runtime's blocked layout needs
 
 
-def test_norms_have_to_be_merged_first() -> None:
+def test_batch_norms_must_be_merged_first() -> None:
     with pytest.raises(ValueError, match="merge its batch norm"):
         with_blocks(build_backbone(BackboneConfig(name="shufflenet", width=1.0)))
 
 
 class Session:
-    """Says of crops their first number, of canvases the mean of each channel; and how many it was given at once."""
+    """Gives each crop's first pixel, or the mean of each channel of a canvas; records the size of each batch."""
 
     def __init__(self, device: str = "cpu") -> None:
-        self.device, self.given = device, []
+        self.device, self.batch_sizes = device, []
 
     def run(self, batch: Array) -> list[Array]:
-        self.given.append(len(batch))
+        self.batch_sizes.append(len(batch))
         if batch.shape[3] == 3:  # channels last: crops
             return [batch[:, 0, 0]]
         return [batch.mean(axis=(2, 3)), np.tile(batch.mean(axis=(2, 3))[:, :, None], 4)]
 
 
 @pytest.mark.parametrize(
-    ("count", "parts"),
+    ("count", "batch_sizes"),
     [(0, []), (1, [1]), (2, [1, 1]), (3, [1, 2]), (2 * CROPS_AT_ONCE, [CROPS_AT_ONCE] * 2), (2 * CROPS_AT_ONCE + 1, [32, 32, 32, 33])],
 )
-def test_cores_share_the_crops_and_their_order_stays(monkeypatch, count, parts) -> None:
+def test_cores_share_the_crops_and_keep_their_order(monkeypatch, count, batch_sizes) -> None:
     monkeypatch.setattr("personsearch.models.nano.onnx.cores", lambda: 2)
     embedder = OnnxNanoEmbedder(Session(), SMALL, fingerprint="x")
     rows = embedder.embed([np.full((40, 20, 3), level, np.uint8) for level in range(count)])
     assert rows.shape == (count, 3)
     assert (np.diff(rows, axis=0) > 0).all()
-    assert sorted(embedder.session.given) == parts
+    assert sorted(embedder.session.batch_sizes) == batch_sizes
 
 
-def test_on_cuda_crops_are_not_shared(monkeypatch) -> None:
+def test_crops_stay_in_one_batch_on_cuda(monkeypatch) -> None:
     monkeypatch.setattr("personsearch.models.nano.onnx.cores", lambda: 2)
     embedder = OnnxNanoEmbedder(Session("cuda"), SMALL, fingerprint="x")
     embedder.embed([np.zeros((40, 20, 3), np.uint8)] * 5)
-    assert embedder.session.given == [5]
+    assert embedder.session.batch_sizes == [5]
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_one_image_has_all_cores_and_of_several_each_has_one(count) -> None:
-    wide, alone = Session(), Session()
-    detector = OnnxNanoDetector(wide, alone, NanoOptions(), fingerprint="x")
+def test_one_image_runs_on_all_cores_and_several_on_one_each(count) -> None:
+    all_cores, alone = Session(), Session()
+    detector = OnnxNanoDetector(all_cores, alone, NanoOptions(), fingerprint="x")
     canvases = np.stack([np.full((32, 64, 3), (level, 10, 20), np.uint8) for level in range(count)])
     cells = detector._cells(canvases)
     assert cells.logits[:, 2].tolist() == list(range(count))  # blue, green, red
     assert cells.boxes.shape == (count, 3, 4)
-    assert (wide.given, alone.given) == (([1], []) if count == 1 else ([], [1] * count))
+    assert (all_cores.batch_sizes, alone.batch_sizes) == (([1], []) if count == 1 else ([], [1] * count))
 
 
-def test_on_cuda_all_images_go_together() -> None:
-    wide = Session("cuda")
-    OnnxNanoDetector(wide, None, NanoOptions(), fingerprint="x")._cells(np.zeros((3, 32, 64, 3), np.uint8))
-    assert wide.given == [3]
+def test_images_stay_in_one_batch_on_cuda() -> None:
+    all_cores = Session("cuda")
+    OnnxNanoDetector(all_cores, None, NanoOptions(), fingerprint="x")._cells(np.zeros((3, 32, 64, 3), np.uint8))
+    assert all_cores.batch_sizes == [3]
