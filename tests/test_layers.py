@@ -1,44 +1,62 @@
-"""The house of DESIGN: a module imports only from layers below, and importing the package loads nothing heavy."""
+"""The layers of docs/architecture.md: imports point up its table, and importing the package loads nothing heavy."""
 
 import ast
+import re
 import statistics
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-PACKAGE = Path(__file__).parent.parent / "personsearch"
-LAYERS = (
-    ("errors", "memory"),
-    ("options", "boxes", "checks", "home"),
-    ("hits",),
-    ("images", "calibration", "onnx_session"),
-    ("sources", "ranking", "weights"),
-    ("render",),
-    ("results",),
-    ("gallery",),
-    ("models",),
-    ("export", "convert"),
-    ("backends",),
-    ("indexing", "searching"),
-    ("searcher",),
-    ("datasets",),
-    ("evaluation",),
-    ("synthetic",),
-    ("training",),
-    ("cli",),
-    ("__main__",),
-)
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-TORCH_FREE = {name for names in LAYERS[: LAYERS.index(("models",))] for name in names}
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "personsearch"
+ROW = re.compile(r"^\| *(\d+) *\|(.*)\| *(yes|no) *\|$", re.MULTILINE)
 
 
-def imported_modules(source: str) -> set[str]:
+@dataclass(frozen=True)
+class Layer:
+    """One row of the table: its number and whether its modules may import torch."""
+
+    row: int
+    torch: bool
+
+
+@cache
+def layers() -> dict[str, Layer]:
+    """Rooms of the table, such as `boxes` and `models.parts`, with the layer of each."""
+    text = (ROOT / "docs/architecture.md").read_text()
+    named = [
+        (name, Layer(int(row), torch == "yes")) for row, names, torch in ROW.findall(text) for name in re.findall(r"`([\w.]+)`", names)
+    ]
+    assert len(dict(named)) == len(named), "a module has two rows"
+    return dict(named)
+
+
+def modules() -> dict[str, Path]:
+    """Files of the package by their dotted names, without `personsearch` itself."""
+    names = {path.relative_to(PACKAGE).with_suffix("").parts: path for path in PACKAGE.rglob("*.py")}
+    return {".".join(parts[:-1] if parts[-1] == "__init__" else parts): path for parts, path in names.items() if parts != ("__init__",)}
+
+
+def room_of(module: str) -> str:
+    """The table's longest name that holds this module: `models.parts` of `models.parts.afa`; "" if there is none."""
+    parts = module.split(".")
+    if len(parts) > 1 and f"{parts[0]}.{parts[1]}" in layers():
+        return f"{parts[0]}.{parts[1]}"
+    by_room = any(name.startswith(f"{parts[0]}.") for name in layers())
+    return parts[0] if parts[0] in layers() and (len(parts) == 1 or not by_room) else ""
+
+
+def imported_names(source: str) -> set[str]:
     """Dotted names imported anywhere in a file, inside functions too, but not for type checking only."""
     tree = ast.parse(source)
-    names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             node.body = []
+    names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
@@ -48,41 +66,81 @@ def imported_modules(source: str) -> set[str]:
     return names
 
 
-def violations(part: str, source: str) -> list[str]:
-    """Imports of one file of `part` that break the layers."""
-    found = []
-    for name in imported_modules(source):
-        root, _, rest = name.partition(".")
-        target = rest.split(".")[0]
-        if root in ("torch", "torchvision") and part in TORCH_FREE:
-            found.append(f"{part} imports {name}")
-        if root != "personsearch" or target not in LEVEL or target == part:
-            continue
-        if LEVEL[target] >= LEVEL[part]:
-            found.append(f"{part} imports {name}")
-    return found
+def imported_modules(source: str) -> set[str]:
+    """Modules of the package that a file imports, without `personsearch` itself."""
+    known, targets = modules(), set()
+    for name in imported_names(source):
+        target = name.removeprefix("personsearch.") if name.startswith("personsearch.") else ""
+        while target and target not in known:
+            target = target.rpartition(".")[0]
+        targets |= {target} if target else set()
+    return targets
 
 
-def part_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+def violations(module: str, source: str) -> list[str]:
+    """Imports of one file that break the table."""
+    layer, room = layers()[room_of(module)], room_of(module)
+    torch = [] if layer.torch else [name for name in imported_names(source) if name.split(".")[0] in ("torch", "torchvision")]
+    above = [name for name in imported_modules(source) if room_of(name) != room and layers()[room_of(name)].row >= layer.row]
+    return [f"{module} imports {name}" for name in sorted(torch + above)]
 
 
-def test_every_module_imports_only_from_layers_below() -> None:
-    files = [path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"]
-    assert {part_of(path) for path in files} <= set(LEVEL), "a module stands in no layer"
-    assert [line for path in files for line in violations(part_of(path), path.read_text())] == []
+def circle(imports: Mapping[str, set[str]]) -> list[str]:
+    """The modules of one import circle, or none."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
 
 
-def test_the_layer_test_sees_an_upward_import_inside_a_function() -> None:
+def test_every_module_has_a_row_in_the_table() -> None:
+    assert [name for name in modules() if not room_of(name)] == []
+
+
+def test_imports_point_up_the_table() -> None:
+    assert [line for name, path in modules().items() for line in violations(name, path.read_text())] == []
+
+
+def test_an_upward_import_is_seen_inside_a_function_too() -> None:
     assert violations("boxes", "def f():\n    from personsearch.searcher import PersonSearcher\n")
-    assert violations("gallery", "def f():\n    import torch\n")
+    assert violations("gallery.table", "def f():\n    import torch\n")
+    assert violations("models.parts.afa", "from personsearch.models.rcnn import RCNN\n")
+    assert violations("training.data.dataset", "from personsearch.training.losses.oim import OIM\n")
     assert not violations("searcher", "from personsearch.boxes import iou\nimport torch\n")
+
+
+def test_only_the_command_line_imports_training() -> None:
+    rooms = {
+        room_of(name).split(".")[0]
+        for name, path in modules().items()
+        for used in imported_modules(path.read_text())
+        if used.split(".")[0] == "training"
+    }
+    assert rooms <= {"training", "cli"}
+
+
+def test_no_import_circle() -> None:
+    assert circle({name: imported_modules(path.read_text()) - {name} for name, path in modules().items()}) == []
+
+
+def test_a_circle_is_seen() -> None:
+    assert set(circle({"a": {"b"}, "b": {"c"}, "c": {"a"}})) == {"a", "b", "c"}
+
+
+def test_the_top_of_the_package_holds_at_most_18_files() -> None:
+    assert len(list(PACKAGE.glob("*.py"))) <= 18
+
+
+def test_no_file_is_longer_than_400_lines() -> None:
+    files = [path for folder in ("personsearch", "tests", "benchmarks", "examples") for path in (ROOT / folder).rglob("*.py")]
+    assert {path.name: lines for path in files if (lines := len(path.read_text().splitlines())) > 400} == {}
 
 
 def test_import_is_light() -> None:
     code = (
         "import time; start = time.perf_counter(); import personsearch; seconds = time.perf_counter() - start\n"
-        "import sys; heavy = {'torch', 'onnxruntime', 'cv2', 'lance', 'pyarrow'} & set(sys.modules)\n"
+        "import sys; heavy = {'torch', 'onnxruntime', 'cv2', 'lance', 'pyarrow', 'av'} & set(sys.modules)\n"
         "assert not heavy, heavy; print(seconds)"
     )
     seconds = [float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout) for _ in range(3)]

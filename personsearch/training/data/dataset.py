@@ -10,8 +10,8 @@ import numpy as np
 
 from personsearch import images
 from personsearch.boxes import Array
+from personsearch.datasets.people import UNLABELLED
 from personsearch.errors import DataError
-from personsearch.training.losses.oim import UNLABELLED
 
 PERSON = "person"  # COCO's name of the category
 
