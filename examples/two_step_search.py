@@ -13,8 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from personsearch import PersonSearcher, PersonSearchError, Query
-from personsearch.models.two_step import save_two_step
+from personsearch import PersonSearcher, PersonSearchError, Query, save_two_step
 
 
 def numbers(text: str, count: int) -> tuple[float, ...]:

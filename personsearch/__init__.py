@@ -1,35 +1,72 @@
 """personsearch: find a person in whole scene photos. Detect everyone, embed everyone, rank.
 
-Importing does no work and loads no heavy library; names come in when first used.
+Importing does no work and loads no heavy library; names come in when first used. The names of `__all__` are public, and so is the
+module `personsearch.errors`. Everything else is internal and may change without notice.
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from personsearch.errors import PersonSearchError
 
 if TYPE_CHECKING:
+    from personsearch.calibration import Calibration, calibrate
+    from personsearch.evaluation import evaluate, evaluate_file
     from personsearch.gallery import Gallery
     from personsearch.hits import Hit, Query
-    from personsearch.results import Detections, SearchResult
+    from personsearch.memory import keep_freed_memory
+    from personsearch.models.base import PersonModel
+    from personsearch.models.two_step.combined import save_combined
+    from personsearch.models.two_step.model import save_two_step
+    from personsearch.results import Detections, IndexReport, SearchResult
     from personsearch.searcher import PersonSearcher
 
 __version__ = "0.1.0"
-__all__ = ["Detections", "Gallery", "Hit", "PersonSearchError", "PersonSearcher", "Query", "SearchResult", "__version__"]
+__all__ = [
+    "Calibration",
+    "Detections",
+    "Gallery",
+    "Hit",
+    "IndexReport",
+    "PersonModel",
+    "PersonSearchError",
+    "PersonSearcher",
+    "Query",
+    "SearchResult",
+    "__version__",
+    "calibrate",
+    "evaluate",
+    "evaluate_file",
+    "keep_freed_memory",
+    "save_combined",
+    "save_two_step",
+]
 
 _HOMES = {
+    "Calibration": "personsearch.calibration",
     "Detections": "personsearch.results",
     "Gallery": "personsearch.gallery",
     "Hit": "personsearch.hits",
+    "IndexReport": "personsearch.results",
+    "PersonModel": "personsearch.models.base",
     "PersonSearcher": "personsearch.searcher",
     "Query": "personsearch.hits",
     "SearchResult": "personsearch.results",
+    "calibrate": "personsearch.calibration",
+    "evaluate": "personsearch.evaluation",
+    "evaluate_file": "personsearch.evaluation",
+    "keep_freed_memory": "personsearch.memory",
+    "save_combined": "personsearch.models.two_step.combined",
+    "save_two_step": "personsearch.models.two_step",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
+    if not name.startswith("_") and find_spec(f"{__name__}.{name}"):  # personsearch.memory, say, without an import of its own
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -152,3 +152,9 @@ def test_every_public_name_can_be_imported() -> None:
 
     for name in personsearch.__all__:
         assert getattr(personsearch, name) is not None
+
+
+def test_submodules_load_when_they_are_first_used() -> None:
+    code = "import personsearch; assert personsearch.memory.keep_freed_memory() in (True, False); personsearch.no_such_module"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "AttributeError: module 'personsearch' has no attribute 'no_such_module'" in run.stderr
