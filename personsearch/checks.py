@@ -1,4 +1,4 @@
-"""Options as users pass them: one of the wrong kind is told by name, before anything is done with it."""
+"""Validate options that a user passed, and name the bad one in the error."""
 
 import math
 import os
@@ -14,10 +14,10 @@ Error = type[PersonSearchError]
 
 
 def count(name: str, value: Any, error: Error = ConfigError) -> int:
-    """`value` as a whole number of at least 1; NumPy's will do, True will not.
+    """`value` as a whole number of at least 1. NumPy integers are accepted, True is not.
 
     Raises:
-        PersonSearchError: of the kind `error`; it is something else.
+        PersonSearchError: The value is not such a number; the class is `error`.
     """
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise error(f"{name} must be a whole number, got {value!r:.80}")
@@ -30,7 +30,7 @@ def counts(name: str, value: Any, error: Error = ConfigError) -> tuple[int, int]
     """`value`, a tuple or list, as two whole numbers of at least 1.
 
     Raises:
-        PersonSearchError: of the kind `error`; it is something else.
+        PersonSearchError: The value is not such a pair; the class is `error`.
     """
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise error(f"{name} must be two whole numbers, got {value!r:.80}")
@@ -38,23 +38,23 @@ def counts(name: str, value: Any, error: Error = ConfigError) -> tuple[int, int]
 
 
 def number(name: str, value: Any, error: Error = ConfigError) -> float:
-    """`value` as a number, whatever its range, but not NaN; NumPy's will do, True will not.
+    """`value` as a number of any range. NumPy numbers are accepted, NaN and True are not.
 
     Raises:
-        PersonSearchError: of the kind `error`; it is something else.
+        PersonSearchError: The value is not such a number; the class is `error`.
     """
     if not isinstance(value, Real) or isinstance(value, bool):
         raise error(f"{name} must be a number, got {value!r:.80}")
     if math.isnan(float(value)):
-        raise error(f"{name} is not a number (NaN); pass one")
+        raise error(f"{name} must be a number, got NaN")
     return float(value)
 
 
 def flag(name: str, value: Any, error: Error = ConfigError) -> bool:
-    """`value` as True or False; "no" would count as True anywhere else.
+    """`value` as True or False. Text is not accepted, because "no" would count as True.
 
     Raises:
-        PersonSearchError: of the kind `error`; it is something else.
+        PersonSearchError: The value is not True or False; the class is `error`.
     """
     if not isinstance(value, bool | np.bool_):
         raise error(f"{name} must be True or False, got {value!r:.80}")
@@ -65,31 +65,31 @@ def choice(name: str, value: Any, choices: Sequence[str | None], error: Error = 
     """Check that `value` is one of the choices.
 
     Raises:
-        PersonSearchError: of the kind `error`; it is something else.
+        PersonSearchError: The value is not among them; the class is `error`.
     """
     if not isinstance(value, str | None) or value not in choices:
-        shown = [repr(one) if one is None else f'"{one}"' for one in choices]
+        shown = [repr(option) if option is None else f'"{option}"' for option in choices]
         raise error(f"{name} must be {', '.join(shown[:-1])} or {shown[-1]}, got {value!r:.80}")
 
 
 def text(name: str, value: Any, error: Error = ConfigError) -> str:
-    """`value` as text; a path is none.
+    """`value` as text. A `Path` is not accepted.
 
     Raises:
-        PersonSearchError: of the kind `error`; it is something else.
+        PersonSearchError: The value is not text; the class is `error`.
     """
     if not isinstance(value, str):
         raise error(f"{name} must be text, got {value!r:.80}")
     return value
 
 
-def place(name: str, value: Any, error: Error = ConfigError) -> str:
-    """A path or text as text.
+def path(name: str, value: Any, error: Error = ConfigError) -> str:
+    """`value`, a path or text, as text.
 
     Raises:
-        PersonSearchError: of the kind `error`; it is something else.
+        PersonSearchError: The value is neither, or a path of bytes; the class is `error`.
     """
-    path = os.fspath(value) if isinstance(value, str | os.PathLike) else value
-    if not isinstance(path, str):
+    plain = os.fspath(value) if isinstance(value, str | os.PathLike) else value
+    if not isinstance(plain, str):
         raise error(f"{name} must be a path or text, got {value!r:.80}")
-    return path
+    return plain

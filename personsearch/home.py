@@ -1,4 +1,4 @@
-"""The folder of everything kept between runs, and files and folders that are written whole or not at all."""
+"""The folder of everything kept between runs, and writes that happen completely or not at all."""
 
 import os
 import tempfile
@@ -9,11 +9,16 @@ from pathlib import Path
 
 def home() -> Path:
     """The folder of everything kept between runs: `PERSONSEARCH_HOME`, or `~/.cache/personsearch`."""
-    return Path(os.environ.get("PERSONSEARCH_HOME") or Path.home() / ".cache" / "personsearch")
+    return Path(expand_user(os.environ.get("PERSONSEARCH_HOME") or "~/.cache/personsearch"))
+
+
+def expand_user(path: str | os.PathLike[str]) -> str:
+    """A path with `~` or `~name` at its start replaced by that user's home folder; an unknown user's `~name` stays as it is."""
+    return os.path.expanduser(os.fspath(path))
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Write a UTF-8 text file; a reader sees the old content or the new one. Its folder is made if need be."""
+    """Write a UTF-8 text file; a reader sees either the old content or the new one. Its folder is made if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix + ".new")
     try:
@@ -27,11 +32,11 @@ def replace_file(path: Path, text: str) -> None:
 
 @contextmanager
 def replaced_folder(path: Path, workshop: Path) -> Iterator[Path]:
-    """An empty folder to fill, which takes the place of `path` when the block ends without an error.
+    """An empty folder to fill, which replaces `path` when the block ends without an error.
 
     Args:
-        path: an older folder there is removed.
-        workshop: where the folder is filled, on the same disk as `path`; made if need be.
+        path: Folder to replace; the old one is removed.
+        workshop: Folder in which the new one is filled, on the same disk as `path`; made if needed.
     """
     workshop.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=workshop) as temporary:

@@ -11,8 +11,7 @@ from personsearch import calibration, checks, images, indexing, searching
 from personsearch.boxes import Array, check_boxes, iou
 from personsearch.calibration import Calibration
 from personsearch.errors import ConfigError, DeviceError, GalleryModelError, QueryError
-from personsearch.gallery import Gallery, ModelKey, Storage
-from personsearch.gallery.location import gallery_place
+from personsearch.gallery import Gallery, ModelKey, Storage, default_location
 from personsearch.hits import Hit, Query
 from personsearch.models.base import PersonModel
 from personsearch.options import Backend, Precision
@@ -77,7 +76,7 @@ class PersonSearcher:
             DeviceError: the device is not there.
             CompilerError: `compiled`, and this machine has no compiler that works.
         """
-        name = find.DEFAULT if name_or_folder is None else checks.place("name_or_folder", name_or_folder)
+        name = find.DEFAULT if name_or_folder is None else checks.path("name_or_folder", name_or_folder)
         checks.text("device", device, DeviceError)
         checks.choice("backend", backend, get_args(Backend))
         checks.choice("precision", precision, get_args(Precision))
@@ -100,7 +99,7 @@ class PersonSearcher:
         """
         if self.folder is None:
             raise ConfigError("this searcher was made of a model object, which has no files; open a model with from_pretrained first")
-        return card.copy_with_card(self.folder, Path(checks.place("folder", folder)))
+        return card.copy_with_card(self.folder, Path(checks.path("folder", folder)))
 
     def push_to_hub(self, repo: str, *, private: bool = True) -> str:
         """Upload the model (config, weights, card; nothing else of its folder) to the Hugging Face Hub; returns "hf:org/name@commit".
@@ -212,7 +211,7 @@ class PersonSearcher:
         )
         opened = open_source(source)
         key = self._key(options.min_score)
-        place = gallery_place(opened.key(), key.fingerprint) if gallery is None else checks.place("gallery", gallery)
+        place = default_location(opened.key(), key.fingerprint) if gallery is None else checks.path("gallery", gallery)
         made = Gallery.create_or_open(place, key, storage=storage)
         made.report = indexing.update(self.model, opened, made, options)
         return made
@@ -352,7 +351,7 @@ class PersonSearcher:
         """Any `min_score` will do for a search; another model will not."""
         if gallery.key.fingerprint.rpartition("@")[0] != self.model.fingerprint:
             raise GalleryModelError(
-                f"the gallery {gallery.uri} was made by {gallery.key.name} ({gallery.key.fingerprint[:12]}), this is {self.model.name} "
+                f"gallery {gallery.location} was made by {gallery.key.name} ({gallery.key.fingerprint[:12]}), this is {self.model.name} "
                 f"({self.model.fingerprint[:12]}); index the pictures again with this model, or search with that one"
             )
 

@@ -81,7 +81,7 @@ def test_too_few_candidates_do_miss_somebody(gallery: Gallery, monkeypatch: pyte
     """So the test above can fail."""
     monkeypatch.setattr("personsearch.searching.CANDIDATES", 1)
     monkeypatch.setattr("personsearch.searching.FEWEST_CANDIDATES", 1)
-    exact_gallery = Gallery.open(gallery.uri)
+    exact_gallery = Gallery.open(gallery.location)
     gallery.memory_limit = 0
     options = SearchOptions(10)
     exact, near = (search(one, queries(), None, options) for one in (exact_gallery, gallery))

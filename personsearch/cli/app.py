@@ -120,7 +120,7 @@ def index(
     report = made.report
     counts = {name: len(value) for name, value in asdict(report).items() if name != "unreadable"} if report else {}
     unreadable = report.unreadable if report else {}
-    typer.echo(json.dumps({"gallery": made.uri, "people": len(made), "images": made.image_count, **counts, "unreadable": unreadable}))
+    typer.echo(json.dumps({"gallery": made.location, "people": len(made), "images": made.image_count, **counts, "unreadable": unreadable}))
 
 
 @app.command()

@@ -15,8 +15,7 @@ from personsearch.datasets.people import Candidate, Picture, QueryPerson, Search
 from personsearch.errors import DataError
 from personsearch.evaluation.arrays import UNLABELLED, EvaluationData, EvaluationQuery, GalleryEntry, Scene
 from personsearch.evaluation.ignored import in_regions
-from personsearch.gallery import FramePeople, Gallery, ModelKey
-from personsearch.gallery.location import gallery_place
+from personsearch.gallery import FramePeople, Gallery, ModelKey, default_location
 from personsearch.ranking import Context
 from personsearch.results import Detections
 from personsearch.searcher import BATCH, SAME_PERSON_IOU, PersonSearcher
@@ -88,7 +87,7 @@ def _embed_boxes(searcher: PersonSearcher, what: str, boxes: dict[Path, Array]) 
     model = searcher.model
     key = ModelKey(f"{model.name} at given boxes", f"{model.fingerprint}@boxes", model.embedding_dim)
     source = open_source(list(boxes)).key()  # names the pictures
-    gallery = Gallery.create_or_open(gallery_place(f"{what}-{source}", key.fingerprint), key)
+    gallery = Gallery.create_or_open(default_location(f"{what}-{source}", key.fingerprint), key)
     known = gallery.images()
     todo = [path for path, digest in wanted.items() if _name(path) not in known or known[_name(path)].fingerprint != digest]
     waiting: list[FramePeople] = []

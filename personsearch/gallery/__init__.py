@@ -1,6 +1,7 @@
-"""Galleries: the people of a source and their embeddings, kept in one Lance table."""
+"""Galleries: the people of a source and their embeddings, stored in one Lance table."""
 
 from personsearch.gallery.gallery import Gallery
+from personsearch.gallery.location import default_location
 from personsearch.gallery.table import FramePeople, ImageRecord, ModelKey, People, Storage
 
-__all__ = ["FramePeople", "Gallery", "ImageRecord", "ModelKey", "People", "Storage"]
+__all__ = ["FramePeople", "Gallery", "ImageRecord", "ModelKey", "People", "Storage", "default_location"]

@@ -1,7 +1,6 @@
-"""The gallery's content: what goes in comes out, and out to other formats."""
+"""The gallery's content: frames and people are stored, replaced, removed and read back."""
 
 import os
-import sys
 import tempfile
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from personsearch.errors import GalleryError, MissingExtraError, ShapeError
+from personsearch.errors import GalleryError, ShapeError
 from personsearch.gallery import FramePeople, Gallery
 from personsearch.results import Detections
 from tests.helpers.gallery_frames import KEY, embeddings_of, frame, run
@@ -56,7 +55,7 @@ def test_people_by_hand(gallery: Gallery) -> None:
     still, video = records["c.jpg"], records["a.mp4"]
     assert (still.fingerprint, still.size, still.modified_ns, still.root, still.complete) == ("f-c", 13, 14, "root", True)
     assert (video.size, video.modified_ns, video.root, video.complete, video.frames) == (None, None, None, False, frozenset({5}))
-    assert abs(video.indexed_ns - os.stat(gallery.uri).st_mtime_ns) < 60e9
+    assert abs(video.indexed_ns - os.stat(gallery.location).st_mtime_ns) < 60e9
 
 
 def test_empty_gallery(gallery: Gallery) -> None:
@@ -101,7 +100,7 @@ def test_the_newest_write_of_a_frame_counts(gallery: Gallery) -> None:
     assert embeddings_of(gallery, "a.jpg").shape == (0, 3)  # the older write is not back
 
 
-def test_frames_of_an_older_content_do_not_make_a_video_complete(gallery: Gallery) -> None:
+def test_frames_of_older_content_do_not_complete_a_video(gallery: Gallery) -> None:
     gallery.add([frame("v.mp4", number=0, last=False), frame("v.mp4", number=1)])
     changed = frame("v.mp4", number=0, last=False)
     gallery.add([FramePeople(**{**vars(changed), "fingerprint": "new"})])
@@ -109,21 +108,21 @@ def test_frames_of_an_older_content_do_not_make_a_video_complete(gallery: Galler
     assert (record.fingerprint, record.frames, record.complete) == ("new", frozenset({0}), False)
 
 
-def test_people_are_kept_until_the_gallery_changes(gallery: Gallery) -> None:
+def test_people_are_cached_until_the_gallery_changes(gallery: Gallery) -> None:
     gallery.add([frame("a.jpg")])
     people = gallery.people()
     assert gallery.people() is people
     with pytest.raises(ValueError, match="read-only"):
         people.embeddings[0] = 0
-    Gallery.open(gallery.uri).add([frame("b.jpg")])  # as another process would
+    Gallery.open(gallery.location).add([frame("b.jpg")])  # as another process would
     assert gallery.people().images.tolist() == ["a.jpg", "b.jpg"]
 
 
-def test_wrong_batches_leave_the_gallery_alone(gallery: Gallery) -> None:
-    with pytest.raises(GalleryError, match=r"a\.jpg frame 0 is twice"):
+def test_a_rejected_batch_changes_nothing(gallery: Gallery) -> None:
+    with pytest.raises(GalleryError, match=r"a\.jpg frame 0 is in the batch twice"):
         gallery.add([frame("a.jpg"), frame("a.jpg")])
     wrong = Detections(np.zeros((1, 4), np.float32), np.zeros(1, np.float32), np.zeros((1, 5), np.float32))
-    with pytest.raises(ShapeError, match=r"\(1, 5\), the gallery holds 3"):
+    with pytest.raises(ShapeError, match=r"\(1, 5\), the gallery stores 3"):
         gallery.add([frame("b.jpg"), FramePeople(**{**vars(frame("c.jpg")), "detections": wrong})])
     assert gallery.image_count == 0
 
@@ -176,37 +175,8 @@ def check(gallery: Gallery, model: dict[tuple[str, int], FramePeople]) -> None:
     assert {image: set(record.frames) for image, record in gallery.images().items()} == frames
 
 
-@pytest.fixture
-def small(gallery: Gallery) -> Gallery:
-    one = Detections(np.array([[1, 2, 3.5, 4]], np.float32), np.array([0.5], np.float32), np.array([[0, 0.25, 1]], np.float32))
-    gallery.add([FramePeople('a "1", b.jpg', 0, None, 10, 20, "f", 1, 1, None, True, one)])
-    gallery.add([FramePeople("v.mp4", 25, 1.5, 10, 20, "f", 1, 1, None, True, one)])
-    return gallery
-
-
-def test_to_arrow(small: Gallery) -> None:
-    assert small.to_arrow().to_pylist() == [
-        {"image": image, "frame": number, "row": 0, "time": time, "box": [1, 2, 3.5, 4], "score": 0.5, "embedding": [0, 0.25, 1]}
-        for image, number, time in (('a "1", b.jpg', 0, None), ("v.mp4", 25, 1.5))
-    ]
-
-
-def test_to_pandas(small: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    frame = small.to_pandas()
-    assert frame.columns.tolist() == ["image", "frame", "row", "time", "x1", "y1", "x2", "y2", "score", "embedding"]
-    assert frame.loc[1, ["image", "frame", "time", "x2"]].tolist() == ["v.mp4", 25, 1.5, 3.5]
-    assert frame.loc[1, "embedding"].tolist() == [0, 0.25, 1]
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'personsearch\[pandas\]'"):
-        small.to_pandas()
-
-
-def test_to_csv(small: Gallery, tmp_path: Path) -> None:
-    small.to_csv(tmp_path / "people.csv")
-    assert (tmp_path / "people.csv").read_text().splitlines() == [
-        '"image","frame","row","time","x1","y1","x2","y2","score"',
-        '"a ""1"", b.jpg",0,0,,1,2,3.5,4,0.5',
-        '"v.mp4",25,0,1.5,1,2,3.5,4,0.5',
-    ]
-    small.to_csv(tmp_path / "features.csv", embeddings=True)
-    assert (tmp_path / "features.csv").read_text().splitlines()[2] == '"v.mp4",25,0,1.5,1,2,3.5,4,0.5,0,0.25,1'
+def test_repr_names_the_location_content_and_model(gallery: Gallery, folder: Path) -> None:
+    gallery.add([frame("a.jpg", 2), frame("b.jpg", 0)])
+    assert repr(gallery) == f"Gallery({folder}: 2 people in 2 images, model tiny)"
+    gallery.delete()
+    assert repr(gallery) == f"Gallery({folder}: cannot be read, model tiny)"

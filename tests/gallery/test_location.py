@@ -1,4 +1,4 @@
-"""The gallery on the disk: what is removed is gone, other places are refused, and no process harms another."""
+"""The gallery on disk: removed data is deleted, unsuitable locations are refused, and several processes can work at once."""
 
 import json
 import signal
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from personsearch.errors import GalleryError, GalleryModelError, GalleryPermissionError
-from personsearch.gallery import Gallery, ModelKey
+from personsearch.gallery import Gallery, ModelKey, default_location
 from personsearch.gallery import gallery as gallery_module
 from tests.helpers.gallery_frames import KEY, embeddings_of, environment, files_with, frame, run
 
@@ -27,35 +27,35 @@ def gallery(folder: Path) -> Gallery:
     return Gallery.create_or_open(folder, KEY)
 
 
-# Who may use the place
+# Where a gallery may be
 
 
-def test_another_models_features_are_not_mixed_in(gallery: Gallery) -> None:
+def test_embeddings_of_another_model_are_refused(gallery: Gallery) -> None:
     with pytest.raises(GalleryModelError, match=r"tiny \(a1a1a1a1a1a1, 3 numbers.*not of other \(b2b2.*index again"):
-        Gallery.create_or_open(gallery.uri, ModelKey("other", "b2" * 32, embedding_dim=3))
-    assert Gallery.create_or_open(gallery.uri, KEY).key == KEY
-    assert Gallery.open(gallery.uri).key == KEY
+        Gallery.create_or_open(gallery.location, ModelKey("other", "b2" * 32, embedding_dim=3))
+    assert Gallery.create_or_open(gallery.location, KEY).key == KEY
+    assert Gallery.open(gallery.location).key == KEY
 
 
-def test_a_gallery_that_was_replaced_is_noticed(gallery: Gallery) -> None:
+def test_a_replaced_gallery_is_detected(gallery: Gallery) -> None:
     gallery.add([frame("a.jpg")])
     assert gallery.people().images.tolist() == ["a.jpg"]
-    Gallery.open(gallery.uri).delete()
-    assert not Path(gallery.uri).exists()
+    Gallery.open(gallery.location).delete()
+    assert not Path(gallery.location).exists()
     with pytest.raises(GalleryError, match="was deleted"):
         gallery.people()
     with pytest.raises(GalleryError, match="was deleted"):
         gallery.add([frame("a.jpg")])
-    again = Gallery.create_or_open(gallery.uri, KEY)
+    again = Gallery.create_or_open(gallery.location, KEY)
     again.add([frame("b.jpg")])  # the same version number as before
     assert gallery.people().images.tolist() == ["b.jpg"]
     again.delete()
-    Gallery.create_or_open(gallery.uri, ModelKey("other", "b2" * 32, embedding_dim=3))
+    Gallery.create_or_open(gallery.location, ModelKey("other", "b2" * 32, embedding_dim=3))
     with pytest.raises(GalleryModelError):
         gallery.add([frame("a.jpg")])
 
 
-def test_places_that_are_no_gallery(tmp_path: Path) -> None:
+def test_locations_without_a_gallery(tmp_path: Path) -> None:
     import lance
     import pyarrow as pa
 
@@ -69,26 +69,26 @@ def test_places_that_are_no_gallery(tmp_path: Path) -> None:
         Gallery.create_or_open(tmp_path / "file.jpg", KEY)
 
     assert not Gallery.exists(tmp_path)
-    with pytest.raises(GalleryError, match=r"holds other files \(file\.jpg\)"):
+    with pytest.raises(GalleryError, match=r"contains other files \(file\.jpg\)"):
         Gallery.create_or_open(tmp_path, KEY)
 
     lance.write_dataset(pa.table({"a": [1]}), tmp_path / "other")
     for use in (Gallery.exists, Gallery.open):
-        with pytest.raises(GalleryError, match="no personsearch gallery"):
+        with pytest.raises(GalleryError, match="not a personsearch gallery"):
             use(tmp_path / "other")
 
 
-def test_a_gallery_of_another_format(gallery: Gallery) -> None:
+def test_a_gallery_with_another_format_is_refused(gallery: Gallery) -> None:
     import lance
 
-    table = lance.dataset(gallery.uri)
+    table = lance.dataset(gallery.location)
     facts = json.loads(table.schema.metadata[b"personsearch.gallery"])
     table.update_schema_metadata({"personsearch.gallery": json.dumps({**facts, "format": 99})})
     with pytest.raises(GalleryError, match="has format 99"):
-        Gallery.open(gallery.uri)
+        Gallery.open(gallery.location)
 
 
-def test_a_damaged_gallery(gallery: Gallery, folder: Path) -> None:
+def test_a_damaged_gallery_is_an_error(gallery: Gallery, folder: Path) -> None:
     gallery.add([frame("a.jpg")])
     for path in (folder / "data").iterdir():
         path.write_bytes(b"damage")
@@ -108,10 +108,10 @@ def open_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def test_without_write_permission_one_can_read_only(open_folder: Path) -> None:
-    place = open_folder / "gallery"
-    Gallery.create_or_open(place, KEY).add([frame("a.jpg", 2)])
-    folders = [open_folder, place, *(path for path in place.rglob("*") if path.is_dir())]
+def test_a_gallery_without_write_permission_can_be_read(open_folder: Path) -> None:
+    folder = open_folder / "gallery"
+    Gallery.create_or_open(folder, KEY).add([frame("a.jpg", 2)])
+    folders = [open_folder, folder, *(path for path in folder.rglob("*") if path.is_dir())]
     for path in folders:
         path.chmod(0o555)
     # Root may write everywhere, so the process becomes another user first; the imports come before, as that user may not see them.
@@ -136,19 +136,19 @@ for change in (
         assert sys.argv[1] in str(error) and "right to write" in str(error)
         print("refused")
 """
-    done = run(script, str(place))
+    done = run(script, str(folder))
     for path in folders:
         path.chmod(0o755)
     assert (done.stdout.split(), done.stderr) == (["refused"] * 4, "")
     assert issubclass(GalleryPermissionError, PermissionError)
-    assert len(Gallery.open(place)) == 2
+    assert len(Gallery.open(folder)) == 2
 
 
 # Removing
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["in one file with others", "in a file of its own"])
-def test_what_is_removed_is_gone_from_the_disk(gallery: Gallery, folder: Path, together: bool) -> None:
+def test_removed_images_are_deleted_from_the_disk(gallery: Gallery, folder: Path, together: bool) -> None:
     secret, other = frame("secret-picture.jpg", 2), frame("other-picture.jpg", 2)
     crowd = [frame(f"crowd-{n}.jpg", 2) for n in range(50)]  # a file is not worth rewriting to Lance for so few deleted rows
     for batch in [[secret, other, *crowd]] if together else [[secret], [other, *crowd]]:
@@ -163,7 +163,7 @@ def test_what_is_removed_is_gone_from_the_disk(gallery: Gallery, folder: Path, t
     assert set(gallery.images()) == {item.image for item in [other, *crowd]}
 
 
-def test_a_removed_person_is_gone_and_the_others_stay(gallery: Gallery, folder: Path) -> None:
+def test_a_removed_person_is_deleted_and_the_others_stay(gallery: Gallery, folder: Path) -> None:
     three = frame("a.jpg", 3)
     gallery.add([three, frame("b.jpg")])
     data = [row.tobytes() for row in three.detections.embeddings]
@@ -190,16 +190,16 @@ def test_a_video_is_removed_with_all_its_frames(gallery: Gallery) -> None:
     assert gallery.people().images.tolist() == ["w.mp4", "w.mp4"]
 
 
-def test_removing_an_unknown_image_names_near_ones_and_removes_nothing(gallery: Gallery) -> None:
+def test_removing_an_unknown_image_suggests_names_and_removes_nothing(gallery: Gallery) -> None:
     gallery.add([frame("party.jpg")])
-    with pytest.raises(GalleryError, match=r"partyy\.jpg is not in gallery .*near it: party\.jpg"):
+    with pytest.raises(GalleryError, match=r"partyy\.jpg is not in gallery .*similar names: party\.jpg"):
         gallery.remove("party.jpg", "partyy.jpg")
     with pytest.raises(GalleryError, match="lists its 1 images"):
         gallery.remove("zzz")
     assert gallery.image_count == 1
 
 
-def test_an_image_is_removed_by_the_path_that_a_user_has(gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_is_removed_by_its_relative_path(gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Galleries of files go by absolute paths; a relative one, or a `Path`, was refused."""
     monkeypatch.chdir(tmp_path)
     gallery.add([frame(str(tmp_path / "photos" / name), 2) for name in ("a.jpg", "b.jpg", "c.jpg")])
@@ -208,16 +208,14 @@ def test_an_image_is_removed_by_the_path_that_a_user_has(gallery: Gallery, tmp_p
     assert list(gallery.images()) == [str(tmp_path / "photos" / "c.jpg")]
 
 
-def test_a_name_in_the_gallery_wins_over_the_path_that_it_might_mean(
-    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_name_in_the_gallery_wins_over_the_same_relative_path(gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     gallery.add([frame("a.jpg"), frame(str(tmp_path / "a.jpg"))])
     gallery.remove("a.jpg")
     assert list(gallery.images()) == [str(tmp_path / "a.jpg")]
 
 
-def test_what_is_missing_may_be_passed_over(gallery: Gallery) -> None:
+def test_missing_images_are_ignored_on_request(gallery: Gallery) -> None:
     gallery.add([frame("a.jpg", 2), frame("b.jpg")])
     assert gallery.remove("a.jpg", "gone.jpg", missing_ok=True) == 2
     assert gallery.remove("gone.jpg", missing_ok=True) == 0
@@ -238,7 +236,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_any_name_can_be_removed_and_nothing_else(gallery: Gallery, name: str) -> None:
+def test_any_name_can_be_removed(gallery: Gallery, name: str) -> None:
     others = [other for other in NAMES if other != name]
     gallery.add([frame(image, 2) for image in NAMES])
     gallery.remove_person(name, 0)
@@ -247,27 +245,43 @@ def test_any_name_can_be_removed_and_nothing_else(gallery: Gallery, name: str) -
     assert len(gallery) == 2 * len(others)
 
 
-def test_places_with_odd_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = tmp_path / "my gallery #1 100%20 é'?"
-    Gallery.create_or_open(place, KEY).add([frame("a.jpg")])
+def test_locations_with_special_characters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "my gallery #1 100%20 é'?"
+    Gallery.create_or_open(folder, KEY).add([frame("a.jpg")])
     monkeypatch.chdir(tmp_path)
-    relative = Gallery.open(place.name)
-    assert (relative.uri, len(relative), len(Gallery.open(place.as_uri()))) == (str(place), 1, 1)
+    relative = Gallery.open(folder.name)
+    assert (relative.location, len(relative), len(Gallery.open(folder.as_uri()))) == (str(folder), 1, 1)
     relative.delete()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_place_without_locks(tmp_path: Path) -> None:
+def test_a_tilde_in_a_location_is_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Gallery.create_or_open("~/people.lance", KEY).location == str(tmp_path / "people.lance")
+    assert Gallery.exists("~/people.lance")
+    assert Gallery.open(Path("~/people.lance")).location == str(tmp_path / "people.lance")
+
+
+def test_the_default_location_is_in_the_home_of_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The digests are of galleries made before, so that they are still found."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PERSONSEARCH_HOME", "~/kept")
+    assert default_location("/photos/My holiday", "f1") == tmp_path / "kept" / "galleries" / "My-holiday-8544a17ebd0f73c5.lance"
+    assert default_location("/photos/My holiday", "f2") != default_location("/photos/My holiday", "f1")
+    assert default_location("写真", "f1").name.startswith("pictures-")
+
+
+def test_a_location_without_locks(tmp_path: Path) -> None:
     uri = f"file-object-store://{tmp_path}/gallery"  # Lance's way to treat a folder as an object store
     gallery = Gallery.create_or_open(uri, KEY)
     gallery.add([frame("secret.jpg"), frame("b.jpg")])
-    assert (gallery.uri, gallery.remove("secret.jpg"), files_with(tmp_path, b"secret.jpg")) == (uri, 1, [])
+    assert (gallery.location, gallery.remove("secret.jpg"), files_with(tmp_path, b"secret.jpg")) == (uri, 1, [])
     assert gallery.people().images.tolist() == ["b.jpg"]
     gallery.delete()
     assert not Gallery.exists(uri)
 
 
-def test_compact_and_remove_reclaim_what_interrupted_writes_left(gallery: Gallery, folder: Path) -> None:
+def test_compact_and_remove_delete_remains_of_interrupted_writes(gallery: Gallery, folder: Path) -> None:
     import lance
     from lance.fragment import write_fragments
 
@@ -330,11 +344,11 @@ def test_a_killed_writer_loses_no_committed_batch(folder: Path) -> None:
         for _ in range(20):
             process.stdout.readline()
         process.send_signal(signal.SIGKILL)
-        told = 20 + len(process.stdout.read().split())
+        printed = 20 + len(process.stdout.read().split())
     gallery = Gallery.open(folder)
     images = set(gallery.images())
     batches = len(images) // 3
-    assert batches in (told, told + 1)  # it may have been killed between committing and telling
+    assert batches in (printed, printed + 1)  # it may have been killed between committing and printing
     assert images == {f"w-{n}-{i}.jpg" for n in range(batches) for i in range(3)}  # whole batches, all of them
     assert len(gallery) == 6 * batches
     gallery.add([frame("next.jpg")])
@@ -342,12 +356,12 @@ def test_a_killed_writer_loses_no_committed_batch(folder: Path) -> None:
     assert (len(gallery), len(list((folder / "data").iterdir()))) == (6 * batches + 1, 1)
 
 
-def test_two_writers_and_one_who_removes_lose_nothing(gallery: Gallery, folder: Path) -> None:
+def test_two_writers_and_a_remover_lose_nothing(gallery: Gallery, folder: Path) -> None:
     gallery.add([frame(f"old-{n}.jpg") for n in range(10)])
     processes = [writer(folder, name, 30) for name in "xy"]
     for process in processes:
         assert process.stdout is not None
-        process.stdout.readline()  # it is at work
+        process.stdout.readline()  # it has committed once
     for n in range(10):
         gallery.remove(f"old-{n}.jpg")  # cleaning up must not take what the writers are just writing
     for process in processes:

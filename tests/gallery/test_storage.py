@@ -1,4 +1,4 @@
-"""Embeddings in half precision on the disk: half the bytes, read back exactly, never mixed with whole ones."""
+"""Embeddings in half precision on disk: half the bytes, read back exactly, never mixed with float32."""
 
 from pathlib import Path
 
@@ -22,11 +22,11 @@ def written(embeddings: list[list[float]], name: str = "a.jpg") -> FramePeople:
     return FramePeople(**{**vars(frame(name)), "detections": found})
 
 
-def test_a_third_is_rounded_to_eleven_bits_and_read_back_so(tmp_path: Path) -> None:
+def test_float16_storage_rounds_to_eleven_bits(tmp_path: Path) -> None:
     """1/3 lies in 2^-2..2^-1, where float16 has steps of 2^-12: 1365 of them."""
     gallery = Gallery.create_or_open(tmp_path / "half", KEY, storage="float16")
     gallery.add([written([[1 / 3, -1, 0.5]])])
-    rows = Gallery.open(gallery.uri).people().embeddings
+    rows = Gallery.open(gallery.location).people().embeddings
     assert rows.dtype == np.float32
     assert rows.tolist() == [[1365 / 4096, -1, 0.5]]
     whole = Gallery.create_or_open(tmp_path / "whole", KEY)
@@ -34,7 +34,7 @@ def test_a_third_is_rounded_to_eleven_bits_and_read_back_so(tmp_path: Path) -> N
     assert whole.people().embeddings.tolist() == [[np.float32(1 / 3), -1, 0.5]]
 
 
-def test_everything_else_is_as_in_a_whole_gallery(tmp_path: Path) -> None:
+def test_float16_storage_changes_only_the_embeddings(tmp_path: Path) -> None:
     galleries = [Gallery.create_or_open(tmp_path / storage, KEY, storage=storage) for storage in ("float16", "float32")]
     for gallery in galleries:
         gallery.add([frame("a.jpg", 3), frame("b.jpg", 0), frame("c.jpg", 2)])
@@ -45,7 +45,7 @@ def test_everything_else_is_as_in_a_whole_gallery(tmp_path: Path) -> None:
     for name in ("images", "frames", "rows", "boxes", "scores"):
         assert getattr(half, name).tolist() == getattr(whole, name).tolist()
     assert np.array_equal(half.embeddings, whole.embeddings.astype(np.float16).astype(np.float32))
-    assert not np.array_equal(half.embeddings, whole.embeddings), "too easy to tell anything"
+    assert not np.array_equal(half.embeddings, whole.embeddings), "the embeddings must need rounding"
     assert galleries[0].to_arrow().schema == galleries[1].to_arrow().schema
 
 
@@ -53,7 +53,7 @@ def test_a_gallery_keeps_its_storage_and_refuses_the_other(tmp_path: Path) -> No
     gallery = Gallery.create_or_open(tmp_path, KEY, storage="float16")
     gallery.add([frame("a.jpg")])
     assert [Gallery.create_or_open(tmp_path, KEY, storage=storage).storage for storage in (None, "float16")] == ["float16", "float16"]
-    with pytest.raises(GalleryError, match="in float16, not in float32; they are not mixed"):
+    with pytest.raises(GalleryError, match="in float16, not in float32; formats cannot be mixed"):
         Gallery.create_or_open(tmp_path, KEY, storage="float32")
     assert len(embeddings_of(gallery, "a.jpg")) == 1
     gallery.delete()
@@ -62,19 +62,19 @@ def test_a_gallery_keeps_its_storage_and_refuses_the_other(tmp_path: Path) -> No
         Gallery.create_or_open(tmp_path, KEY, storage="float16")
 
 
-def test_an_unknown_storage_is_named_before_anything_is_made(tmp_path: Path) -> None:
+def test_an_unknown_storage_is_an_error_and_makes_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="float32, float16, got 'int8'"):
         Gallery.create_or_open(tmp_path / "new", KEY, storage="int8")  # type: ignore[arg-type]
     assert not (tmp_path / "new").exists()
 
 
-def test_an_empty_half_gallery(tmp_path: Path) -> None:
+def test_an_empty_float16_gallery(tmp_path: Path) -> None:
     gallery = Gallery.create_or_open(tmp_path, KEY, storage="float16")
     gallery.add([frame("a.jpg", 0)])
     assert (gallery.people().embeddings.shape, gallery.people().embeddings.dtype) == ((0, 3), np.float32)
 
 
-def test_storage_reaches_the_gallery_from_the_searcher_and_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_searcher_and_command_line_pass_the_storage_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.fromarray(scene((RED, 10, 10, 60))).save(tmp_path / "a.png")
     searcher = PersonSearcher(RectangleModel())
     assert searcher.index(tmp_path, gallery=tmp_path / "one.lance", storage="float16").storage == "float16"
@@ -87,7 +87,7 @@ def test_storage_reaches_the_gallery_from_the_searcher_and_the_command_line(tmp_
     assert isinstance(refused.exception, GalleryError)
 
 
-def test_a_half_gallery_takes_about_half_the_disk(tmp_path: Path) -> None:
+def test_float16_storage_takes_about_half_the_disk(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).standard_normal((2000, 128)).tolist()
     bytes_of = {}
     for storage in ("float16", "float32"):

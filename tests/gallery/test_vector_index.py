@@ -1,4 +1,4 @@
-"""The vector index of a large gallery: it proposes who is near, and follows what is added, replaced and removed."""
+"""The vector index of a large gallery: it proposes similar people, and follows additions, replacements and removals."""
 
 import os
 from pathlib import Path
@@ -21,21 +21,21 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def crowd(number: int, seed: int = 0) -> FramePeople:
-    """A frame of six people: two of each of three directions, so that each has somebody near."""
+    """A frame of six people: two of each of three directions, so that each has a similar person."""
     rng = np.random.default_rng([seed, number])
     rows = rng.standard_normal((3, DIM)).repeat(2, axis=0) + 0.2 * rng.standard_normal((PEOPLE, DIM))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    found = Detections(
+    detections = Detections(
         rng.uniform(0, 99, (PEOPLE, 4)).astype(np.float32), rng.uniform(size=PEOPLE).astype(np.float32), rows.astype(np.float32)
     )
-    return FramePeople(**{**vars(frame(f"{number:04d}.jpg")), "detections": found})
+    return FramePeople(**{**vars(frame(f"{number:04d}.jpg")), "detections": detections})
 
 
 @pytest.fixture
 def gallery(tmp_path: Path) -> Gallery:
-    """120 frames with 720 people, some of them replaced, and one without anybody."""
+    """120 frames with 720 people, some of them replaced, and one frame without people."""
     made = Gallery.create_or_open(tmp_path / "people.lance", ModelKey("m", "f", DIM))
-    made.add([frame("nobody.jpg", 0, dim=DIM), *(crowd(number, seed=1) for number in range(5))])
+    made.add([frame("empty.jpg", 0, dim=DIM), *(crowd(number, seed=1) for number in range(5))])
     made.add([crowd(number) for number in range(120)])
     made.memory_limit = 0
     return made
@@ -46,15 +46,15 @@ def names(people: People) -> set[tuple[str, int]]:
 
 
 def best(queries: Array, parts: list[People]) -> list[set[tuple[str, int]]]:
-    found = [rank(query[None], part.embeddings, 10)[0].rows for query, part in zip(queries, parts, strict=True)]
-    return [names(people_at(part, rows)) for part, rows in zip(parts, found, strict=True)]
+    best_rows = [rank(query[None], part.embeddings, 10)[0].rows for query, part in zip(queries, parts, strict=True)]
+    return [names(people_at(part, rows)) for part, rows in zip(parts, best_rows, strict=True)]
 
 
 def people_at(people: People, index: Array) -> People:
     return People(*(getattr(people, name)[index] for name in People.__dataclass_fields__))
 
 
-def test_the_nearest_are_among_the_candidates_as_they_stand_in_the_gallery(gallery: Gallery) -> None:
+def test_candidates_contain_the_nearest_people_unchanged(gallery: Gallery) -> None:
     everybody = gallery.people()
     queries = everybody.embeddings[::60]
     near = gallery.nearest(queries, 100)
@@ -66,11 +66,11 @@ def test_the_nearest_are_among_the_candidates_as_they_stand_in_the_gallery(galle
         for name in People.__dataclass_fields__:
             assert np.array_equal(getattr(part, name), getattr(same, name), equal_nan=name == "times"), name
             assert getattr(part, name).dtype == getattr(same, name).dtype
-    few = gallery.nearest(queries, 3)  # codes alone do not tell so few: it is the exact cosine of more candidates that ranks
+    few = gallery.nearest(queries, 3)  # codes alone cannot rank so few: the order comes from exact cosines of more candidates
     assert best(queries, few) != best(queries, near)
 
 
-def test_whole_scenes(gallery: Gallery) -> None:
+def test_candidates_can_include_their_whole_scenes(gallery: Gallery) -> None:
     query = gallery.people().embeddings[:1]
     (part,) = gallery.nearest(query, 4)
     (scenes,) = gallery.nearest(query, 4, scenes=True)
@@ -78,32 +78,32 @@ def test_whole_scenes(gallery: Gallery) -> None:
     assert np.array_equal(scenes.scenes, np.arange(len(scenes)) // PEOPLE)
 
 
-def test_replaced_and_removed_people_do_not_come_and_their_index_is_gone(gallery: Gallery) -> None:
+def test_replaced_and_removed_people_leave_the_index(gallery: Gallery) -> None:
     old, first = crowd(3, seed=1).detections.embeddings, gallery.people().embeddings[:1]
     (near,) = gallery.nearest(old[:1], 5)
     assert not (near.embeddings == old[0]).all(axis=1).any()
-    before = os.listdir(Path(gallery.uri, "_indices"))
+    before = os.listdir(Path(gallery.location, "_indices"))
     gallery.remove("0000.jpg")
     assert "0000.jpg" not in gallery.nearest(first, 50)[0].images
-    after = os.listdir(Path(gallery.uri, "_indices"))
+    after = os.listdir(Path(gallery.location, "_indices"))
     assert len(before) == 1
-    assert not set(before) & set(after)  # codes of removed people are as much theirs as their embeddings
+    assert not set(before) & set(after)  # codes are personal data just as embeddings are
 
 
-def test_new_people_are_found_at_once_and_many_of_them_make_a_new_index(gallery: Gallery) -> None:
+def test_new_people_are_found_and_many_rebuild_the_index(gallery: Gallery) -> None:
     gallery.nearest(gallery.people().embeddings[:1], 5)
-    index = os.listdir(Path(gallery.uri, "_indices"))
+    index = os.listdir(Path(gallery.location, "_indices"))
     new = crowd(500)
     gallery.add([new])
     assert "0500.jpg" in gallery.nearest(new.detections.embeddings[:1], 5)[0].images
-    assert os.listdir(Path(gallery.uri, "_indices")) == index
+    assert os.listdir(Path(gallery.location, "_indices")) == index
     gallery.add([crowd(number) for number in range(600, 620)])
     assert not vector_index.is_current(gallery._refresh().table)
     gallery.nearest(new.detections.embeddings[:1], 5)
     assert vector_index.is_current(gallery._refresh().table)
 
 
-def test_only_what_is_large_is_searched_by_its_index(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_large_galleries_use_the_index(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     for limit, fits in ((720 * DIM * 4, True), (720 * DIM * 4 - 1, False)):
         gallery.memory_limit = limit
         assert gallery.fits_in_memory is fits
