@@ -1,7 +1,7 @@
-"""From the two trainings to a model folder: float16 weights and config.
+"""From a training of the crop network and a detector to a model folder: float16 weights and config.
 
-`python -m examples.nano.assemble --reid DIR --detector DIR --out DIR`; then `personsearch export DIR DIR` adds
-the ONNX files, and `examples.nano.calibrate` the calibration.
+`python -m examples.nano.assemble --crops DIR --detector DIR --out DIR`; then `personsearch export DIR DIR` adds the ONNX files,
+and `examples.nano.calibrate` the calibration.
 """
 
 from pathlib import Path
@@ -11,34 +11,43 @@ import numpy as np
 import typer
 
 from examples.nano.command import run
+from examples.nano.crops import config
 from personsearch.boxes import Array
+from personsearch.models.nano.embedder import NanoReidOptions
 from personsearch.models.nano.model import DETECTOR, EMBEDDER, NanoConfig
-from personsearch.training.checkpoint import load_state
+from personsearch.training.checkpoint import STATE_FILE, load_state
 from personsearch.training.learners.base import tensors_of
-from personsearch.weights import save_model
+from personsearch.weights import WEIGHTS_FILE, read_tensors, save_model
 
-TRAINED_ON = "rendered people; coco128; a video of Intel and public-domain and MIT photographs, labelled by YOLOX-nano"
+TRAINED_ON = "rendered people; free photographs and videos; see the card"
 
 
-def assemble(reid: Path, detector: Path, out: Path, *, min_score: float) -> Path:
-    """The model of two states, the running means of their weights."""
-    tensors: dict[str, Array] = {}
-    for prefix, training in ((DETECTOR, detector), (EMBEDDER, reid)):
-        mean = load_state(training)["mean"]
-        tensors |= {prefix + name: array.astype(np.float16) for name, array in tensors_of(mean).items()}
-    config = NanoConfig(name="nano", trained_on=TRAINED_ON, min_score=min_score)
-    save_model(out, config.model_dump(mode="json"), tensors)
+def detector_tensors(folder: Path) -> dict[str, Array]:
+    """The detector's tensors: of a training's folder, or of a finished model's."""
+    if (folder / STATE_FILE).exists():
+        return {DETECTOR + name: array for name, array in tensors_of(load_state(folder)["mean"]).items()}
+    return {name: array for name, array in read_tensors(folder / WEIGHTS_FILE).items() if name.startswith(DETECTOR)}
+
+
+def assemble(crops: Path, detector: Path, out: Path, *, size: tuple[int, int], min_score: float) -> Path:
+    """The model of two folders; of a training the running mean of the weights."""
+    tensors = detector_tensors(detector) | {EMBEDDER + name: array for name, array in tensors_of(load_state(crops)["mean"]).items()}
+    network = config(*size).model_dump(include=set(NanoReidOptions.model_fields))
+    values = NanoConfig(name="nano", trained_on=TRAINED_ON, min_score=min_score, embedder=NanoReidOptions(**network))
+    save_model(out, values.model_dump(mode="json"), {name: array.astype(np.float16) for name, array in tensors.items()})
     return out
 
 
 def main(
-    reid: Annotated[Path, typer.Option(help="Folder of the crop network's training.")],
-    detector: Annotated[Path, typer.Option(help="Folder of the detector's training.")],
+    crops: Annotated[Path, typer.Option(help="Folder of the crop network's training.")],
+    detector: Annotated[Path, typer.Option(help="Folder of the detector's training, or of a model whose detector is taken.")],
     out: Annotated[Path, typer.Option(help="The model folder to make.")],
+    height: Annotated[int, typer.Option(help="Of the crop network's input, pixels.")] = 160,
+    width: int = 80,
     min_score: float = 0.48,
 ) -> None:
     """Make the model folder."""
-    assemble(reid, detector, out, min_score=min_score)
+    assemble(crops, detector, out, size=(height, width), min_score=min_score)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import numpy as np
 import typer
 
 from examples.nano.command import run
+from examples.nano.pack import CROPS_FILE, NUMBERS_FILE
 from personsearch.boxes import Array
 from personsearch.calibration import Calibration, calibrate, rates
 from personsearch.models.nano import model as nano
@@ -66,13 +67,13 @@ def chosen(model: TwoStep, scenes: PeopleDataset, crops: Array, pictures: Array)
 def main(
     model: Annotated[Path, typer.Option(help="The model folder, whose config.json is written again.")],
     scenes: Annotated[Path, typer.Option(help="Rendered scenes of a world that was not trained on.")],
-    pack: Annotated[Path, typer.Option(help="Folder with heldout_images.npy and heldout_meta.npy.")],
+    pack: Annotated[Path, typer.Option(help="Folder that `examples.nano.pack` wrote.")],
 ) -> None:
     """Calibrate the model."""
     people = CocoPeople(scenes / "annotations.json", min_visibility=MIN_VISIBILITY)
-    crops, meta = np.load(pack / "heldout_images.npy"), np.load(pack / "heldout_meta.npy")
+    crops, pictures = np.load(pack / CROPS_FILE), np.load(pack / NUMBERS_FILE)
     values = read_config(model)
-    found = chosen(nano.open_folder(model, "cpu"), people, crops, meta[:, 1])
+    found = chosen(nano.open_folder(model, "cpu"), people, crops, pictures)
     values["calibration"] = found.model_dump()
     (model / CONFIG_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     typer.echo(found.model_dump_json(indent=2))

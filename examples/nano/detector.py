@@ -4,24 +4,22 @@
 """
 
 import math
-import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 import typer
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.ops import box_iou, generalized_box_iou_loss
 
 from examples.nano.command import run
+from examples.nano.loop import Learner, Schedule, train
 from examples.nano.pictures import SIDE, Picture, TrainView, listed, rendered, view
-from examples.nano.reid import follow
 from examples.nano.teacher import Teacher
 from personsearch.models.nano.detector import CellPredictions, NanoNetwork, NanoOptions, pixels_of
 from personsearch.models.parts.csp_darknet import STRIDES
-from personsearch.training.checkpoint import STATE_FILE, Log, load_state, save_state
 
 SCENES, PHOTOS = 3, 3  # of a batch
 RADIUS = 1.5  # strides around a person's middle in which cells are the person's
@@ -31,8 +29,8 @@ SEEN = 0.25  # the teacher's score of a person whom it needs no help with
 LEAST = 0.05  # a target below it has no box
 HEAD_STEPS = 300  # in which the neck stays as it is; what lies before the neck always does
 NECK = ("lateral5", "down4", "lateral4", "down3", "step3", "up4", "step4", "up5")
-RATES = {"heads": 2e-3, "backbone": 3e-4}
-DECAY, WARMUP, AVERAGE = 0.02, 100, 0.996
+RATE, NECK_RATE = 2e-3, 0.15  # of the heads, and of the neck over theirs
+AVERAGE = 0.996
 
 
 def quality_focal(logits: Tensor, target: Tensor) -> Tensor:
@@ -119,61 +117,45 @@ def _pair_iou(first: Tensor, second: Tensor) -> Tensor:
     return shared / (areas[0] + areas[1] - shared).clamp(min=1e-6)
 
 
-def train(
-    scenes: list[Picture], photos: list[Picture], backbone: Path, out: Path, steps: int, *, save_every: int = 100, seed: int = 1
-) -> NanoNetwork:
-    """Train up to `steps`, or go on; the running mean of the weights, in eval mode. State and log stand in `out`."""
-    torch.manual_seed(seed)
-    network = NanoNetwork(NanoOptions())
-    teacher = Teacher(backbone).to(memory_format=torch.channels_last)
-    network.backbone.load_state_dict(teacher.backbone.state_dict())
-    network = network.to(memory_format=torch.channels_last)
-    network.backbone.requires_grad_(False)
-    mean = NanoNetwork(NanoOptions()).eval()
-    mean.load_state_dict(network.state_dict())
-    groups = [{"params": list(network.get_submodule(name).parameters()), "name": name, "lr": rate} for name, rate in RATES.items()]
-    optimizer = torch.optim.AdamW(groups, weight_decay=DECAY)
-    start = 0
-    if (out / STATE_FILE).exists():
-        saved = load_state(out)
-        network.load_state_dict(saved["network"])
-        mean.load_state_dict(saved["mean"])
-        optimizer.load_state_dict(saved["optimizer"])
-        start = saved["step"]
-    lines = Log(out, start)
-    sums: dict[str, float] = {}
-    began = time.perf_counter()
-    for step in range(start, steps):
-        rng = np.random.default_rng([seed, step])
-        chosen = [scenes[i] for i in rng.integers(len(scenes), size=SCENES)] + [photos[i] for i in rng.integers(len(photos), size=PHOTOS)]
-        for group in optimizer.param_groups:
-            group["lr"] = RATES[group["name"]] * _factor(step - HEAD_STEPS * (group["name"] == "backbone"), steps)
+class DetectorLearner(Learner):
+    """The detector, and the teacher whose backbone it stands on.
+
+    Args:
+        scenes: rendered pictures.
+        photos: photographs.
+        teacher: file of YOLOX-Nano.
+        seed: of all that is drawn.
+    """
+
+    network: NanoNetwork
+
+    def __init__(self, scenes: list[Picture], photos: list[Picture], teacher: Path, *, seed: int = 1) -> None:
+        super().__init__()
+        self.scenes, self.photos, self.seed = scenes, photos, seed
+        self.teacher = Teacher(teacher).to(memory_format=torch.channels_last)
+        network = NanoNetwork(NanoOptions())
+        network.backbone.load_state_dict(self.teacher.backbone.state_dict())
+        self.network = network.to(memory_format=torch.channels_last)
+        self.network.backbone.requires_grad_(False)
+
+    def groups(self, rate: float) -> list[dict[str, Any]]:
+        """Heads at the full rate, the neck slower; what lies before it never moves."""
+        neck = [parameter for name in NECK for parameter in self.network.backbone.get_submodule(name).parameters()]
+        return [{"params": list(self.network.heads.parameters()), "lr": rate}, {"params": neck, "lr": NECK_RATE * rate}]
+
+    def losses(self, step: int) -> dict[str, Tensor]:
+        """`score` and `box` of a batch of scenes and photographs."""
+        rng = np.random.default_rng((self.seed, step))
+        chosen = [self.scenes[i] for i in rng.integers(len(self.scenes), size=SCENES)]
+        chosen += [self.photos[i] for i in rng.integers(len(self.photos), size=PHOTOS)]
         for name in NECK:
-            network.backbone.get_submodule(name).requires_grad_(step >= HEAD_STEPS)
+            self.network.backbone.get_submodule(name).requires_grad_(step >= HEAD_STEPS)
         views = [view(picture, rng) for picture in chosen]
         pixels = pixels_of(torch.stack([torch.from_numpy(np.ascontiguousarray(one.canvas)) for one in views]))
         with torch.no_grad():
-            stages = teacher.backbone.stages(pixels)  # ours too: they are not trained
-            taught = teacher.of_maps(teacher.backbone.neck(stages))
-        losses = losses_of(network.of_maps(network.backbone.neck(stages)), taught, views)
-        optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), 10.0)
-        optimizer.step()
-        follow(mean, network, min(AVERAGE, (step + 1) / (step + 10)))
-        for name, loss in losses.items():
-            sums[name] = sums.get(name, 0.0) + float(loss.detach()) / save_every
-        if (step + 1) % save_every == 0 or step + 1 == steps:
-            lines.write(step=step + 1, **sums, seconds=time.perf_counter() - began)
-            sums = {}
-            content = {"network": network.state_dict(), "mean": mean.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
-            save_state(out, content)
-    return mean
-
-
-def _factor(step: int, steps: int) -> float:
-    """Of the learning rate: 0 before its start, linear warm-up, then a cosine to nothing."""
-    return min(1.0, max(0.0, (step + 1) / WARMUP)) * (1 + math.cos(math.pi * max(0, step) / steps)) / 2
+            stages = self.teacher.backbone.stages(pixels)  # ours too: they are not trained
+            taught = self.teacher.of_maps(self.teacher.backbone.neck(stages))
+        return losses_of(self.network.of_maps(self.network.backbone.neck(stages)), taught, views)
 
 
 def main(
@@ -184,7 +166,9 @@ def main(
     steps: int = 3000,
 ) -> None:
     """Train the detector."""
-    train(rendered(scenes), listed(photos), backbone, out, steps)
+    torch.manual_seed(1)
+    learner = DetectorLearner(rendered(scenes), listed(photos), backbone)
+    train(learner, out, Schedule(steps, RATE, cool=steps, average=AVERAGE, clip=10.0, save_every=100))
 
 
 if __name__ == "__main__":

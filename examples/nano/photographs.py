@@ -1,4 +1,4 @@
-"""The real pictures that the bundled model learns from: crops of their people for the one network, boxes for the other."""
+"""The real pictures of the bundled model: boxes of their people for the detector, crops of some for the calibration."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -23,12 +23,9 @@ log = logging.getLogger(__name__)
 COCO = "coco128"
 UNLABELLED = ("photos", "street_photos")  # folders; the videos are in "videos"
 HELD_OUT = 4  # one in so many pictures of coco128, by name, is for calibration
-CROP = (128, 64)  # pixels, height and width
+CROP = (256, 128)  # pixels, height and width
 LEAST_LABEL = (16, 40)  # pixels, width and height of a labelled person that makes a crop
-LEAST_HEIGHT = 40  # pixels of a person found in a photograph that makes a crop
-PHOTO, FRAME = (640, 1120), (416, 736)  # sizes at which the labeller looks for crops
-CROP_SCORE = 0.5  # of the labeller, for a crop
-CROP_FRAMES, LIST_FRAMES = 6, 28  # one in so many of a video
+LIST_FRAMES = 28  # one in so many of a video
 REPEATS = 4  # times that the few photographs stand in the list
 SURE = 0.55  # the labeller's score from which on a box is a person's
 UNSURE = 0.12  # and above which it may be one
@@ -87,29 +84,15 @@ def frames(data: Path, every: int) -> Iterator[Frame]:
             log.warning("left out: %s", error)
 
 
-def crops_of(image: Array, boxes: Array) -> list[Array]:
-    """(128, 64, 3) uint8 for each of (N, 4) boxes, as the embedder makes them of what is found."""
-    return [resize(crop(image, box), *CROP) for box in boxes]
-
-
-def real_crops(data: Path, labeller: Labeller) -> tuple[Array, Array, Array]:
-    """Crops to learn from (R, 128, 64, 3), crops for calibration (H, 128, 64, 3), and of these (H, 2): 1 and the picture's number."""
-    learned, held_out, numbers = [], [], []
+def held_out_crops(data: Path) -> tuple[Array, Array]:
+    """Crops (H, 256, 128, 3) of labelled people whom nothing is trained on, and (H,) the numbers of their pictures."""
+    crops, numbers = [], []
     for number, _, pixels, boxes in labelled(data / COCO):
-        large = (boxes[:, 2:] - boxes[:, :2] >= LEAST_LABEL).all(axis=1)
-        crops = crops_of(pixels, boxes[large])
-        if number % HELD_OUT:
-            learned += crops
-        else:
-            held_out += crops
-            numbers += [(1, number)] * len(crops)
-    for _, pixels in unlabelled(data):
-        boxes, _ = labeller.people(pixels, PHOTO, CROP_SCORE)
-        learned += crops_of(pixels, boxes[boxes[:, 3] - boxes[:, 1] >= LEAST_HEIGHT])
-    for frame in frames(data, CROP_FRAMES):
-        learned += crops_of(frame.pixels, labeller.people(frame.pixels, FRAME, CROP_SCORE)[0])
-    shape = (-1, *CROP, 3)
-    return np.array(learned, np.uint8).reshape(shape), np.array(held_out, np.uint8).reshape(shape), np.array(numbers, int).reshape(-1, 2)
+        if number % HELD_OUT == 0:
+            large = (boxes[:, 2:] - boxes[:, :2] >= LEAST_LABEL).all(axis=1)
+            crops += [resize(crop(pixels, box), *CROP) for box in boxes[large]]
+            numbers += [number] * int(large.sum())
+    return np.array(crops, np.uint8).reshape(-1, *CROP, 3), np.array(numbers, int)
 
 
 def list_people(data: Path, labeller: Labeller, folder: Path) -> list[dict[str, Any]]:

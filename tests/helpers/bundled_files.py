@@ -11,7 +11,7 @@ import torch
 from onnx import helper, numpy_helper
 from torch import nn
 
-from examples.nano.reid import follow
+from examples.nano import loop
 from examples.nano.teacher import TeacherLevel
 from personsearch.models.parts.csp_darknet import STRIDES, CSPDarknet
 from personsearch.training.checkpoint import LOG_FILE, STATE_FILE
@@ -42,15 +42,15 @@ def write_yolox(file: Path, *, spread: float = 1.0, seed: int = 0) -> nn.ModuleL
     return parts
 
 
-def assert_goes_on(train: Callable[[Path], Any], module: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def assert_goes_on(train: Callable[[Path], Any], folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two steps at once are those of a training that stops in the second one and goes on; the folder of the former.
 
     Args:
         train: trains for two steps in a folder, with a state after each.
-        module: whose `follow` is called once a step.
         folder: for both.
         monkeypatch: stops the training.
     """
+    follow = loop.follow
     whole, parts, calls = folder / "whole", folder / "parts", []
 
     def stop(*args: Any) -> None:
@@ -61,7 +61,7 @@ def assert_goes_on(train: Callable[[Path], Any], module: Any, folder: Path, monk
 
     mean = train(whole)
     with monkeypatch.context() as patch:
-        patch.setattr(module, "follow", stop)
+        patch.setattr(loop, "follow", stop)
         with pytest.raises(Interrupted):
             train(parts)
     first = torch.load(parts / STATE_FILE, weights_only=True)

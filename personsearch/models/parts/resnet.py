@@ -98,7 +98,7 @@ class MobileNet(Backbone):
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
-        self.features = mobilenet_v2(width_mult=config.width, norm_layer=norm_factory(config.norm)).features
+        self.features: nn.Sequential = mobilenet_v2(width_mult=config.width, norm_layer=norm_factory(config.norm)).features
         self.channels = {level: self.features[last].out_channels for level, last in MOBILENET_LEVELS.items()}
 
     def forward(self, pixels: Tensor) -> dict[int, Tensor]:

@@ -12,6 +12,8 @@ import torch
 
 from examples.nano import detector, pictures
 from examples.nano.detector import assign, best_overlap, cell_middles, losses_of, quality_focal, seen_at_best
+from examples.nano.loop import Schedule
+from examples.nano.loop import train as train_with
 from examples.nano.pictures import SIDE, Picture, TrainView, listed, rendered, view
 from personsearch.models.nano.detector import CellPredictions
 from tests.helpers.bundled_files import assert_goes_on, write_yolox
@@ -178,10 +180,15 @@ def test_lists_of_pictures(tmp_path: Path) -> None:
 # ---- the training ----
 
 
-def test_rates() -> None:
-    """Nothing before its start, up in a line, down in a cosine."""
-    assert [detector._factor(step, 2000) for step in (-5, -1, 0)] == pytest.approx([0, 0, 1 / detector.WARMUP])
-    assert detector._factor(1000, 2000) == pytest.approx(0.5)
+def test_only_heads_and_neck_learn(drawn: Picture, tmp_path: Path) -> None:
+    write_yolox(tmp_path / "yolox.onnx")
+    learner = detector.DetectorLearner([drawn], [drawn], tmp_path / "yolox.onnx")
+    heads, neck = learner.groups(0.1)
+    assert (heads["lr"], neck["lr"]) == (0.1, pytest.approx(0.015))
+    moving = {id(parameter) for group in (heads, neck) for parameter in group["params"]}
+    still = {name.split(".")[1] for name, parameter in learner.network.named_parameters() if id(parameter) not in moving}
+    assert still.isdisjoint(detector.NECK)
+    assert "stem" in still
 
 
 @pytest.fixture
@@ -196,6 +203,8 @@ def test_a_training_goes_on_where_it_stopped(drawn: Picture, tmp_path: Path, mon
     write_yolox(tmp_path / "yolox.onnx")
 
     def train(out: Path) -> Any:
-        return detector.train([drawn], [drawn], tmp_path / "yolox.onnx", out, 2, save_every=1)
+        torch.manual_seed(1)
+        learner = detector.DetectorLearner([drawn], [drawn], tmp_path / "yolox.onnx")
+        return train_with(learner, out, Schedule(2, detector.RATE, warmup=2, save_every=1))
 
-    assert_goes_on(train, detector, tmp_path, monkeypatch)
+    assert_goes_on(train, tmp_path, monkeypatch)

@@ -8,23 +8,21 @@ import cv2
 import numpy as np
 import pytest
 
-from examples.nano.photographs import crops_of, labelled, list_people, places_without_people, real_crops
+from examples.nano.photographs import frames, held_out_crops, labelled, list_people, places_without_people
 from personsearch.boxes import Array
 from personsearch.errors import DataError
 from tests.helpers.bundled_pictures import (
-    BLUE,
     FRAME,
     GREEN,
     HEIGHT,
     PHOTO,
     RED,
     SMALL,
-    STREET,
     TALL,
     WIDTH,
     KnownLabeller,
-    picture,
     write_pictures,
+    yolo_lines,
 )
 
 NEAR = 12  # levels that JPEG and the video's coding may be off inside a plain area
@@ -37,19 +35,9 @@ def data(tmp_path: Path) -> Path:
 
 def assert_person(crop: Array) -> None:
     """All of the crop is the person: red above, green below."""
-    assert crop.shape == (128, 64, 3)
-    assert np.abs(crop[4:56, 4:60].astype(int) - RED).max() < NEAR
-    assert np.abs(crop[72:124, 4:60].astype(int) - GREEN).max() < NEAR
-
-
-def test_crops_are_what_is_in_the_box() -> None:
-    image = picture(HEIGHT, WIDTH, [TALL])
-    person, corner, nothing = crops_of(image, np.float32([np.add(TALL, 0.4), (-20, -20, 10, 20), (-9, -9, -5, -5)]))
-    assert (person[:62] == RED).all()  # corners are rounded, so nothing of the blue is in it
-    assert (person[66:] == GREEN).all()
-    assert (corner == BLUE).all()  # the part inside the picture
-    assert nothing.shape == (128, 64, 3)
-    assert crops_of(image, np.zeros((0, 4), np.float32)) == []
+    assert crop.shape == (256, 128, 3)
+    assert np.abs(crop[8:112, 8:120].astype(int) - RED).max() < NEAR
+    assert np.abs(crop[144:248, 8:120].astype(int) - GREEN).max() < NEAR
 
 
 def test_labelled_pictures_keep_their_numbers(data: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -69,26 +57,21 @@ def test_places_without_people_have_none(data: Path) -> None:
     assert [path.name for path in places_without_people(data)] == ["003.jpg"]
 
 
-def test_real_crops_of_known_people(data: Path) -> None:
-    """Picture 0 is held out. One of picture 1 is large enough. Of the photograph two, of whom one is 39 pixels tall; of the street one."""
-    short = [0, 0, 30, 39]
-    found = {PHOTO: ([list(TALL), short], [0.9, 0.8]), STREET: ([list(TALL)], [0.7]), FRAME: ([[0, 0, 20, 30]], [0.6])}
-    labeller = KnownLabeller(found, {})
-    learned, held_out, numbers = real_crops(data, labeller)
-    assert (learned.dtype, learned.shape) == (np.uint8, (1 + 1 + 1 + 6, 128, 64, 3))  # frames 0, 6, .., 30 of 31
-    for crop in (*learned[:3], *held_out):
+def test_held_out_crops_are_of_every_fourth_picture(data: Path) -> None:
+    """Picture 0; number 4 cannot be read. One of picture 0 is made too small to count."""
+    crops, numbers = held_out_crops(data)
+    assert (crops.dtype, numbers.tolist()) == (np.uint8, [0, 0])
+    for crop in crops:
         assert_person(crop)
-    assert np.abs(learned[3:].astype(int) - RED).max() < NEAR  # of the video, whose low people count too
-    assert held_out.shape == (2, 128, 64, 3)
-    assert numbers.tolist() == [[1, 0], [1, 0]]
-    assert labeller.asked == [(PHOTO, (640, 1120), 0.5), (STREET, (640, 1120), 0.5)] + [(FRAME, (416, 736), 0.5)] * 6
+    (data / "coco128/labels/000.txt").write_text(yolo_lines([TALL, SMALL]))
+    assert held_out_crops(data)[1].tolist() == [0]
 
 
 def test_nobody_makes_no_crops(data: Path) -> None:
     for path in (data / "coco128/labels").iterdir():
         path.write_text("")
-    learned, held_out, numbers = real_crops(data, KnownLabeller({}, {}))
-    assert (learned.shape, held_out.shape, numbers.shape) == ((0, 128, 64, 3), (0, 128, 64, 3), (0, 2))
+    crops, numbers = held_out_crops(data)
+    assert (crops.shape, numbers.shape) == ((0, 256, 128, 3), (0,))
 
 
 def test_list_of_people_by_hand(data: Path, tmp_path: Path) -> None:
@@ -123,14 +106,12 @@ def test_missing_pictures_are_told(data: Path, tmp_path: Path, missing: str, emp
     shutil.rmtree(data / missing)
     if empty:
         (data / missing).mkdir()
-    for use in (lambda labeller: real_crops(data, labeller), lambda labeller: list_people(data, labeller, tmp_path / "video")):
-        with pytest.raises(DataError, match=rf"{missing}.*data/nano/README\.md"):
-            use(KnownLabeller({}, {}))
+    with pytest.raises(DataError, match=rf"{missing}.*data/nano/README\.md"):
+        list_people(data, KnownLabeller({}, {}), tmp_path / "video")
 
 
 def test_a_video_that_cannot_be_read_is_left_out(data: Path, caplog: pytest.LogCaptureFixture) -> None:
     (data / "videos/broken.mp4").write_bytes(b"no video")
-    found = {FRAME: ([[0.0, 0, 20, 30]], [0.6])}
     with caplog.at_level(logging.WARNING):
-        assert len(real_crops(data, KnownLabeller(found, {}))[0]) == 1 + 6
+        assert len(list(frames(data, 6))) == 6  # 0, 6, .., 30 of 31
     assert "broken.mp4" in caplog.text

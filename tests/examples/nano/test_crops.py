@@ -1,0 +1,166 @@
+"""How the crop network of the bundled models is trained: targets and losses by hand, what a batch is made of, going on bit for bit."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from examples.nano import crops
+from examples.nano.assemble import assemble
+from examples.nano.crops import CropLearner, batch_of, config, load_features, relation
+from examples.nano.loop import Schedule, train
+from examples.nano.pool import files
+from examples.nano.targets import Pool, Targets
+from personsearch.models import open_folder
+from personsearch.models.nano.detector import NanoNetwork, NanoOptions
+from personsearch.models.reid import ReidNetwork
+from personsearch.training.checkpoint import save_state
+from tests.helpers.bundled_files import assert_goes_on
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def write_pool(folder: Path, parts: int = 2, pictures: int = 300) -> Path:
+    """Pictures whose first pixel is their part and number, as their rows are."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(exist_ok=True)
+    for part in range(parts):
+        content = rng.integers(0, 255, (pictures, 32, 16, 3), dtype=np.uint8)
+        rows = rng.normal(size=(pictures, 260)).astype(np.float16)
+        content[:, 0, 0, 0], content[:, 0, 0, 1] = part, np.arange(pictures) % 256
+        rows[:, 0], rows[:, 1] = part, np.arange(pictures) % 256
+        for path, array in zip(files(folder, part), (content, rows), strict=True):
+            np.save(path, array)
+    return folder
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crops, "PAIRS", 2)
+    monkeypatch.setattr(crops, "BANK", 8)
+
+
+# ---- targets ----
+
+
+def test_targets_are_centred_rows_in_their_main_directions() -> None:
+    """Rows vary most along the second axis, then along the first, and not along the third."""
+    targets = Targets(3, 2)
+    rows = np.array([[5, 3, 1], [7, 3, 1], [6, 9, 1], [6, -3, 1]], np.float32)
+    targets.fit(rows)
+    found = targets(torch.tensor([[6.0, 8, 1], [9, 3, 1], [6, -7, 1], [9, 3, 50]]))
+    assert found.norm(dim=1).tolist() == pytest.approx([1] * 4)
+    assert (found @ found.T)[0].tolist() == pytest.approx([1, 0, -1, 0], abs=1e-6)
+    assert abs(found[0, 0].item()) == pytest.approx(1)
+
+
+def test_cosines_of_targets_are_those_of_centred_rows() -> None:
+    rows = np.random.default_rng(0).normal(1, 1, (50, 6)).astype(np.float32)
+    targets = Targets(6, 6)
+    targets.fit(rows)
+    centred = rows - rows.mean(axis=0)
+    centred /= np.linalg.norm(centred, axis=1, keepdims=True)
+    found = targets(torch.from_numpy(rows)).numpy()
+    np.testing.assert_allclose(found @ found.T, centred @ centred.T, atol=1e-5)
+
+
+# ---- the pool ----
+
+
+def test_pictures_belong_to_their_rows_and_come_in_pairs(tmp_path: Path) -> None:
+    pool = Pool(write_pool(tmp_path))
+    pictures, rows = pool.draw(20, np.random.default_rng(0))
+    assert [picture[0, 0, :2].tolist() for picture in pictures] == rows[:, :2].tolist()
+    assert (rows[::2, 1] % 2 == 0).all()
+    assert (rows[1::2, :2] == rows[::2, :2] + (0, 1)).all()
+    assert set(rows[:, 0]) == {0, 1}
+
+
+def test_a_pool_grows_and_a_part_without_rows_is_not_there(tmp_path: Path) -> None:
+    pool = Pool(write_pool(tmp_path, parts=1))
+    write_pool(tmp_path, parts=3)
+    files(tmp_path, 2)[1].unlink()
+    assert (pool.refresh(), len(pool.pictures)) == (2, 2)
+
+
+def test_a_bank_is_a_stretch_of_rows(tmp_path: Path) -> None:
+    pool = Pool(write_pool(tmp_path))
+    bank = pool.bank(16, np.random.default_rng(0))
+    assert (np.diff(bank[:, 1].astype(int)) % 256 == 1).all()
+    assert len(pool.bank(10**6, np.random.default_rng(0))) == 300
+
+
+# ---- losses ----
+
+
+def test_relation_is_nothing_where_neighbours_agree() -> None:
+    bank = torch.nn.functional.normalize(torch.randn(9, 4, generator=torch.Generator().manual_seed(0)))
+    assert relation(bank[:3], bank[:3], bank).item() == pytest.approx(0, abs=1e-6)
+    assert relation(bank[:3], bank[3:6], bank).item() > 0.1
+
+
+def test_relation_by_hand() -> None:
+    """Cosines 1 and 0 are wanted, 0 and 1 are there: log odds of 15 either way, so that the divergence is 15 (2 p - 1)."""
+    wanted = torch.sigmoid(torch.tensor(crops.SHARPNESS))
+    found = relation(torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, 0.0]]), torch.eye(2))
+    assert found.item() == pytest.approx((crops.SHARPNESS * (2 * wanted - 1)).item())
+
+
+def test_a_batch_is_normalised_and_half_of_it_mirrored() -> None:
+    picture = np.zeros((20, 10, 3), np.uint8)
+    picture[:, :5] = (255, 0, 0)
+    batch = batch_of([picture] * 40, (20, 10), np.random.default_rng(0))
+    assert batch.shape == (40, 3, 20, 10)
+    left, right = batch[:, 0, 3, 1], batch[:, 0, 3, 8]
+    red, black = (1 - 0.485) / 0.229, -0.485 / 0.229
+    assert sorted({round(value, 4) for value in left.tolist()}) == pytest.approx([black, red], abs=1e-3)
+    assert (left + right).tolist() == pytest.approx([red + black] * 40, abs=1e-4)
+    assert 10 < (left > 0).sum() < 30
+    assert batch_of([picture], (10, 5), np.random.default_rng(0)).shape == (1, 3, 10, 5)
+
+
+# ---- the training ----
+
+
+@pytest.mark.usefixtures("small")
+def test_first_layers_stay_as_they_are(tmp_path: Path) -> None:
+    pool = Pool(write_pool(tmp_path / "pool"))
+    torch.manual_seed(0)
+    learner = CropLearner(ReidNetwork(config(32, 32)), pool, frozen=3)
+    before = {name: tensor.clone() for name, tensor in learner.network.state_dict().items()}
+    train(learner, tmp_path / "out", Schedule(1, 0.1, warmup=1))
+    moved = {name for name, tensor in learner.network.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert not any(name.startswith(("backbone.features.0.", "backbone.features.1.", "backbone.features.2.")) for name in moved)
+    assert any(name.startswith("backbone.features.3.") for name in moved)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small")
+def test_a_training_goes_on_where_it_stopped_and_makes_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = Pool(write_pool(tmp_path / "pool"))
+
+    def run(out: Path) -> Any:
+        torch.manual_seed(0)
+        return train(CropLearner(ReidNetwork(config(64, 32)), pool), out, Schedule(2, 0.01, warmup=1, save_every=1))
+
+    whole = assert_goes_on(run, tmp_path, monkeypatch)
+    save_state(tmp_path / "detector", {"mean": NanoNetwork(NanoOptions()).state_dict(), "step": 0})
+    first = assemble(whole, tmp_path / "detector", tmp_path / "model", size=(64, 32), min_score=0.3)
+    again = assemble(whole, first, tmp_path / "again", size=(64, 32), min_score=0.3)  # with the model's detector
+    assert (first / "model.safetensors").read_bytes() == (again / "model.safetensors").read_bytes()
+    model = open_folder(first, "cpu")
+    assert (model.name, model.min_score, model.embedding_dim) == ("nano", 0.3, 256)
+    rows = model.embed_crops([np.full((60, 30, 3), 90, np.uint8)])
+    assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_start_from_features(tmp_path: Path) -> None:
+    """Their names differ, their order is ours."""
+    torch.manual_seed(0)
+    network, other = ReidNetwork(config(32, 32)), ReidNetwork(config(32, 32))
+    features = other.backbone.features.state_dict()
+    torch.save({f"theirs.{number}": tensor for number, tensor in enumerate(features.values())}, tmp_path / "features.pt")
+    load_features(network, tmp_path / "features.pt")
+    assert all(torch.equal(tensor, features[name]) for name, tensor in network.backbone.features.state_dict().items())
