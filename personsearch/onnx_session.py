@@ -58,7 +58,7 @@ class OnnxSession:
         if threads is not None and threads < 1:
             raise ConfigError(f"threads must be at least 1, got {threads}")
         if not path.is_file():
-            raise WeightsError(f"{path} is no file; pass the path of an ONNX file")
+            raise WeightsError(f"{path} is not a file; pass the path of an ONNX file")
         providers = _providers(device)
         self.path = path
         try:

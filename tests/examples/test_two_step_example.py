@@ -42,5 +42,5 @@ def test_from_two_networks_and_a_folder_to_a_picture_of_hits(tmp_path: Path) -> 
     swapped = run(*networks[::-1], "photos", "photos/red.png", folder=tmp_path)
     assert swapped.returncode == 1
     assert "error: " in swapped.stderr
-    assert "is no YOLOX detector" in swapped.stderr
+    assert "is not a YOLOX detector" in swapped.stderr
     assert "Traceback" not in swapped.stderr

@@ -12,9 +12,9 @@ from personsearch.models.base import PersonModel
 from personsearch.models.rcnn import RCNN, RCNNConfig, region_input
 from personsearch.models.reid import CropEmbedder, ReidConfig, ReidNetwork, classifier, crops_of, neck
 from personsearch.models.scene import SceneModel
+from personsearch.models.two_step import TwoStep
 from personsearch.models.two_step.combined import CombinedModel
 from personsearch.models.two_step.crop_model import WholeImage, crop_model
-from personsearch.models.two_step.model import TwoStep
 from personsearch.weights import save_model
 from tests.helpers.seqnet_golden import picture
 

@@ -1,4 +1,4 @@
-"""Any detector with any re-identifier (SeqNet, arXiv 2103.10148, Table 2)."""
+"""The detections of one model with the embeddings of another (SeqNet, arXiv 2103.10148, Table 2)."""
 
 import hashlib
 import json
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from personsearch import models
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError
 from personsearch.models.base import PersonModel
+from personsearch.models.open import open_folder as open_model
 from personsearch.options import Settings, parse
 from personsearch.results import Detections
 from personsearch.weights import CONFIG_FILE, read_config
@@ -20,13 +20,13 @@ DETECTOR, REIDENTIFIER = COMBINED_PARTS  # the folders inside the folder
 
 
 class CombinedModel:
-    """A `PersonModel` that finds people by one model and embeds them by another.
+    """A `PersonModel` that detects people with one model and embeds them with another.
 
-    For people given by hand (the table's "GT"), call the re-identifier's `embed` with their boxes.
+    For annotated boxes (the table's "GT"), call the re-identifier's `embed`.
 
     Args:
-        detector: gives boxes, scores and the score to enter a gallery.
-        reidentifier: gives embeddings of whole scenes' boxes and of crops.
+        detector: Model that gives boxes, scores and `min_score`.
+        reidentifier: Model that embeds boxes of scenes, and crops.
     """
 
     def __init__(self, detector: PersonModel, reidentifier: PersonModel) -> None:
@@ -42,14 +42,14 @@ class CombinedModel:
         return self.detector.prepare(image), self.reidentifier.prepare(image)
 
     def detect(self, prepared: Sequence[tuple[Any, Any]], *, min_score: float = 0.0) -> list[Detections]:
-        """The detector's people from `min_score` on with the re-identifier's embeddings, best first."""
-        found = self.detector.detect([one for one, _ in prepared], min_score=min_score)
-        rows = self.embed(prepared, [one.boxes for one in found])
-        return [Detections(one.boxes, one.scores, row) for one, row in zip(found, rows, strict=True)]
+        """The detector's people from `min_score` on, best first, with the re-identifier's embeddings."""
+        detections = self.detector.detect([for_detector for for_detector, _ in prepared], min_score=min_score)
+        embeddings = self.embed(prepared, [people.boxes for people in detections])
+        return [Detections(people.boxes, people.scores, rows) for people, rows in zip(detections, embeddings, strict=True)]
 
     def embed(self, prepared: Sequence[tuple[Any, Any]], boxes: Sequence[Array]) -> list[Array]:
         """(N, D) unit rows for each image's (N, 4) boxes in original pixels."""
-        return self.reidentifier.embed([one for _, one in prepared], boxes)
+        return self.reidentifier.embed([for_reidentifier for _, for_reidentifier in prepared], boxes)
 
     def embed_crops(self, crops: Sequence[Array]) -> Array:
         """(N, D) unit rows of N bare crops."""
@@ -57,38 +57,41 @@ class CombinedModel:
 
 
 class CombinedConfig(Settings):
-    """What the config.json of two models says; the models are in folders of fixed names beside it."""
+    """The config.json of a combined model; its two models are in folders of fixed names beside it."""
 
     architecture: Literal["combined"] = "combined"
 
 
 def open_folder(folder: Path, device: str) -> CombinedModel:
-    """The two models of a folder that `save_combined` made, as one.
+    """The combined model of a folder that `save_combined` made.
 
     Raises:
         ModelNotFoundError: one of them is missing.
         ConfigError, WeightsError: one of them does not open.
     """
     parse(CombinedConfig, read_config(folder), folder)
-    return CombinedModel(*(models.open_folder(folder / part, device) for part in (DETECTOR, REIDENTIFIER)))
+    return CombinedModel(*(open_model(folder / part, device) for part in (DETECTOR, REIDENTIFIER)))
 
 
 def save_combined(folder: str | Path, *, detector: str | Path, reidentifier: str | Path) -> Path:
-    """A folder of two models' folders, which are opened first and then copied: DKD's [D; R] of a detector and a crop network.
+    """Make one model folder from the folders of two models, such as DKD's [D; R]; both are opened before they are copied.
 
     Args:
-        folder: made if need be; the models of an older one are replaced.
-        detector: folder of the model that finds people.
-        reidentifier: folder of the model that embeds them.
+        folder: Folder of the new model, created if missing; models of an older combined model in it are replaced.
+        detector: Folder of the model that detects people.
+        reidentifier: Folder of the model that embeds them.
+
+    Returns:
+        The folder.
 
     Raises:
-        ModelNotFoundError, ConfigError, WeightsError: a folder is no model, or one is inside the other.
+        ModelNotFoundError, ConfigError, WeightsError: a folder does not hold a model, or one is inside the other.
     """
     target, parts = Path(folder), {DETECTOR: Path(detector), REIDENTIFIER: Path(reidentifier)}
     for part in parts.values():
         if target.resolve().is_relative_to(part.resolve()) or part.resolve().is_relative_to(target.resolve()):
-            raise ConfigError(f"one of {part} and {target} is inside the other; save into a folder beside the models")
-        models.open_folder(part, "cpu")
+            raise ConfigError(f"{target} and {part} overlap; save into a folder outside both models")
+        open_model(part, "cpu")
     for name, part in parts.items():
         shutil.rmtree(target / name, ignore_errors=True)
         shutil.copytree(part, target / name)

@@ -1,4 +1,4 @@
-"""A re-identification network in an ONNX file as the embedder of two steps."""
+"""A re-identification network in an ONNX file as the embedder of a two-step model."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,13 +12,14 @@ from personsearch.boxes import Array
 from personsearch.errors import ConfigError, WeightsError
 from personsearch.models.device import open_onnx
 from personsearch.models.parts.letterbox import INTERPOLATION
+from personsearch.models.two_step.onnx_input import input_size
 from personsearch.onnx_session import ROWS_AT_ONCE, OnnxSession, external_files
 from personsearch.options import Settings
 from personsearch.weights import fingerprint
 
 
 class ReidOptions(Settings):
-    """What the network expects; the defaults are torchreid's (OSNet and others): RGB, ImageNet mean and deviation.
+    """The input that the network expects; the defaults are torchreid's (OSNet and others): RGB, ImageNet mean and deviation.
 
     An input value is (pixel * scale - mean) / std, channel by channel.
     """
@@ -28,25 +29,25 @@ class ReidOptions(Settings):
     scale: float = Field(default=1 / 255, gt=0)  # 1 for networks that take 0..255
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # in the order of `channels`
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.229, 0.224, 0.225)
-    size: tuple[PositiveInt, PositiveInt] | None = None  # (height, width) of the input, where the file leaves it open
+    size: tuple[PositiveInt, PositiveInt] | None = None  # (height, width) of the input, if the file takes any size
 
 
 class ReidEmbedder:
-    """Features of crops of people, by a re-identification network.
+    """Embeds crops of people with a re-identification network.
 
     Args:
-        file: one input of crops; first output (B, D).
-        options: layout, colours, scale, size.
-        device: "auto", "cpu", "cuda" or "cuda:1".
-        threads: CPU threads of a run; None: as many as there are cores.
+        file: ONNX file with one input of crops and the first output (B, D).
+        options: Layout, colours, scale and size of the input.
+        device: Where it runs: "auto", "cpu", "cuda" or "cuda:1".
+        threads: CPU threads of a run; None: one for each core.
 
     Attributes:
-        embedding_dim: D.
+        embedding_dim: D, the length of a feature.
 
     Raises:
-        WeightsError: the file is missing, is not ONNX, or is no re-identification network.
+        WeightsError: the file is missing, is not ONNX, or is not a re-identification network.
         ConfigError: an option does not fit the file.
-        DeviceError: the device is not there.
+        DeviceError: the machine does not have this device.
     """
 
     def __init__(self, file: Path, options: ReidOptions | None = None, *, device: str = "cpu", threads: int | None = None) -> None:
@@ -61,14 +62,14 @@ class ReidEmbedder:
 
     def embed(self, crops: Sequence[Array]) -> Array:
         """(N, D) float32 features, of any length, for N crops, RGB uint8 (h, w, 3); N may be 0."""
-        parts = [np.zeros((0, self.embedding_dim), np.float32)]
+        features = [np.zeros((0, self.embedding_dim), np.float32)]
         for start in range(0, len(crops), ROWS_AT_ONCE):
             rows = self._session.run_rows([self._pixels(crop) for crop in crops[start : start + ROWS_AT_ONCE]])
-            parts.append(rows.reshape(len(rows), -1).astype(np.float32))
-        return np.concatenate(parts)
+            features.append(rows.reshape(len(rows), -1).astype(np.float32))
+        return np.concatenate(features)
 
     def _pixels(self, crop: Array) -> Array:
-        """A crop as the network takes it, without the batch, float32."""
+        """The network's input for one crop, float32, without the batch axis."""
         height, width = self._size
         planes = cv2.split(cv2.resize(crop, (width, height), interpolation=INTERPOLATION))
         pixels = np.empty((3, height, width), np.float32)
@@ -78,29 +79,24 @@ class ReidEmbedder:
         return pixels if self.options.layout == "nchw" else np.ascontiguousarray(pixels.transpose(1, 2, 0))
 
     def _measure_dim(self) -> int:
-        """D, by a run on a grey crop, so that a file that is no re-identification network is refused now."""
+        """D, from a run on a grey crop, so that a wrong file is refused when it is opened."""
         grey = np.full((*self._size, 3), 128, np.uint8)
         shape = self._session.run_rows([self._pixels(grey)]).shape
         if len(shape) < 2 or shape[0] != 1 or set(shape[2:]) - {1}:
             raise WeightsError(
-                f"{self._session.path} is no re-identification network: one crop should give (1, D), got {shape}; "
-                "pass the ONNX file of a network that ends in one feature a crop"
+                f"{self._session.path} is not a re-identification network: one crop should give (1, D), got {shape}; "
+                "pass the ONNX file of a network with one feature per crop"
             )
         return int(shape[1])
 
 
 def _input_size(session: OnnxSession, options: ReidOptions) -> tuple[int, int]:
-    """(height, width) of the network's input, by its file or else the options."""
+    """(height, width) of the network's input, from the file or else the options."""
     shapes = [port.shape for port in session.inputs]
     if len(shapes) != 1 or len(shapes[0]) != 4:
-        raise WeightsError(f"{session.path} is no re-identification network: it should take one input of four axes, it takes {shapes}")
+        raise WeightsError(f"{session.path} is not a re-identification network: it needs one input with four axes, got {shapes}")
     _, first, second, third = shapes[0]
     channels, declared = (first, (second, third)) if options.layout == "nchw" else (third, (first, second))
     if channels not in (3, None):
-        raise ConfigError(f'layout is "{options.layout}", but {session.path} takes {shapes[0]}; channels must be 3')
-    height, width = (fixed or asked for fixed, asked in zip(declared, options.size or (None, None), strict=True))
-    if height is None or width is None:
-        raise ConfigError(f"size: {session.path} takes inputs of any size, so the options must say (height, width)")
-    if options.size not in (None, (height, width)):
-        raise ConfigError(f"size is {options.size}, but {session.path} takes {declared}; leave it out")
-    return height, width
+        raise ConfigError(f'layout is "{options.layout}", but {session.path} takes {shapes[0]}; set layout to the one with 3 channels')
+    return input_size(session.path, declared, options.size)

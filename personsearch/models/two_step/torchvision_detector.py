@@ -1,4 +1,4 @@
-"""A network of torchvision.models.detection as the detector of two steps."""
+"""A network of torchvision.models.detection as the detector of a two-step model."""
 
 import hashlib
 from collections import defaultdict
@@ -20,46 +20,47 @@ from personsearch.options import Settings
 from personsearch.weights import fingerprint, read_tensors
 
 FAMILIES = (GeneralizedRCNN, detection.FCOS, detection.RetinaNet, SSD)
-# settings of these networks that decide what they find but stand neither in their weights nor in their printed form
+# settings that decide the detections but are neither in the weights nor in the printed form of these networks
 SETTINGS = ("score_thresh", "nms_thresh", "detections_per_img", "topk_candidates", "eps", "_pre_nms_top_n", "_post_nms_top_n")
 
 
 class TorchvisionOptions(Settings):
-    """How a torchvision detector is used."""
+    """Label and threshold of a torchvision detector."""
 
     person_label: int = Field(default=1, ge=0)  # 1 in COCO
-    score_threshold: float = Field(default=0.1, ge=0, le=1)  # who is below is not embedded either; the network has one of its own too
+    score_threshold: float = Field(
+        default=0.1, ge=0, le=1
+    )  # people below this score are not embedded; the network has a threshold of its own too
 
 
 class TorchvisionFileOptions(TorchvisionOptions):
-    """What a file of weights does not say itself."""
+    """Facts about the network that its weights file does not hold."""
 
-    network: str  # as torchvision.models.get_model names it
-    num_classes: PositiveInt = 91  # the background counted
-    norm_eps: float | None = Field(
-        default=None, ge=0
-    )  # of batch norm; 0 for torchvision's COCO_V1 weights of *rcnn and retinanet on resnet50_fpn
+    network: str  # name for torchvision.models.get_model
+    num_classes: PositiveInt = 91  # including the background
+    # eps of batch norm; 0 for torchvision's COCO_V1 weights of *rcnn and retinanet on resnet50_fpn
+    norm_eps: float | None = Field(default=None, ge=0)
 
 
 class TorchvisionDetector:
-    """People of an image, by any Faster, Mask or Keypoint R-CNN, FCOS, RetinaNet or SSD of torchvision.
+    """Detects people with any Faster, Mask or Keypoint R-CNN, FCOS, RetinaNet or SSD of torchvision.
 
-    What an image gives does not depend on what it is batched with: only images of one shape share a batch.
+    Only images of one shape share a batch, so the detections of an image do not depend on its batch.
 
     Args:
-        network: with its weights; moved to `device` and set to eval mode here.
-        options: label and threshold.
-        device: "cpu", "cuda" or "cuda:1".
+        network: Network with its weights; moved to `device` and set to eval mode here.
+        options: Label and threshold.
+        device: Where it runs: "cpu", "cuda" or "cuda:1".
 
     Raises:
-        WeightsError: the network is no such detector.
+        WeightsError: the network is of another kind.
     """
 
     def __init__(self, network: nn.Module, options: TorchvisionOptions | None = None, *, device: str = "cpu") -> None:
         if not isinstance(network, FAMILIES):
             raise WeightsError(
-                f"{type(network).__name__} is no detector of torchvision.models.detection; pass one of {_names(FAMILIES)}, "
-                "or write a Detector (see personsearch.models.two_step.model) for it"
+                f"{type(network).__name__} is not a detector of torchvision.models.detection; pass one of {_names(FAMILIES)}, "
+                "or write a Detector for it (personsearch.models.two_step.Detector)"
             )
         self.options = options or TorchvisionOptions()
         self.network = network.to(device).eval()
@@ -71,16 +72,16 @@ class TorchvisionDetector:
         return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
     def detect(self, prepared: Sequence[Tensor]) -> list[tuple[Array, Array]]:
-        """For each image boxes (N, 4) float32, xyxy original pixels, and scores (N,) float32."""
+        """Boxes (N, 4) float32, xyxy original pixels, and scores (N,) float32, of each image."""
         groups: dict[torch.Size, list[int]] = defaultdict(list)
         for i, image in enumerate(prepared):
             groups[image.shape].append(i)
-        found: dict[int, tuple[Array, Array]] = {}
+        detections: dict[int, tuple[Array, Array]] = {}
         with torch.inference_mode():
-            for index in groups.values():
-                outputs = self.network([prepared[i].to(self.device).float() / 255 for i in index])
-                found.update((i, self._people(output)) for i, output in zip(index, outputs, strict=True))
-        return [found[i] for i in range(len(prepared))]
+            for images in groups.values():
+                outputs = self.network([prepared[i].to(self.device).float() / 255 for i in images])
+                detections.update((i, self._people(output)) for i, output in zip(images, outputs, strict=True))
+        return [detections[i] for i in range(len(prepared))]
 
     def _people(self, output: dict[str, Tensor]) -> tuple[Array, Array]:
         keep = (output["labels"] == self.options.person_label) & (output["scores"] >= self.options.score_threshold)
@@ -88,11 +89,11 @@ class TorchvisionDetector:
 
 
 def open_torchvision(file: Path, options: TorchvisionFileOptions, *, device: str = "cpu") -> TorchvisionDetector:
-    """The detector of a safetensors file, which holds the state dict of torchvision's network of this name.
+    """The detector of a safetensors file, which holds the state dict of torchvision's network `options.network`.
 
     Raises:
         ConfigError: torchvision has no detector of this name.
-        WeightsError: the file is missing, is not safetensors, or is another network's.
+        WeightsError: the file is missing, is not safetensors, or does not fit the network.
     """
     known = list_models(module=detection)
     if options.network not in known:
@@ -116,4 +117,4 @@ def _network_fingerprint(network: nn.Module, options: TorchvisionOptions) -> str
 
 
 def _names(classes: tuple[type, ...]) -> str:
-    return ", ".join(one.__name__ for one in classes)
+    return ", ".join(family.__name__ for family in classes)

@@ -25,7 +25,7 @@ from personsearch.models.nano.detector import (
 )
 from personsearch.models.nano.embedder import NanoEmbedder, NanoReidOptions, resize
 from personsearch.models.nano.model import DETECTOR, EMBEDDER, NanoConfig, build
-from personsearch.models.two_step.model import TwoStep
+from personsearch.models.two_step import TwoStep
 from personsearch.weights import save_model
 from tests.helpers.pictures import gradient
 

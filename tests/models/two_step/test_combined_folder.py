@@ -1,3 +1,5 @@
+"""A folder of two models: saved, opened, saved again, and refused when a part is missing."""
+
 import json
 from pathlib import Path
 
@@ -10,7 +12,8 @@ from personsearch.errors import ConfigError, ModelNotFoundError, WeightsError
 from personsearch.models import open_folder
 from personsearch.models.rcnn import RCNN, RCNNConfig
 from personsearch.models.reid import ReidConfig, ReidNetwork
-from personsearch.models.two_step.combined import CombinedModel, save_combined
+from personsearch.models.two_step import save_combined
+from personsearch.models.two_step.combined import CombinedModel
 from personsearch.weights import save_model
 from tests.data.synth_image import synth
 
@@ -26,7 +29,7 @@ def saved(folder: Path, kind: str) -> Path:
     else:
         config = ReidConfig(name=kind, backbone=BACKBONE, height=64, width=32, embedding_dim=128)
         network = ReidNetwork(config)
-    tensors = {name: one.numpy() for name, one in network.state_dict().items() if not name.endswith("num_batches_tracked")}
+    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items() if not name.endswith("num_batches_tracked")}
     save_model(folder, config.model_dump(mode="json"), tensors)
     return folder
 
@@ -37,19 +40,19 @@ def parts(tmp_path) -> dict[str, Path]:
 
 
 def test_a_detector_and_a_crop_network_in_one_folder(parts, tmp_path) -> None:
-    """DKD's [D; R]: the boxes are the detector's, the rows those of the crops at them."""
+    """DKD's [D; R]: the detector's boxes with the crop network's embeddings of them."""
     folder = save_combined(tmp_path / "both", **parts)
     searcher = PersonSearcher.from_pretrained(folder, device="cpu")
     model = searcher.model
     assert isinstance(model, CombinedModel)
     assert (model.name, model.min_score, model.embedding_dim) == ("nae with R", 0.1, 128)
-    detector, described = (open_folder(parts[name], "cpu") for name in ("detector", "reidentifier"))
-    (found,) = model.detect([model.prepare(SCENE)])
+    detector, reidentifier = (open_folder(parts[name], "cpu") for name in ("detector", "reidentifier"))
+    (people,) = model.detect([model.prepare(SCENE)])
     (expected,) = detector.detect([detector.prepare(SCENE)])
-    assert len(found) == 3
-    assert found.boxes.tolist() == expected.boxes.tolist()
-    np.testing.assert_allclose(found.embeddings, described.embed([described.prepare(SCENE)], [found.boxes])[0], atol=1e-6)
-    assert model.fingerprint == CombinedModel(detector, described).fingerprint
+    assert len(people) == 3
+    assert people.boxes.tolist() == expected.boxes.tolist()
+    np.testing.assert_allclose(people.embeddings, reidentifier.embed([reidentifier.prepare(SCENE)], [people.boxes])[0], atol=1e-6)
+    assert model.fingerprint == CombinedModel(detector, reidentifier).fingerprint
 
 
 def test_a_folder_is_saved_again(parts, tmp_path) -> None:
@@ -57,13 +60,13 @@ def test_a_folder_is_saved_again(parts, tmp_path) -> None:
     save_combined(folder, detector=parts["detector"], reidentifier=saved(tmp_path / "other", "other"))
     assert open_folder(folder, "cpu").name == "nae with other"
     for detector, target in ((folder / "detector", folder), (parts["detector"], parts["detector"] / "both")):
-        with pytest.raises(ConfigError, match="inside the other"):
+        with pytest.raises(ConfigError, match="overlap; save into a folder outside"):
             save_combined(target, detector=detector, reidentifier=parts["reidentifier"])
     assert open_folder(folder, "cpu").name == "nae with other"
 
 
-def test_what_is_no_model_is_told(parts, tmp_path) -> None:
-    with pytest.raises(ModelNotFoundError, match="nowhere is no folder"):
+def test_a_missing_or_malformed_part_is_refused(parts, tmp_path) -> None:
+    with pytest.raises(ModelNotFoundError, match="nowhere is not a folder"):
         save_combined(tmp_path / "both", detector=parts["detector"], reidentifier=tmp_path / "nowhere")
     assert not (tmp_path / "both").exists()
     folder = save_combined(tmp_path / "both", **parts)

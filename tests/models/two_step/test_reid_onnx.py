@@ -30,7 +30,7 @@ def test_defaults_are_torchreids(tmp_path: Path) -> None:
     np.testing.assert_allclose(features, [[(0.2 - 0.485) / 0.229, (0.4 - 0.456) / 0.224, (0.8 - 0.406) / 0.225]], rtol=1e-5)  # float32 sums
 
 
-def test_rows_and_columns_keep_their_places(tmp_path: Path) -> None:
+def test_resizing_keeps_rows_and_columns_apart(tmp_path: Path) -> None:
     crop = np.zeros((80, 40, 3), np.uint8)
     crop[:40, :, 0], crop[:, :20, 1] = 255, 255
     pixels = ReidEmbedder(reid(tmp_path / "reid.onnx"), ReidOptions(mean=(0, 0, 0), std=(1, 1, 1)))._pixels(crop)
@@ -47,8 +47,8 @@ def test_any_number_of_crops_of_any_size(tmp_path: Path, batch: int | str, count
     assert features.tolist() == [[i, i, i] for i in range(count)]
 
 
-def test_a_detector_is_no_embedder(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"no re-identification network: one crop should give \(1, D\), got \(1, 84, 7\)"):
+def test_a_detector_file_is_refused_as_embedder(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"not a re-identification network: one crop should give \(1, D\), got \(1, 84, 7\)"):
         ReidEmbedder(yolox(tmp_path / "yolox.onnx", PERSON))
 
 
@@ -58,12 +58,12 @@ def test_options_that_do_not_fit_the_file(tmp_path: Path) -> None:
         ReidEmbedder(fixed, ReidOptions(layout="nhwc"))
     with pytest.raises(ConfigError, match=r"size is \(4, 8\), but .* takes \(8, 4\)"):
         ReidEmbedder(fixed, ReidOptions(size=(4, 8)))
-    with pytest.raises(ConfigError, match="takes inputs of any size"):
+    with pytest.raises(ConfigError, match="takes inputs of any size; set size"):
         ReidEmbedder(free)
     assert ReidEmbedder(free, ReidOptions(size=(16, 4))).embed([CROP]).shape == (1, 3)
 
 
-def test_fingerprint_is_of_content_and_options(tmp_path: Path) -> None:
+def test_fingerprint_depends_on_content_and_options(tmp_path: Path) -> None:
     file, copy, other = reid(tmp_path / "reid.onnx"), reid(tmp_path / "copy.onnx"), reid(tmp_path / "other.onnx", size=(4, 4))
     first = ReidEmbedder(file).fingerprint
     assert ReidEmbedder(copy).fingerprint == first

@@ -21,7 +21,7 @@ from personsearch.models.two_step.torchvision_detector import (
 NAME = "ssdlite320_mobilenet_v3_large"
 
 
-class Known(detection.FCOS):
+class FixedDetections(detection.FCOS):
     """Gives the same three boxes for every image; the first score is the mean of the red channel."""
 
     def __init__(self) -> None:
@@ -44,44 +44,44 @@ def ssd() -> nn.Module:
 
 
 def test_label_and_threshold_by_hand() -> None:
-    detector = TorchvisionDetector(Known())
+    detector = TorchvisionDetector(FixedDetections())
     image = np.zeros((10, 12, 3), np.uint8)
     image[..., 0] = 51  # 0.2 of 255, in the red channel
     ((boxes, scores),) = detector.detect([detector.prepare(image)])
-    assert boxes.tolist() == [[0, 0, 4, 8]]  # label 2 is no person, 0.05 is below the threshold
+    assert boxes.tolist() == [[0, 0, 4, 8]]  # label 2 is another class, 0.05 is below the threshold
     np.testing.assert_allclose(scores, [0.2], rtol=1e-6)
-    ((boxes, scores),) = TorchvisionDetector(Known(), TorchvisionOptions(person_label=2)).detect([detector.prepare(image)])
+    ((boxes, scores),) = TorchvisionDetector(FixedDetections(), TorchvisionOptions(person_label=2)).detect([detector.prepare(image)])
     assert boxes.tolist() == [[1, 1, 5, 9]]
 
 
 def test_only_images_of_one_shape_share_a_batch() -> None:
-    network = Known()
+    network = FixedDetections()
     detector = TorchvisionDetector(network)
     images = [np.full((10, 12 + i % 2, 3), 40 * i, np.uint8) for i in range(5)]
-    found = detector.detect([detector.prepare(image) for image in images])
+    detections = detector.detect([detector.prepare(image) for image in images])
     assert network.shapes == [[(3, 10, 12)] * 3, [(3, 10, 13)] * 2]
-    np.testing.assert_allclose([scores[0] for _, scores in found if len(scores)], np.array([40, 80, 120, 160]) / 255, rtol=1e-6)
+    np.testing.assert_allclose([scores[0] for _, scores in detections if len(scores)], np.array([40, 80, 120, 160]) / 255, rtol=1e-6)
 
 
-def test_no_images_and_nobody() -> None:
-    detector = TorchvisionDetector(Known())
+def test_no_images_and_no_people() -> None:
+    detector = TorchvisionDetector(FixedDetections())
     assert detector.detect([]) == []
     ((boxes, scores),) = detector.detect([detector.prepare(np.zeros((9, 9, 3), np.uint8))])
     assert (boxes.shape, scores.shape) == ((0, 4), (0,))
 
 
-def test_a_file_gives_what_the_network_gives(ssd: nn.Module, tmp_path: Path) -> None:
+def test_a_file_gives_the_detections_of_its_network(ssd: nn.Module, tmp_path: Path) -> None:
     save_file(ssd.state_dict(), tmp_path / "ssd.safetensors")
     options = TorchvisionFileOptions(network=NAME, num_classes=3, score_threshold=0.3)
     detector = open_torchvision(tmp_path / "ssd.safetensors", options)
     image = np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8)
     ((boxes, scores),) = detector.detect([detector.prepare(image)])
     with torch.inference_mode():
-        (wanted,) = ssd([torch.from_numpy(image).permute(2, 0, 1) / 255])
-    keep = (wanted["labels"] == 1) & (wanted["scores"] >= 0.3)
-    assert keep.any()
-    assert boxes.tolist() == wanted["boxes"][keep].tolist()
-    assert scores.tolist() == wanted["scores"][keep].tolist()
+        (expected,) = ssd([torch.from_numpy(image).permute(2, 0, 1) / 255])
+    people = (expected["labels"] == 1) & (expected["scores"] >= 0.3)
+    assert people.any()
+    assert boxes.tolist() == expected["boxes"][people].tolist()
+    assert scores.tolist() == expected["scores"][people].tolist()
 
 
 def test_eps_of_batch_norm_can_be_set(ssd: nn.Module, tmp_path: Path) -> None:
@@ -90,8 +90,8 @@ def test_eps_of_batch_norm_can_be_set(ssd: nn.Module, tmp_path: Path) -> None:
     assert {part.eps for part in detector.network.modules() if isinstance(part, nn.BatchNorm2d)} == {0}
 
 
-def test_a_network_that_is_no_detector_is_refused() -> None:
-    with pytest.raises(WeightsError, match=r"ResNet is no detector of torchvision\.models\.detection"):
+def test_a_network_of_another_kind_is_refused() -> None:
+    with pytest.raises(WeightsError, match=r"ResNet is not a detector of torchvision\.models\.detection"):
         TorchvisionDetector(resnet18(weights=None))
 
 
@@ -107,7 +107,7 @@ def test_files_that_do_not_fit_are_refused(ssd: nn.Module, tmp_path: Path) -> No
         open_torchvision(tmp_path / "ssd.pth", TorchvisionFileOptions(network=NAME))
 
 
-def test_fingerprint_is_of_weights_settings_and_options(ssd: nn.Module) -> None:
+def test_fingerprint_depends_on_weights_settings_and_options(ssd: nn.Module) -> None:
     ssd = copy.deepcopy(ssd)
     first = TorchvisionDetector(ssd).fingerprint
     assert TorchvisionDetector(ssd).fingerprint == first

@@ -1,4 +1,4 @@
-"""A folder of two networks' files: made, opened, searched with, and refused when it makes no model."""
+"""A two-step folder: saved, opened, searched with, and refused when a file or an option does not fit."""
 
 import json
 from pathlib import Path
@@ -28,27 +28,27 @@ def test_from_two_files_to_a_search(tmp_path: Path, files: dict[str, Path]) -> N
     folder = save_two_step(tmp_path / "model", **files, embedder=PLAIN)
     searcher = PersonSearcher.from_pretrained(folder, device="cpu")
     image = np.full((64, 128, 3), (0, 0, 255), np.uint8)
-    image[:20, 30:70] = (0, 255, 255)  # a cyan person, of whom the box takes 32 columns and 48 rows
-    found = searcher.detect(image)
-    np.testing.assert_allclose(found.boxes, [[32, 0, 64, 48]], rtol=1e-6)
-    green = 20 / 48  # the share of cyan, as far as resizing to 8 rows keeps it
-    np.testing.assert_allclose(found.embeddings, [np.array([0, green, 1]) / np.hypot(green, 1)], atol=0.05)
+    image[:20, 30:70] = (0, 255, 255)  # a cyan person; the box covers 32 columns and 48 rows
+    detections = searcher.detect(image)
+    np.testing.assert_allclose(detections.boxes, [[32, 0, 64, 48]], rtol=1e-6)
+    green = 20 / 48  # share of cyan, as resizing to 8 rows keeps it
+    np.testing.assert_allclose(detections.embeddings, [np.array([0, green, 1]) / np.hypot(green, 1)], atol=0.05)
     Image.fromarray(image).save(tmp_path / "scene.png")
     (hit,) = searcher.search(image[:48, 32:64], [tmp_path / "scene.png"])
     assert hit.similarity == pytest.approx(1, abs=1e-6)  # the same crop
 
 
-def test_an_opened_folder_is_the_model_that_was_saved(tmp_path: Path, files: dict[str, Path]) -> None:
-    one = open_folder(save_two_step(tmp_path / "one", **files, embedder=PLAIN, min_score=0.4, name="ours"), "cpu")
-    assert (one.name, one.min_score, one.embedding_dim) == ("ours", 0.4, 3)
+def test_an_opened_folder_is_the_saved_model(tmp_path: Path, files: dict[str, Path]) -> None:
+    named = open_folder(save_two_step(tmp_path / "one", **files, embedder=PLAIN, min_score=0.4, name="ours"), "cpu")
+    assert (named.name, named.min_score, named.embedding_dim) == ("ours", 0.4, 3)
     again = open_folder(save_two_step(tmp_path / "again", **files, embedder=PLAIN), "cpu")
     other = open_folder(save_two_step(tmp_path / "other", **files), "cpu")
     tiled = open_folder(save_two_step(tmp_path / "tiled", **files, embedder=PLAIN, detector={"tiles": (1, 3)}), "cpu")
-    assert again.fingerprint == one.fingerprint
-    assert len({one.fingerprint, other.fingerprint, tiled.fingerprint}) == 3
+    assert again.fingerprint == named.fingerprint
+    assert len({named.fingerprint, other.fingerprint, tiled.fingerprint}) == 3
 
 
-def test_files_of_one_name_and_weights_beside_them_are_copied(tmp_path: Path) -> None:
+def test_files_of_one_name_and_external_weights_are_copied(tmp_path: Path) -> None:
     options = {"save_as_external_data": True, "location": "weights.bin", "size_threshold": 60}
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
@@ -67,8 +67,8 @@ def test_files_of_one_name_and_weights_beside_them_are_copied(tmp_path: Path) ->
     assert open_folder(folder, "cpu").fingerprint != before
 
 
-def test_a_folders_own_files_may_be_saved_again_with_other_options(tmp_path: Path, files: dict[str, Path]) -> None:
-    """Copying a file onto itself is an error of the system."""
+def test_a_folder_is_saved_again_with_other_options(tmp_path: Path, files: dict[str, Path]) -> None:
+    """Its own files are passed again; copying a file onto itself would raise."""
     folder = save_two_step(tmp_path / "model", **files)
     own = {"detector_file": folder / "detector/yolox.onnx", "embedder_file": folder / "embedder/reid.onnx"}
     save_two_step(folder, **own, min_score=0.4)
@@ -76,25 +76,25 @@ def test_a_folders_own_files_may_be_saved_again_with_other_options(tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_torchvisions_weights_make_a_folder_too(tmp_path: Path, files: dict[str, Path]) -> None:
+def test_torchvision_weights_make_a_folder(tmp_path: Path, files: dict[str, Path]) -> None:
     network = detection.ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=2)
     save_file(network.state_dict(), tmp_path / "ssd.safetensors")
     options = {"kind": "torchvision", "network": "ssdlite320_mobilenet_v3_large", "num_classes": 2, "score_threshold": 0.4}
     folder = save_two_step(
         tmp_path / "model", detector_file=tmp_path / "ssd.safetensors", embedder_file=files["embedder_file"], detector=options
     )
-    found = PersonSearcher.from_pretrained(folder, device="cpu").detect(np.zeros((40, 30, 3), np.uint8))
-    assert found.embeddings.shape == (len(found.scores), 3)
+    detections = PersonSearcher.from_pretrained(folder, device="cpu").detect(np.zeros((40, 30, 3), np.uint8))
+    assert detections.embeddings.shape == (len(detections.scores), 3)
 
 
-def test_what_makes_no_model_is_refused_before_anything_is_written(tmp_path: Path, files: dict[str, Path]) -> None:
+def test_wrong_files_and_options_are_refused_before_writing(tmp_path: Path, files: dict[str, Path]) -> None:
     photo = tmp_path / "photo.jpg"
     Image.new("RGB", (64, 64)).save(photo)
     refused: list[tuple[dict[str, Any], type[PersonSearchError], str]] = [
-        ({"detector_file": files["embedder_file"]}, WeightsError, r"reid\.onnx is no YOLOX detector"),
+        ({"detector_file": files["embedder_file"]}, WeightsError, r"reid\.onnx is not a YOLOX detector"),
         ({"detector_file": photo}, WeightsError, r"photo\.jpg is not an ONNX file"),
-        ({"embedder_file": files["detector_file"]}, WeightsError, r"yolox\.onnx is no re-identification network"),
-        ({"embedder_file": tmp_path / "nothing.onnx"}, WeightsError, "is no file"),
+        ({"embedder_file": files["detector_file"]}, WeightsError, r"yolox\.onnx is not a re-identification network"),
+        ({"embedder_file": tmp_path / "nothing.onnx"}, WeightsError, "is not a file"),
         ({"detector": {"kind": "yolo"}}, ConfigError, "detector: .*'yolox-onnx', 'torchvision'"),
         ({"detector": {"nms_iou": 1.5}}, ConfigError, r"detector\.yolox-onnx\.nms_iou: .*less than or equal to 1"),
         ({"detector": {"person_class": 2}}, ConfigError, r"detector\.person_class is 2"),
@@ -109,7 +109,7 @@ def test_what_makes_no_model_is_refused_before_anything_is_written(tmp_path: Pat
 
 
 @pytest.mark.parametrize("file", ["../yolox.onnx", "/etc/passwd", "C:yolox.onnx", "detector\\yolox.onnx", "", "detector/../../yolox.onnx"])
-def test_a_config_names_only_files_inside_its_folder(tmp_path: Path, files: dict[str, Path], file: str) -> None:
+def test_a_config_may_only_name_files_inside_its_folder(tmp_path: Path, files: dict[str, Path], file: str) -> None:
     folder = save_two_step(tmp_path / "model", **files)
     config = json.loads((folder / "config.json").read_text())
     config["detector"]["file"] = file
@@ -121,5 +121,5 @@ def test_a_config_names_only_files_inside_its_folder(tmp_path: Path, files: dict
 def test_a_folder_that_lost_a_file_is_refused(tmp_path: Path, files: dict[str, Path]) -> None:
     folder = save_two_step(tmp_path / "model", **files)
     (folder / "embedder/reid.onnx").unlink()
-    with pytest.raises(WeightsError, match=r"reid\.onnx is no file"):
+    with pytest.raises(WeightsError, match=r"reid\.onnx is not a file"):
         open_folder(folder, "cpu")

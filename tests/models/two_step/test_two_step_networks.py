@@ -1,4 +1,4 @@
-"""The adapters with the real public networks, on street photos."""
+"""The adapters with real public networks, on street photos."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from personsearch import images
 from personsearch.boxes import iou
 from personsearch.errors import WeightsError
-from personsearch.models.two_step.model import TwoStep
+from personsearch.models.two_step import TwoStep
 from personsearch.models.two_step.reid_onnx import ReidEmbedder, ReidOptions
 from personsearch.models.two_step.yolox_onnx import YoloxDetector
 
@@ -24,16 +24,16 @@ def true_boxes(photo: Path) -> np.ndarray:
     return np.array(BOX.findall(text), np.float32).reshape(-1, 4)
 
 
-def test_yolox_finds_nearly_everyone_on_street_photos(shared: Path) -> None:
+def test_yolox_detects_98_percent_on_street_photos(shared: Path) -> None:
     detector = YoloxDetector(shared / "teachers/yolox_nano_416x416.onnx")
-    found = people = 0
+    detected = people = 0
     for photo in sorted((shared / "data/pennfudan/PNGImages").glob("*.png")):
         ((boxes, _),) = detector.detect([detector.prepare(images.load(photo))])
         overlaps = iou(true_boxes(photo), boxes)
-        found += int((overlaps.max(axis=1, initial=0) >= 0.5).sum())
+        detected += int((overlaps.max(axis=1, initial=0) >= 0.5).sum())
         people += len(overlaps)
     assert people == 423
-    assert round(found / people, 2) >= 0.98  # as measured of this network
+    assert round(detected / people, 2) >= 0.98  # as measured for this network
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_yolox_finds_nearly_everyone_on_street_photos(shared: Path) -> None:
         ("person-reidentification-retail-0287.onnx", INTEL, 256),
     ],
 )
-def test_every_embedder_knows_a_person_again(shared: Path, file: str, options: ReidOptions, dim: int) -> None:
+def test_every_embedder_recognizes_a_person(shared: Path, file: str, options: ReidOptions, dim: int) -> None:
     teachers = shared / "teachers"
     model = TwoStep(YoloxDetector(teachers / "yolox_nano_416x416.onnx"), ReidEmbedder(teachers / file, options))
     assert model.embedding_dim == dim
@@ -55,11 +55,11 @@ def test_every_embedder_knows_a_person_again(shared: Path, file: str, options: R
     assert (first @ fourth.T).argmax(axis=1).tolist() == [0, 1]
 
 
-def test_a_real_embedder_is_no_detector_nor_the_other_way_round(shared: Path) -> None:
+def test_real_networks_in_the_wrong_role_are_refused(shared: Path) -> None:
     teachers = shared / "teachers"
-    with pytest.raises(WeightsError, match=r"osnet.* is no YOLOX detector: .* got \(1, 512\)"):
+    with pytest.raises(WeightsError, match=r"osnet.* is not a YOLOX detector: .* got \(1, 512\)"):
         YoloxDetector(teachers / "osnet_x0_25_msmt17.onnx")
-    with pytest.raises(WeightsError, match=r"0248.* is no YOLOX detector: it should take one input"):
+    with pytest.raises(WeightsError, match=r"0248.* is not a YOLOX detector: it needs one input"):
         YoloxDetector(teachers / "person-reidentification-retail-0248.onnx")
-    with pytest.raises(WeightsError, match=r"yolox.* is no re-identification network: .* got \(1, 3549, 85\)"):
+    with pytest.raises(WeightsError, match=r"yolox.* is not a re-identification network: .* got \(1, 3549, 85\)"):
         ReidEmbedder(teachers / "yolox_nano_416x416.onnx")

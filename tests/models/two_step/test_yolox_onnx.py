@@ -1,4 +1,4 @@
-"""The YOLOX adapter on a network whose output is known: every box and score is worked out by hand."""
+"""The YOLOX adapter on a network with known output: every box and score is computed by hand."""
 
 import math
 from pathlib import Path
@@ -50,11 +50,11 @@ def test_overlapping_boxes_are_one_person(tmp_path: Path) -> None:
     file = yolox(tmp_path / "yolox.onnx", rows, classes=1)
     for nms_iou, scores in ((0.5, [0.9]), (0.65, [0.9, 0.8])):
         detector = YoloxDetector(file, YoloxOptions(nms_iou=nms_iou))
-        found = detector.detect([detector.prepare(np.full((SIZE, SIZE, 3), 255, np.uint8))])[0][1]
-        np.testing.assert_allclose(found, scores, rtol=1e-6)
+        ((_, detected),) = detector.detect([detector.prepare(np.full((SIZE, SIZE, 3), 255, np.uint8))])
+        np.testing.assert_allclose(detected, scores, rtol=1e-6)
 
 
-def test_no_images_and_nobody(tmp_path: Path) -> None:
+def test_no_images_and_no_people(tmp_path: Path) -> None:
     detector = YoloxDetector(yolox(tmp_path / "yolox.onnx", {}))
     assert detector.detect([]) == []
     ((boxes, scores),) = detector.detect([detector.prepare(blue_image())])
@@ -62,7 +62,7 @@ def test_no_images_and_nobody(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 2, "N"])
-def test_what_an_image_gives_does_not_depend_on_its_batch(tmp_path: Path, batch: int | str) -> None:
+def test_detections_do_not_depend_on_the_batch(tmp_path: Path, batch: int | str) -> None:
     detector = YoloxDetector(yolox(tmp_path / "yolox.onnx", PERSON, batch=batch))
     images = [np.full((20 + 9 * i, 90 - 7 * i, 3), 40 * i, np.uint8) for i in range(5)]
     together = detector.detect([detector.prepare(image) for image in images])
@@ -72,7 +72,7 @@ def test_what_an_image_gives_does_not_depend_on_its_batch(tmp_path: Path, batch:
         assert own_scores.tolist() == scores.tolist()
 
 
-def test_tiles_add_views_and_leave_out_whom_their_inner_borders_cut(tmp_path: Path) -> None:
+def test_tiles_add_views_and_drop_people_cut_by_inner_borders(tmp_path: Path) -> None:
     # a second person at the right border of the canvas: stride 8, cell (7, 0), centre (60, 4), 16 x 8
     rows = {65: (0.5, 0.5, 0, math.log(2), 1.0, 0.8), 7: (0.5, 0.5, math.log(2), 0, 1.0, 0.5)}
     detector = YoloxDetector(yolox(tmp_path / "yolox.onnx", rows, classes=1), YoloxOptions(tiles=(1, 2)))
@@ -86,16 +86,16 @@ def test_tiles_add_views_and_leave_out_whom_their_inner_borders_cut(tmp_path: Pa
     np.testing.assert_allclose(scores, [0.8, 0.8, 0.8 * level, 0.5, 0.5 * level], rtol=1e-6)
 
 
-def test_what_is_no_yolox_is_refused_when_it_is_opened(tmp_path: Path) -> None:
+def test_other_files_are_refused_when_opened(tmp_path: Path) -> None:
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" * 50)
     with pytest.raises(WeightsError, match="is not an ONNX file"):
         YoloxDetector(photo)
-    with pytest.raises(WeightsError, match=r"no YOLOX detector: an input of 64 x 64 should give \(1, 84, 5 \+ classes\), got \(1, 3\)"):
+    with pytest.raises(WeightsError, match=r"not a YOLOX detector: an input of 64 x 64 should give \(1, 84, 5 \+ classes\), got \(1, 3\)"):
         YoloxDetector(reid(tmp_path / "reid.onnx", size=(64, 64)))
-    with pytest.raises(WeightsError, match=r"its input \(8, 4\) should be multiples of 32"):
+    with pytest.raises(WeightsError, match=r"sides of its input must be multiples of 32, got \(8, 4\)"):
         YoloxDetector(reid(tmp_path / "small.onnx"))
-    with pytest.raises(WeightsError, match="should take one input"):
+    with pytest.raises(WeightsError, match="needs one input"):
         YoloxDetector(reid(tmp_path / "reid_nhwc.onnx", layout="nhwc", size=(64, 64)))
 
 
@@ -110,7 +110,7 @@ def test_options_that_do_not_fit_the_file(tmp_path: Path) -> None:
         YoloxDetector(fixed, YoloxOptions(person_class=2))
     with pytest.raises(ConfigError, match=r"size is \(32, 64\), but .* takes \(64, 64\)"):
         YoloxDetector(fixed, YoloxOptions(size=(32, 64)))
-    with pytest.raises(ConfigError, match="takes inputs of any size"):
+    with pytest.raises(ConfigError, match="takes inputs of any size; set size"):
         YoloxDetector(free)
     with pytest.raises(ConfigError, match=r"size is \(64, 65\); height and width must be multiples of 32"):
         YoloxDetector(free, YoloxOptions(size=(64, 65)))
@@ -118,7 +118,7 @@ def test_options_that_do_not_fit_the_file(tmp_path: Path) -> None:
     assert len(detector.detect([detector.prepare(blue_image())])[0][1]) == 1
 
 
-def test_fingerprint_is_of_content_and_options(tmp_path: Path) -> None:
+def test_fingerprint_depends_on_content_and_options(tmp_path: Path) -> None:
     file, copy = yolox(tmp_path / "yolox.onnx", PERSON), yolox(tmp_path / "copy.onnx", PERSON)
     other = yolox(tmp_path / "other.onnx", {65: (0, 0, 0, 0, 1, 0.8, 0.3)})
     first = YoloxDetector(file).fingerprint
