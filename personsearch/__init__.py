@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from personsearch.hits import Hit, Query
     from personsearch.memory import keep_freed_memory
     from personsearch.models.base import PersonModel
-    from personsearch.models.two_step.combined import save_combined
-    from personsearch.models.two_step.model import save_two_step
+    from personsearch.models.two_step import save_combined, save_two_step
     from personsearch.results import Detections, IndexReport, SearchResult
     from personsearch.searcher import PersonSearcher
 
@@ -57,7 +56,7 @@ _HOMES = {
     "evaluate": "personsearch.evaluation",
     "evaluate_file": "personsearch.evaluation",
     "keep_freed_memory": "personsearch.memory",
-    "save_combined": "personsearch.models.two_step.combined",
+    "save_combined": "personsearch.models.two_step",
     "save_two_step": "personsearch.models.two_step",
 }
 
