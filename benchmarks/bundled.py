@@ -43,8 +43,9 @@ def numbers(pictures: list[Picture], searcher: PersonSearcher, *, cross_camera: 
 
 def yardstick(shared: Path, folder: Path) -> PersonSearcher:
     """YOLOX-nano and OSNet x0.25 as one model."""
-    files = {"detector_file": shared / "teachers/yolox_nano_416x416.onnx", "embedder_file": shared / "teachers/osnet_x0_25_msmt17.onnx"}
-    return PersonSearcher.from_pretrained(save_two_step(folder, **files), device="cpu")
+    teachers = shared / "teachers"
+    save_two_step(folder, detector_file=teachers / "yolox_nano_416x416.onnx", embedder_file=teachers / "osnet_x0_25_msmt17.onnx")
+    return PersonSearcher.from_pretrained(folder, device="cpu")
 
 
 def seconds(frames: list[Picture], models: dict[str, PersonModel], rounds: int) -> dict[str, dict[str, float]]:

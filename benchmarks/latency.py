@@ -171,7 +171,7 @@ def _plain(folder: Path, device: str) -> Any:
     from personsearch.models.two_step import crop_model
 
     for module in (scene_folder, crop_model, nano_embedder):
-        module.make_fast = lambda network, device: None
+        setattr(module, "make_fast", lambda network, device: None)  # noqa: B010 - a module of no fixed type
     model: Any = open_folder(folder, device)
     if (folder / "detector.onnx").exists():  # nano's detector is laid out channels-last where it is made
         model.detector.network.to(memory_format=torch.contiguous_format)

@@ -52,12 +52,12 @@ def pets(folder: Path) -> Iterator[Picture]:
             x, y, width, height = (PETS_SCALE * float(value) for value in rest[:4])
             rows.setdefault(int(number), []).append((int(identity), [x, y, x + width, y + height]))
     video = cv2.VideoCapture(str(folder / "pets09_s2l1_480x360.mp4"))
-    for number in range(1, 10**6):
+    for frame_number in range(1, 10**6):
         more, frame = video.read()
         if not more:
             return
-        if number % PETS_STEP == 1:
-            yield _picture(f"{number:04d}", 0, np.ascontiguousarray(frame[..., ::-1]), rows.get(number, []))
+        if frame_number % PETS_STEP == 1:
+            yield _picture(f"{frame_number:04d}", 0, np.ascontiguousarray(frame[..., ::-1]), rows.get(frame_number, []))
 
 
 def pennfudan(folder: Path) -> Iterator[Picture]:

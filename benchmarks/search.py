@@ -114,7 +114,7 @@ def recall_rows(size: int, dim: int) -> list[list[str]]:
 
 def around(rng: np.random.Generator, people: Array, which: Array) -> Array:
     """(N, D) float32 unit rows, each a new one of the person (a row of `people`) that `which` (N,) says."""
-    rows = people[which] + np.float32(SPREAD) * rng.standard_normal((len(which), people.shape[1]), np.float32)
+    rows: Array = people[which] + np.float32(SPREAD) * rng.standard_normal((len(which), people.shape[1]), np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return rows
 

@@ -100,7 +100,7 @@ def test_a_picture_that_became_unreadable_leaves_the_gallery(photos: Path) -> No
 
 def test_a_picture_that_changes_while_it_is_read_is_found_changed_next_time(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The digest was taken after decoding: the old features stood under the new content, for good."""
-    decode = items.load
+    decode = items.load  # type: ignore[attr-defined]
 
     def load_and_replace(image: str) -> np.ndarray:
         pixels = decode(image)

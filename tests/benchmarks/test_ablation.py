@@ -1,7 +1,9 @@
 """The rows and claims of the ablation benchmark, without training: every recipe is one, and the verdicts by hand."""
 
+import fcntl
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from pydantic import ValidationError
 from benchmarks.ablation import run as ablation
 from benchmarks.ablation.claims import CLAIMS, Noise, curves, markdown, noise_of, points_of, values_at, verdict
 from benchmarks.ablation.rows import BACKBONE, CROP, HEIGHT, ROWS, START, STEPS, WIDTH, merged, recipe_of
+from personsearch.errors import PersonSearchError
 from personsearch.models.alignps import AlignPSConfig
 from personsearch.models.dkd import DKDConfig
 from personsearch.models.rcnn import RCNNConfig
@@ -20,7 +23,7 @@ from personsearch.models.seqnet import SeqNetConfig
 from personsearch.models.trident import TridentConfig
 from personsearch.training.learners.build import build_learner
 
-CONFIGS = {
+CONFIGS: dict[str, Any] = {
     "oim": RCNNConfig,
     "nae": RCNNConfig,
     "seqnet": SeqNetConfig,
@@ -268,7 +271,7 @@ class Bench:
     def run(self, job):
         self.ran.append((job.row.name, job.seed))
         if job.row.name == "reid":
-            raise ablation.PersonSearchError("no number")
+            raise PersonSearchError("no number")
         return result(job.row.name, job.seed, 0.5)
 
 
@@ -297,7 +300,7 @@ def test_a_row_that_another_process_trains_is_left_to_it(tmp_path) -> None:
     job.folder(tmp_path).mkdir()
     bench = Bench(tmp_path)
     with (job.folder(tmp_path) / ablation.LOCK).open("w") as lock:
-        ablation.fcntl.flock(lock, ablation.fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_EX)
         assert not ablation.do(job, bench)
     assert bench.ran == []
     assert ablation.do(job, bench)

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -117,7 +118,7 @@ def test_nothing_is_written_of_a_foreign_checkpoint(tmp_path: Path) -> None:
 
 def test_a_converted_folder_opens_with_its_threshold_and_fingerprint() -> None:
     folder = converted("alignps")
-    opened = open_folder(folder, "cpu")
+    opened: Any = open_folder(folder, "cpu")
     assert (opened.name, opened.min_score, opened.embedding_dim) == ("alignps-prw", 0.15, 256)
     assert len(opened.fingerprint) == 64
     assert not any(isinstance(module, DeformConv) for module in opened.network.modules())  # all in the form for a CPU

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,7 +111,7 @@ def test_a_second_run_detects_and_embeds_nobody_again(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(("dataset", "write"), [("prw", write_prw), ("cuhk-sysu", write_cuhk_sysu), ("posetrack21", write_posetrack21)])
 def test_a_model_that_finds_nobody_scores_zero(tmp_path: Path, dataset: str, write: Callable) -> None:
     """It was a ValueError of zip, as the kept features have no person at all."""
-    model = RectangleModel()
+    model: Any = RectangleModel()
     model.detect = lambda prepared, min_score=0.0: [model._detect(image).take(np.zeros(0, np.int64)) for image in prepared]
     searcher, root = PersonSearcher(model), write(tmp_path)
     measured = evaluate_dataset(searcher, dataset, root, cbgm=((10, 3),))

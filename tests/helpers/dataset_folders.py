@@ -81,9 +81,9 @@ def write_cuhk_sysu(root: Path) -> Path:
     savemat(tests / "Train.mat", {"Train": cells([trained])})
     query = structs(imname=["s2.jpg"], idlocate=[boxes["s2.jpg"][0]], ishard=[0], idname=["p1"])
     lists = {50: ["s3.jpg", "s5.jpg"], 100: ["s3.jpg", "s4.jpg", "s5.jpg"]}
-    people = {"s3.jpg": boxes["s3.jpg"][0], "s4.jpg": boxes["s4.jpg"][1], "s5.jpg": np.zeros((1, 0))}
+    person = {"s3.jpg": boxes["s3.jpg"][0], "s4.jpg": boxes["s4.jpg"][1], "s5.jpg": np.zeros((1, 0))}
     for size, names in lists.items():
-        gallery = structs(imname=names, idlocate=[people[name] for name in names], ishard=[0] * len(names))
+        gallery = structs(imname=names, idlocate=[person[name] for name in names], ishard=[0] * len(names))
         savemat(tests / f"TestG{size}.mat", {f"TestG{size}": structs(Query=[query], Gallery=[gallery])})
     return root
 

@@ -67,7 +67,7 @@ def test_the_papers_student() -> None:
 
 def test_the_reid_head_by_hand() -> None:
     """Means of the map, less the running mean, over the running deviation; the embedding is that as a unit row."""
-    head = ReidHead(BackboneConfig(name="resnet18", width=0.25), 128).eval()
+    head: Any = ReidHead(BackboneConfig(name="resnet18", width=0.25), 128).eval()
     head.res5 = nn.Identity()
     head.neck[0].running_mean.fill_(1)
     head.neck[0].running_var.fill_(4)
@@ -151,7 +151,7 @@ def save(folder: Path, network: DKD) -> Path:
 
 
 def test_a_folder_gives_what_was_saved_and_is_strict(tmp_path) -> None:
-    opened = open_folder(save(tmp_path, tiny()), "cpu")
+    opened: Any = open_folder(save(tmp_path, tiny()), "cpu")
     assert isinstance(opened.network.pool, RegionPoolCPU)
     assert (opened.network.pool.height, opened.network.pool.width) == (16, 8)
     (expected,), (found,) = detect(model(), PEOPLE), detect(opened, PEOPLE)

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def test_a_folder_gives_what_was_saved(tmp_path, network, config) -> None:
     torch.manual_seed(0)
     plain = lively(network(config))
     written(tmp_path, plain, config)
-    model = open_folder(tmp_path, "cpu")
+    model: Any = open_folder(tmp_path, "cpu")
     assert (model.name, model.min_score, model.embedding_dim) == (config.name, 0.5, 256)
     assert isinstance(model.network.pool, RegionPoolCPU)
     assert model.network.backbone.conv1.weight.is_contiguous(memory_format=torch.channels_last)

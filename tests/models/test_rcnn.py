@@ -120,7 +120,7 @@ def test_scores_of_each_head(kind: HeadKind, logits, expected) -> None:
 
 @pytest.mark.parametrize(("kind", "seen"), [("oim", 7.0), ("nae", 7.0), ("nae+", 3.0)])
 def test_the_box_regressor_sees_the_strongest_cells_or_nae_plus_their_mean(kind: HeadKind, seen) -> None:
-    head = build_baseline_head(BackboneConfig(name="resnet18", width=0.25), kind, 32).eval()
+    head: Any = build_baseline_head(BackboneConfig(name="resnet18", width=0.25), kind, 32).eval()
     nn.init.constant_(head.boxes[0].weight, 1 / 128)
     nn.init.ones_(head.boxes[1].weight)
     maps = torch.tensor([[1.0, 2.0], [2.0, 7.0]]).expand(1, 128, 2, 2)

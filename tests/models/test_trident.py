@@ -257,7 +257,8 @@ def saved(folder: Path, net: Trident, config: dict[str, Any] | None = None) -> P
 
 @pytest.mark.parametrize("partitions", [6, None])
 def test_a_folder_gives_what_was_saved(partitions, tmp_path) -> None:
-    plain, opened = network(partitions=partitions), open_folder(saved(tmp_path, network(partitions=partitions)), "cpu")
+    plain = network(partitions=partitions)
+    opened: Any = open_folder(saved(tmp_path, network(partitions=partitions)), "cpu")
     assert isinstance(opened.network.pool, RegionPoolCPU)
     assert (opened.network.pool.height, opened.network.pool.width) == (24, 8)
     (expected,), (found,) = detect(model(plain), PEOPLE), detect(opened, PEOPLE)

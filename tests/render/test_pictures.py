@@ -249,7 +249,7 @@ def test_a_scene_with_many_hits_is_read_once(tmp_path: Path, monkeypatch: pytest
 
 def test_a_hit_in_a_video_shows_its_own_frame(tmp_path: Path) -> None:
     path = str(tmp_path / "walk.avi")
-    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"MJPG"), 10, (400, 300))
+    writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"MJPG"), 10, (400, 300))
     for left in range(0, 400, 40):  # the person walks 40 pixels a frame
         writer.write(scene(box=(left, 60, left + 40, 160))[:, :, ::-1].copy())
     writer.release()

@@ -3,6 +3,7 @@
 import json
 import pickle
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def learner_of(people: SubTaskPeople, name: str = "nae", **plan) -> PretrainingL
 
 
 def batch_of(learner: PretrainingLearner, people: SubTaskPeople, numbers=IMAGES) -> PairBatch:
-    items = learner.items(people, AUGMENT, 0)
+    items: Any = learner.items(people, AUGMENT, 0)
     return items.batch([items[0, number] for number in numbers])
 
 
@@ -117,7 +118,7 @@ def test_two_views_show_the_same_people(people) -> None:
 
 
 def test_worker_processes_can_have_the_items(people) -> None:
-    items = learner_of(people).items(people, AUGMENT, 0)
+    items: Any = learner_of(people).items(people, AUGMENT, 0)
     copied = pickle.loads(pickle.dumps(items.batch)).__self__
     assert torch.equal(copied[2, 9].other.scene.pixels, items[2, 9].other.scene.pixels)
 
@@ -242,7 +243,7 @@ def test_the_domains_of_one_task_are_not_the_others(people) -> None:
 
 def test_alignment_turns_the_backbones_gradient_round(people) -> None:
     def gradient(reversal: float) -> tuple[Tensor, Tensor]:
-        learner = learner_of(people, alignment={"hidden": 16, "reversal": reversal, "weight": 1})
+        learner: Any = learner_of(people, alignment={"hidden": 16, "reversal": reversal, "weight": 1})
         losses_of(learner, batch_of(learner, people))["detection_image"].backward()
         return learner.network.backbone.conv1.weight.grad, learner.detection_alignment.classifiers.image_head.weight.grad
 

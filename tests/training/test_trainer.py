@@ -2,6 +2,7 @@ import json
 import shutil
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -35,7 +36,7 @@ def without_times(out: Path) -> list[dict[str, float]]:
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines(out)]
 
 
-def assert_same(first: object, second: object) -> None:
+def assert_same(first: Any, second: Any) -> None:
     """Bit for bit, however nested."""
     assert type(first) is type(second)
     if isinstance(first, torch.Tensor):

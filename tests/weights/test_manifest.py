@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from tests.helpers.alignps_golden import SOURCES, shapes
 from tests.helpers.seqnet_golden import hollow
 
 TOP = Path(__file__).parents[2] / "weights_manifest.json"
-HUB_SOURCE = {
+HUB_SOURCE: dict[str, Any] = {
     "kind": "hub",
     "repo": "people/finder",
     "revision": "a" * 40,

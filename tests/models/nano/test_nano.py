@@ -49,7 +49,7 @@ def lively(network: nn.Module) -> nn.Module:
             part.score.weight.data *= 0.1
             part.box.weight.data *= 0.01
     if isinstance(network, NanoNetwork):
-        network.backbone.stem[0].weight.data /= 128  # its input is 0..255
+        network.backbone.stem[0].weight.data /= 128  # type: ignore[assignment]  # its input is 0..255
     return network.eval()
 
 

@@ -1,5 +1,7 @@
 """The exported bundled model: other layers with the same results, and how cores share images and crops."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -69,7 +71,7 @@ class Session:
 )
 def test_cores_share_the_crops_and_keep_their_order(monkeypatch, count, batch_sizes) -> None:
     monkeypatch.setattr("personsearch.models.nano.onnx.cores", lambda: 2)
-    embedder = OnnxNanoEmbedder(Session(), SMALL, fingerprint="x")
+    embedder: Any = OnnxNanoEmbedder(Session(), SMALL, fingerprint="x")
     rows = embedder.embed([np.full((40, 20, 3), level, np.uint8) for level in range(count)])
     assert rows.shape == (count, 3)
     assert (np.diff(rows, axis=0) > 0).all()
@@ -78,7 +80,7 @@ def test_cores_share_the_crops_and_keep_their_order(monkeypatch, count, batch_si
 
 def test_crops_stay_in_one_batch_on_cuda(monkeypatch) -> None:
     monkeypatch.setattr("personsearch.models.nano.onnx.cores", lambda: 2)
-    embedder = OnnxNanoEmbedder(Session("cuda"), SMALL, fingerprint="x")
+    embedder: Any = OnnxNanoEmbedder(Session("cuda"), SMALL, fingerprint="x")
     embedder.embed([np.zeros((40, 20, 3), np.uint8)] * 5)
     assert embedder.session.batch_sizes == [5]
 

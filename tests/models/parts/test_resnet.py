@@ -100,7 +100,7 @@ def test_deformable_stages_take_any_offset() -> None:
     backbone = build_backbone(BackboneConfig(width=0.25, style="caffe", deformable=(4, 5))).eval()
     for name, stage in backbone.named_children():
         if name.startswith("layer"):
-            assert {isinstance(block.conv2, DeformConv) for block in stage} == {name in ("layer3", "layer4")}
+            assert {isinstance(block.conv2, DeformConv) for block in stage.children()} == {name in ("layer3", "layer4")}
     assert backbone(pixels())[5].shape == (1, 512, 2, 3)
 
 

@@ -24,11 +24,12 @@ BACKBONE = {"name": "resnet18", "width": 0.25}
 def saved(folder: Path, kind: str) -> Path:
     torch.manual_seed(0)
     if kind == "D":
-        config = RCNNConfig(backbone=BACKBONE, short_side=96, long_side=160, keep_score=0.0, max_people=3, min_score=0.1)
-        network: torch.nn.Module = RCNN(config)
+        detector = RCNNConfig(backbone=BACKBONE, short_side=96, long_side=160, keep_score=0.0, max_people=3, min_score=0.1)
+        config: RCNNConfig | ReidConfig = detector
+        network: torch.nn.Module = RCNN(detector)
     else:
-        config = ReidConfig(name=kind, backbone=BACKBONE, height=64, width=32, embedding_dim=128)
-        network = ReidNetwork(config)
+        config = embedder = ReidConfig(name=kind, backbone=BACKBONE, height=64, width=32, embedding_dim=128)
+        network = ReidNetwork(embedder)
     tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items() if not name.endswith("num_batches_tracked")}
     save_model(folder, config.model_dump(mode="json"), tensors)
     return folder

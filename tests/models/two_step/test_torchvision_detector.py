@@ -112,9 +112,9 @@ def test_fingerprint_depends_on_weights_settings_and_options(ssd: nn.Module) -> 
     first = TorchvisionDetector(ssd).fingerprint
     assert TorchvisionDetector(ssd).fingerprint == first
     other_options = TorchvisionDetector(ssd, TorchvisionOptions(score_threshold=0.2)).fingerprint
-    ssd.nms_thresh += 0.1
+    ssd.nms_thresh += 0.1  # type: ignore[assignment]
     other_setting = TorchvisionDetector(ssd).fingerprint
-    ssd.nms_thresh -= 0.1
+    ssd.nms_thresh -= 0.1  # type: ignore[assignment]
     with torch.no_grad():
         next(ssd.parameters()).view(-1)[0] += 1
     other_weights = TorchvisionDetector(ssd).fingerprint

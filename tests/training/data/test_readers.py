@@ -134,12 +134,13 @@ def test_names_that_do_not_fit_are_told(tmp_path) -> None:
 
 def test_a_share_of_the_pictures() -> None:
     whole = MadeUpScenes(8)
-    half, quarter = part_of(whole, 0.5, 3), part_of(whole, 0.25, 3)
+    half, quarter, other = part_of(whole, 0.5, 3), part_of(whole, 0.25, 3), part_of(whole, 0.5, 4)
     assert isinstance(half, PartPeople)
     assert isinstance(quarter, PartPeople)
+    assert isinstance(other, PartPeople)
     assert (len(half), len(quarter), half.identities) == (4, 2, 4)
     assert set(quarter._pictures) < set(half._pictures)
-    assert part_of(whole, 0.5, 4)._pictures != half._pictures
+    assert other._pictures != half._pictures
     assert part_of(whole, 1.0, 3) is whole
     assert len(part_of(whole, 0.01, 3)) == 1
     assert np.array_equal(half[1].image, whole[half._pictures[1]].image)

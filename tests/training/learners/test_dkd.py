@@ -1,6 +1,7 @@
 import json
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,7 +68,9 @@ def batch_of(learner, samples: list[Sample]) -> TrainBatch:
 
 
 def crops_learner(**changes) -> ReidLearner:
-    return build_learner(reid_recipe(**changes), PEOPLE)
+    learner = build_learner(reid_recipe(**changes), PEOPLE)
+    assert isinstance(learner, ReidLearner)
+    return learner
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +85,9 @@ def saved_teacher(folder: Path, people: int = PEOPLE, **network) -> Path:
 
 
 def student(teacher: Path | None, **changes) -> DKDLearner:
-    return build_learner(dkd_recipe(teacher, **changes), PEOPLE)
+    learner = build_learner(dkd_recipe(teacher, **changes), PEOPLE)
+    assert isinstance(learner, DKDLearner)
+    return learner
 
 
 def run(learner, samples: list[Sample] | None = None) -> dict[str, torch.Tensor]:
@@ -207,7 +212,7 @@ def test_the_baseline_and_the_detector_have_no_teacher() -> None:
 def test_the_whole_objective_by_the_equations(teacher) -> None:
     """Eq. 5 with Eq. 6, of what both networks say at the same boxes; the learner and the teacher are asked one by one."""
     kd = {"probability": 0.5, "pairs": 3.0, "triplets": 2.0, "margin": 0.7, "shift": SHIFT}
-    learner = student(teacher, kd=kd, reid_weight=0.2).eval()
+    learner: Any = student(teacher, kd=kd, reid_weight=0.2).eval()
     batch = batch_of(learner, MadeUpScenes(2).samples)
     pooled: list[list[torch.Tensor]] = []
     learner.network.pool.register_forward_hook(lambda module, inputs, output: pooled.append(inputs[1]))
@@ -236,7 +241,7 @@ def test_the_whole_objective_by_the_equations(teacher) -> None:
 
 def test_student_and_teacher_look_at_the_same_moved_boxes(teacher) -> None:
     """FSA: of labelled people alone, once where they are and once shifted."""
-    learner = student(teacher)
+    learner: Any = student(teacher)
     pooled, cropped = [], []
     learner.network.pool.register_forward_hook(lambda module, inputs, output: pooled.append(inputs[1]))
     teach = learner.teacher

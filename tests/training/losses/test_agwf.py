@@ -39,6 +39,7 @@ def eq_5(scores: list[float], alpha: float, true: int, tau: float) -> list[float
 def gradient_of_eq_7(scores: torch.Tensor, true: torch.Tensor, alpha: torch.Tensor, tau: float) -> torch.Tensor:
     leaf = scores.clone().requires_grad_()
     adaptive_cross_entropy(leaf, true, alpha, tau).sum().backward()
+    assert leaf.grad is not None
     return leaf.grad
 
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,7 +115,7 @@ def test_the_terms_are_weighted() -> None:
     )
 
 
-def gradients(recipe: dict, term: str) -> tuple[torch.Tensor, torch.Tensor]:
+def gradients(recipe: dict, term: str) -> tuple[Any, Any]:
     """Of one term: with respect to the maps, and to the classifiers' first weights."""
     maps = features().maps.requires_grad_()
     one = module(**recipe)

@@ -142,7 +142,7 @@ def test_gradient() -> None:
     targets = DenseTargets(positive, torch.rand(2, 4, dtype=torch.float64) + 0.5, torch.tensor([0, 1]))
     inputs = [torch.randn(3, dtype=torch.float64), torch.randn(3, dtype=torch.float64), torch.rand(3, 4, dtype=torch.float64) + 0.5]
 
-    def total(*fields: torch.Tensor) -> torch.Tensor:
-        return torch.stack(list(dense_losses(DenseOutput(*fields, torch.zeros(3, 1)), targets, 1, DenseRecipe()).values()))
+    def total(scores: torch.Tensor, centre: torch.Tensor, sides: torch.Tensor) -> torch.Tensor:
+        return torch.stack(list(dense_losses(DenseOutput(scores, centre, sides, torch.zeros(3, 1)), targets, 1, DenseRecipe()).values()))
 
     assert torch.autograd.gradcheck(total, [one.requires_grad_() for one in inputs])

@@ -63,7 +63,7 @@ def test_divergence_by_hand() -> None:
 def test_divergence_gradient() -> None:
     torch.manual_seed(0)
     a, r = (torch.randn(3, 5, dtype=torch.float64, requires_grad=True) for _ in range(2))
-    assert torch.autograd.gradcheck(lambda *pair: divergence(*pair, 4), (a, r))
+    assert torch.autograd.gradcheck(lambda first, second: divergence(first, second, 4), (a, r))
 
 
 def test_diversity_by_hand_and_gradient() -> None:

@@ -6,7 +6,7 @@ from personsearch.training.data.crop_augment import ErasingRecipe, ShiftRecipe
 from personsearch.training.learners.build import build_learner
 from personsearch.training.optimize import rate_factor
 from personsearch.training.recipes.catalogue import recipes
-from personsearch.training.recipes.schema import DKDLosses, Recipe, ReidLosses
+from personsearch.training.recipes.schema import DKDLosses, Recipe
 from personsearch.training.run import train
 from tests.helpers.training_scenes import BACKBONE, FEW, HEIGHT, PROPOSALS, WIDTH, MadeUpScenes
 
@@ -101,7 +101,7 @@ def test_other_readings_have_names() -> None:
 def tiny(recipe: Recipe) -> Recipe:
     """The recipe at the size of the made-up scenes; its own switches stay."""
     small = {"backbone": BACKBONE, "embedding_dim": 64}
-    losses: DKDLosses | ReidLosses = recipe.losses
+    losses = recipe.losses
     if isinstance(losses, DKDLosses):
         small |= {"short_side": HEIGHT, "long_side": WIDTH, "proposals": PROPOSALS}
         losses = losses.model_copy(update={"proposals": losses.proposals.model_copy(update=FEW)})
