@@ -13,6 +13,7 @@ from personsearch.calibration import Calibration
 from personsearch.errors import ConfigError, DeviceError, GalleryModelError, QueryError
 from personsearch.gallery import Gallery, ModelKey, Storage, default_location
 from personsearch.hits import Hit, Query
+from personsearch.home import expand_user
 from personsearch.models.base import PersonModel
 from personsearch.options import Backend, Precision
 from personsearch.ranking import Context, Variant
@@ -76,7 +77,7 @@ class PersonSearcher:
             DeviceError: the device is not there.
             CompilerError: `compiled`, and this machine has no compiler that works.
         """
-        name = find.DEFAULT if name_or_folder is None else checks.path("name_or_folder", name_or_folder)
+        name = find.DEFAULT if name_or_folder is None else expand_user(checks.path("name_or_folder", name_or_folder))
         checks.text("device", device, DeviceError)
         checks.choice("backend", backend, get_args(Backend))
         checks.choice("precision", precision, get_args(Precision))
@@ -99,7 +100,7 @@ class PersonSearcher:
         """
         if self.folder is None:
             raise ConfigError("this searcher was made of a model object, which has no files; open a model with from_pretrained first")
-        return card.copy_with_card(self.folder, Path(checks.path("folder", folder)))
+        return card.copy_with_card(self.folder, Path(expand_user(checks.path("folder", folder))))
 
     def push_to_hub(self, repo: str, *, private: bool = True) -> str:
         """Upload the model (config, weights, card; nothing else of its folder) to the Hugging Face Hub; returns "hf:org/name@commit".

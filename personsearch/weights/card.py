@@ -1,4 +1,4 @@
-"""The model card that goes with a model's files."""
+"""Model cards: the README.md beside a model's files."""
 
 import shutil
 from collections.abc import Mapping
@@ -30,13 +30,13 @@ differ between groups of people and are mostly unmeasured. Never act against a p
 
 
 def copy_with_card(source: Path, folder: Path) -> Path:
-    """Copy a model's folder, add a card if it has none, and return the copy; onto itself only the card is added."""
+    """Copy a model's folder, add a card if it has none, and return the copy. If both folders are the same, only the card is added."""
     if not (folder.exists() and folder.samefile(source)):
         shutil.copytree(source, folder, dirs_exist_ok=True)
-    place = folder / CARD_FILE
-    if not place.exists():
+    card = folder / CARD_FILE
+    if not card.exists():
         config = read_config(folder)
-        place.write_text(model_card(config, manifest.models().get(str(config.get("name")))), encoding="utf-8")
+        card.write_text(model_card(config, manifest.models().get(str(config.get("name")))), encoding="utf-8")
     return folder
 
 
@@ -44,8 +44,8 @@ def model_card(config: Mapping[str, Any], entry: Entry | None) -> str:
     """The card's text, Markdown with the Hub's metadata on top.
 
     Args:
-        config: of the model.
-        entry: of the manifest, for a model that has one; else little is known, and the card says so.
+        config: Config of the model.
+        entry: Manifest entry of the model; None for a model without one, whose card states less.
     """
     name = config.get("name", config["architecture"])
     parts = [_metadata(entry), f"# {name}\n", PURPOSE, _facts(config, entry)]
@@ -79,14 +79,14 @@ def _terms(entry: Entry) -> str:
 
 
 def _numbers(entry: Entry) -> str:
-    """Tables of the published and of the measured numbers, apart."""
-    published = [_row(one, f"{one.table} of {one.paper}") for one in entry.metrics.published]
-    measured = [_row(one, f"`{one.command}`, commit {one.commit}, {one.machine}") for one in entry.metrics.measured]
+    """One table of the published and one of the measured numbers."""
+    published = [_row(result, f"{result.table} of {result.paper}") for result in entry.metrics.published]
+    measured = [_row(result, f"`{result.command}`, commit {result.commit}, {result.machine}") for result in entry.metrics.measured]
     return "\n".join(["## Published, percent\n", _table(published), "## Measured with these files, percent\n", _table(measured)])
 
 
-def _row(one: "Published | manifest.Measured", source: str) -> str:
-    return f"| {one.dataset} | {one.setting} | {one.map:g} | {one.top1:g} | {source} |"
+def _row(result: "Published | manifest.Measured", origin: str) -> str:
+    return f"| {result.dataset} | {result.setting} | {result.map:g} | {result.top1:g} | {origin} |"
 
 
 def _table(rows: list[str]) -> str:

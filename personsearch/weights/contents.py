@@ -1,4 +1,4 @@
-"""Which files make a model: config.json, and what it names; these and no others go to the Hub and come from there."""
+"""List the files of a model: config.json and the files it names. Only these are uploaded to or downloaded from the Hub."""
 
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -7,25 +7,21 @@ from personsearch.errors import ConfigError, WeightsError
 from personsearch.onnx_session import external_names
 from personsearch.weights.folder import CONFIG_FILE, WEIGHTS_FILE, read_config
 
-NANO_ONNX = ("detector.onnx", "embedder.onnx")  # beside the small model's weights, for ONNX Runtime; both or none
-TWO_STEP_PARTS = ("detector", "embedder")  # of two steps: fields of config.json that name a file
-COMBINED_PARTS = ("detector", "reidentifier")  # of a combined model: folders of one model each
+NANO_ONNX = ("detector.onnx", "embedder.onnx")  # optional files of the small model, for ONNX Runtime; used only if both exist
+TWO_STEP_PARTS = ("detector", "embedder")  # fields of a two-step model's config.json that name a file
+COMBINED_PARTS = ("detector", "reidentifier")  # folders of a combined model, with one model each
 NETWORKS = (".onnx", ".safetensors")
 
 
-class Place(Protocol):
-    """Where a model's files are, or are fetched from."""
+class FileFinder(Protocol):
+    """Finds the files of one model, in a folder or by downloading them."""
 
     def __call__(self, file: str, *, needed: bool) -> Path | None:
-        """The file on this machine, of its name from the model's folder; if it is not needed, None where there is none."""
+        """The path on this machine of a file, named relative to the model's folder; None if it is missing and not needed."""
 
 
-def in_folder(folder: Path) -> Place:
-    """A folder as a place.
-
-    Raises:
-        WeightsError: when a file that is needed is missing.
-    """
+def in_folder(folder: Path) -> FileFinder:
+    """A finder for the files of a folder; it raises WeightsError if a needed file is missing."""
 
     def find(file: str, *, needed: bool) -> Path | None:
         path = folder / file
@@ -36,37 +32,37 @@ def in_folder(folder: Path) -> Place:
     return find
 
 
-def model_files(place: Place, *, under: str = "") -> list[str]:
-    """Names of all files of a model from its folder, with "/" between, each once; config.json first.
+def model_files(find_file: FileFinder, *, under: str = "") -> list[str]:
+    """Names of all files of a model relative to its folder, with "/" as separator, each once; config.json first.
 
     Args:
-        place: looks files up; those that name further ones are read.
-        under: the folder of a model inside the model, with "/" at its end.
+        find_file: Finds each file; files that name further ones are read.
+        under: Folder of a model inside the model, with "/" at its end.
 
     Raises:
-        ConfigError: config.json is malformed, or names a file outside the folder or of another kind than ONNX or safetensors.
-        WeightsError: a file is missing.
+        ConfigError: config.json is malformed, or names a file outside the folder or one that is neither ONNX nor safetensors.
+        WeightsError: A file is missing.
     """
-    told = _get(place, under + CONFIG_FILE)
-    config = read_config(told.parent)
+    config_path = _get(find_file, under + CONFIG_FILE)
+    config = read_config(config_path.parent)
     files = [under + CONFIG_FILE]
     if config["architecture"] == "two-step":
-        files += [file for part in TWO_STEP_PARTS for file in _network(place, under, _named(config, part, told))]
+        files += [file for part in TWO_STEP_PARTS for file in _network(find_file, under, _named(config, part, config_path))]
     elif config["architecture"] == "combined":
-        files += [file for part in COMBINED_PARTS for file in model_files(place, under=f"{under}{part}/")]
+        files += [file for part in COMBINED_PARTS for file in model_files(find_file, under=f"{under}{part}/")]
     else:
-        _get(place, under + WEIGHTS_FILE)
+        _get(find_file, under + WEIGHTS_FILE)
         files.append(under + WEIGHTS_FILE)
-    if config["architecture"] == "nano" and all(place(under + file, needed=False) for file in NANO_ONNX):
+    if config["architecture"] == "nano" and all(find_file(under + file, needed=False) for file in NANO_ONNX):
         files += [under + file for file in NANO_ONNX]
     return list(dict.fromkeys(files))
 
 
 def check_inside(file: str) -> str:
-    """The name of a file inside the model's folder.
+    """The name of a file, checked to be inside the model's folder.
 
     Raises:
-        ValueError: it is another's.
+        ValueError: The file would be outside the folder.
     """
     path = PurePosixPath(file)
     if not path.name or path.is_absolute() or ".." in path.parts or "\\" in file or ":" in file:
@@ -74,34 +70,34 @@ def check_inside(file: str) -> str:
     return file
 
 
-def _get(place: Place, file: str) -> Path:
-    path = place(file, needed=True)
+def _get(find_file: FileFinder, file: str) -> Path:
+    path = find_file(file, needed=True)
     if path is None:
         raise WeightsError(f"{file} is missing")
     return path
 
 
 def _named(config: dict[str, Any], part: str, source: Path) -> str:
-    """The file that a part of two steps is in."""
-    described = config.get(part)
-    file = described.get("file") if isinstance(described, dict) else None
+    """The network file of one part of a two-step model."""
+    settings = config.get(part)
+    file = settings.get("file") if isinstance(settings, dict) else None
     try:
         if not isinstance(file, str) or not check_inside(file).endswith(NETWORKS):
-            raise ValueError(f"must name an ONNX or safetensors file, never a pickle, got {file!r}")
+            raise ValueError(f"must name an ONNX or safetensors file (pickles are never loaded), got {file!r}")
     except ValueError as error:
         raise ConfigError(f"{source}: {part}.file: {error}") from error
     return file
 
 
-def _network(place: Place, under: str, file: str) -> list[str]:
-    """A network's file, and those that hold weights of it."""
-    path = _get(place, under + file)
+def _network(find_file: FileFinder, under: str, file: str) -> list[str]:
+    """A network's file, and the external files that hold its weights."""
+    path = _get(find_file, under + file)
     names = external_names(path) if file.endswith(".onnx") else []
     beside = [str(PurePosixPath(file).parent / name) for name in names]
     for name in beside:
         try:
             check_inside(name)
         except ValueError as error:
-            raise WeightsError(f"{path} keeps weights in a file that {error}") from error
-        _get(place, under + name)
+            raise WeightsError(f"{path} stores weights in a file that {error}") from error
+        _get(find_file, under + name)
     return [under + name for name in (file, *beside)]

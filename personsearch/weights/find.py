@@ -1,35 +1,37 @@
-"""From a name to a model's folder: a folder, the local store, the package itself, or the Hub."""
+"""Find a model's folder by its name: a path, the local store, the package itself, or the Hub."""
 
 import os
+import re
 from pathlib import Path
 
 from personsearch.errors import ModelNotFoundError
-from personsearch.home import home
+from personsearch.home import expand_user, home
 from personsearch.weights import hub, manifest
 from personsearch.weights.folder import WEIGHTS_FILE, check_sha256
 from personsearch.weights.local import local_models
 from personsearch.weights.manifest import Bundled, Convert, Entry, Hub
 
-ORG = "PERSONSEARCH_HUB_ORG"
-DEFAULT = "nano"  # the model that the package carries
+ORG = "PERSONSEARCH_HUB_ORG"  # environment variable: the Hub organisation that hosts converted models
+DEFAULT = "nano"  # the model inside the package
 
 
 def find_model(name_or_folder: str | os.PathLike[str]) -> Path:
-    """The folder of a model, which is fetched from the Hub if it is named there and not on this machine.
+    """The folder of a model, downloaded from the Hub if needed.
 
-    Looked for in this order: a Hub address ("hf:org/name@revision"); a folder; the local store; for a name of
-    the manifest its own source; for one without hosted weights the repository org/name, if `PERSONSEARCH_HUB_ORG` names org.
+    Search order: a Hub address ("hf:org/name@revision"); a folder (`~` is expanded); the local store; the source in the
+    manifest. For a model without hosted weights that is the repository org/name, if `PERSONSEARCH_HUB_ORG` is set to org.
 
-    What is checked of a fetched model: with a manifest entry on the Hub, the commit and sha256 that it states. With an
-    address or `PERSONSEARCH_HUB_ORG`, nobody states a digest: the first fetch records commit and sha256, later ones are
-    held to them (see `hub.fetch_first_use`); so give a commit in the address if you know the one to trust.
+    A model that the manifest has on the Hub is checked against the manifest's commit and sha256. For an address or
+    `PERSONSEARCH_HUB_ORG` no sha256 is known: the first download records commit and sha256, and later ones must match
+    (see `hub.fetch_first_use`). Put a commit into the address if you know which one to trust.
 
     Raises:
-        ModelNotFoundError: nothing of this name; says how to get it, or which names there are.
-        ConfigError: a malformed address.
-        HubError, WeightsError: the Hub cannot give the model, or gives another file than recorded.
+        ModelNotFoundError: The model is unknown, or must be converted first; the message says how to get it.
+        ConfigError: The Hub address is malformed.
+        HubError: The Hub cannot be reached or refuses.
+        WeightsError: A file does not have the recorded sha256.
     """
-    name = os.fspath(name_or_folder)
+    name = expand_user(name_or_folder)
     if name.startswith("hf:"):
         return hub.fetch_first_use(*hub.parse_address(name), hub_cache())
     if Path(name).is_dir():
@@ -50,7 +52,7 @@ def find_model(name_or_folder: str | os.PathLike[str]) -> Path:
 
 
 def find_here(name: str, entry: Entry) -> Path | None:
-    """The folder of a model of the manifest if it is on this machine; the network is not asked."""
+    """The folder of a model of the manifest if it is on this machine; does not use the network."""
     stored = local_models().get(name)
     if stored is not None:
         return stored
@@ -63,12 +65,12 @@ def find_here(name: str, entry: Entry) -> Path | None:
 
 
 def hub_cache() -> Path:
-    """Where models fetched from the Hub are kept."""
+    """Folder of the models downloaded from the Hub."""
     return home() / "hub"
 
 
 def bundled_folder(source: Bundled) -> Path:
-    """Where the package keeps the weights that it carries."""
+    """Folder of a model inside the package."""
     return manifest.PACKAGE / "data" / source.folder
 
 
@@ -76,7 +78,7 @@ def _of_organisation(name: str, source: Convert) -> Path:
     organisation = os.environ.get(ORG)
     lines = f"download {source.file} from {source.repository}\n{source.command}"
     if not organisation:
-        raise ModelNotFoundError(f"no model {name!r} on this machine, and its authors' file must be converted once; to get it:\n{lines}")
+        raise ModelNotFoundError(f"model {name!r} is not on this machine, and its authors' file must be converted once:\n{lines}")
     try:
         return hub.fetch_first_use(f"{organisation}/{name}", "main", hub_cache())
     except ModelNotFoundError as error:
@@ -84,8 +86,11 @@ def _of_organisation(name: str, source: Convert) -> Path:
 
 
 def _unknown(name: str) -> str:
-    here = ", ".join(local_models()) or "none yet"
+    stored = ", ".join(local_models()) or "none yet"
+    address = f"hf:{name}" if re.fullmatch(r"[\w.-]+/[\w.-]+", name) else "hf:org/name"
     return (
-        f"no model {name!r}: it is no folder, not in {home() / 'models'} (there: {here}), and no name of the manifest "
-        f"({', '.join(manifest.models())}); see `personsearch models`, or make a folder as README shows"
+        f"unknown model {name!r}. It is not a folder, a converted model in {home() / 'models'} ({stored}), or one of: "
+        f"{', '.join(manifest.models())}.\n"
+        f"For the Hugging Face Hub write {address!r}; `personsearch models` lists all models; "
+        "docs/models.md shows how to make a model folder."
     )

@@ -1,4 +1,4 @@
-"""A model's folder: `config.json` beside its weights. Opened strictly, never as a pickle."""
+"""Read and write a model's folder: `config.json` beside safetensors. Pickles are never opened."""
 
 import hashlib
 import json
@@ -17,16 +17,16 @@ WEIGHTS_FILE = "model.safetensors"
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The model's config as a dict; it names its `architecture`.
+    """The model's config as a dict with at least the key `architecture`.
 
     Raises:
-        ConfigError: no config.json, not JSON, or without an architecture.
+        ConfigError: config.json is missing, is not JSON, or does not name an architecture.
     """
     path = folder / CONFIG_FILE
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ConfigError(f"{folder} has no {CONFIG_FILE}, so it is no model folder; make one with `personsearch convert`") from error
+        raise ConfigError(f"{folder} has no {CONFIG_FILE}, so it is not a model folder; make one with `personsearch convert`") from error
     except ValueError as error:
         raise ConfigError(f"{path} is not JSON ({error}); write it again with `personsearch convert`") from error
     if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
@@ -38,18 +38,18 @@ def read_tensors(path: Path) -> dict[str, Array]:
     """All tensors of a safetensors file, by name.
 
     Raises:
-        WeightsError: missing, or not a safetensors file (a pickle, say).
+        WeightsError: The file is missing, or is not safetensors (a pickle, for example).
     """
     if not path.is_file():
         raise WeightsError(f"{path} is missing; convert or download the model again")
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise WeightsError(f"{path} is not a safetensors file ({error}); authors' checkpoints go through `personsearch convert`") from error
+        raise WeightsError(f"{path} is not a safetensors file ({error}); convert a checkpoint with `personsearch convert`") from error
 
 
 def save_model(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
-    """Write config.json and model.safetensors into `folder`, which is made if need be."""
+    """Write config.json and model.safetensors into `folder`, which is made if needed."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file(dict(tensors), folder / WEIGHTS_FILE)
     (folder / CONFIG_FILE).write_text(json.dumps(dict(config), indent=2) + "\n", encoding="utf-8")
@@ -61,15 +61,19 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_sha256(path: Path, wanted: str) -> None:
-    """Raise WeightsError unless the file has this digest."""
+def check_sha256(path: Path, expected: str) -> None:
+    """Check a file's sha256.
+
+    Raises:
+        WeightsError: The file has another digest.
+    """
     got = sha256(path)
-    if got != wanted:
-        raise WeightsError(f"{path}: sha256 is {got[:12]}, the manifest says {wanted[:12]}; install personsearch again")
+    if got != expected:
+        raise WeightsError(f"{path}: sha256 is {got[:12]}, the manifest says {expected[:12]}; install personsearch again")
 
 
 def fingerprint(config: Mapping[str, Any], files: list[Path]) -> str:
-    """Digest of a config and the weight files it uses: 64 hex digits, the same on every machine."""
+    """Digest of a config and its weight files, 64 hex digits, the same on every machine."""
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     for path in sorted(files, key=lambda path: path.name):
         digest.update(sha256(path).encode())

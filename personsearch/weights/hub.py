@@ -1,6 +1,6 @@
-"""Models on the Hugging Face Hub: `config.json` of one commit and the files it stands for, checked; nothing else is fetched.
+"""Download models from the Hugging Face Hub and upload them: config.json and the files it names, with checked sha256.
 
-The client is huggingface_hub's: its cache, its resume of a cut download, `HF_HUB_OFFLINE`, `HF_TOKEN`, `HF_ENDPOINT`.
+The client is huggingface_hub, with its cache, its resumed downloads, and `HF_HUB_OFFLINE`, `HF_TOKEN`, `HF_ENDPOINT`.
 """
 
 import logging
@@ -28,39 +28,39 @@ log = logging.getLogger(__name__)
 
 
 class Pin(Settings):
-    """What a revision without a known digest stood for when it was first fetched."""
+    """Commit and digests of a revision, recorded at its first download."""
 
     repo: str
-    revision: str  # as asked for: a branch, a tag or a commit
+    revision: str  # branch, tag or commit, as the user wrote it
     commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
     digests: dict[str, str]  # file -> sha256
 
 
 def parse_address(text: str) -> tuple[str, str]:
-    """Repository and revision of "hf:org/name@revision"; without a revision "main".
+    """Repository and revision of "hf:org/name@revision"; the default revision is "main".
 
     Raises:
-        ConfigError: not of this form.
+        ConfigError: The text does not have this form.
     """
     match = ADDRESS.fullmatch(text)
     if match is None:
-        raise ConfigError(f"{text!r} is no Hub address; write hf:org/name@revision")
+        raise ConfigError(f"{text!r} is not a Hub address; write hf:org/name@revision")
     return match["repo"], match["revision"] or "main"
 
 
 def fetch(repo: str, commit: str, cache: Path, digests: Mapping[str, str]) -> Path:
-    """The folder of a model whose commit and digests are known, downloaded if need be.
+    """The folder of a model with known commit and digests, downloaded if needed.
 
     Args:
-        repo: "org/name".
-        commit: 40 hex digits.
-        cache: of the Hub's client; made if need be.
-        digests: file -> sha256, of all files.
+        repo: Repository "org/name".
+        commit: Commit, 40 hex digits.
+        cache: Cache folder of the Hub's client; made if needed.
+        digests: sha256 of every file, by name.
 
     Raises:
-        WeightsError: a file has another digest, and was removed; or the repository lacks it.
-        ModelNotFoundError: no such repository or revision.
-        HubError: refused, unreachable, or offline and not fetched before.
+        WeightsError: A file has another digest and was deleted, or the repository lacks it.
+        ModelNotFoundError: The repository or revision does not exist.
+        HubError: The Hub refuses, cannot be reached, or is offline and the model was not downloaded before.
     """
     folder = [_download(repo, commit, cache, file) for file in digests][-1]
     _check(folder, digests, f"{repo} at {commit[:12]}")
@@ -68,22 +68,23 @@ def fetch(repo: str, commit: str, cache: Path, digests: Mapping[str, str]) -> Pa
 
 
 def fetch_first_use(repo: str, revision: str, cache: Path) -> Path:
-    """The folder of a model whose digests nobody has told us: the first fetch decides, later ones must give the same.
+    """The folder of a model without known digests: they are recorded at the first download and checked afterwards.
 
-    The first fetch of `revision` records its commit and the sha256 of its files (see `model_files`) in `cache`/pins. From then on
-    this commit is used, though the branch has moved, and the digests are checked. Remove the record to move on.
+    The first download of `revision` records its commit and the sha256 of its files (see `model_files`) in `cache`/pins. Later
+    calls use this commit even if the branch has moved, and check the digests. Delete the record to update the model.
 
     Raises:
-        As `fetch`, and ConfigError: the record is damaged, or the model's config.json names what no model has.
+        ConfigError: The record is damaged, or the model's config.json names files that a model cannot have.
+        WeightsError, ModelNotFoundError, HubError: See `fetch`.
     """
-    place = _pin_place(repo, revision, cache)
-    pin = _read_pin(place)
+    pin_path = _pin_path(repo, revision, cache)
+    pin = _read_pin(pin_path)
     if pin is not None:
         return fetch(repo, pin.commit, cache, pin.digests)
     # The branch may move between two files, so the first one's commit decides
     folder = _download(repo, revision, cache, CONFIG_FILE)
 
-    def fetched(file: str, *, needed: bool) -> Path | None:
+    def find_file(file: str, *, needed: bool) -> Path | None:
         try:
             return _download(repo, folder.name, cache, file) / file
         except WeightsError:
@@ -91,14 +92,14 @@ def fetch_first_use(repo: str, revision: str, cache: Path) -> Path:
                 raise
             return None
 
-    pin = Pin(repo=repo, revision=revision, commit=folder.name, digests={file: sha256(folder / file) for file in model_files(fetched)})
-    replace_file(place, pin.model_dump_json(indent=2) + "\n")
-    log.info("%s@%s is %s from now on (%s)", repo, revision, pin.commit, place)
+    pin = Pin(repo=repo, revision=revision, commit=folder.name, digests={file: sha256(folder / file) for file in model_files(find_file)})
+    replace_file(pin_path, pin.model_dump_json(indent=2) + "\n")
+    log.info("recorded %s@%s as commit %s in %s", repo, revision, pin.commit, pin_path)
     return folder
 
 
 def cached(repo: str, commit: str, cache: Path, files: Iterable[str]) -> Path | None:
-    """The folder of a model fetched before, if all its files are there; the network is not asked."""
+    """The folder of a model downloaded before, if all its files exist; does not use the network."""
     from huggingface_hub import try_to_load_from_cache
 
     paths = {file: try_to_load_from_cache(repo, file, cache_dir=cache, revision=commit) for file in files}
@@ -107,8 +108,8 @@ def cached(repo: str, commit: str, cache: Path, files: Iterable[str]) -> Path | 
 
 
 def cached_first_use(repo: str, revision: str, cache: Path) -> Path | None:
-    """The folder that `fetch_first_use` gave before, without asking the network."""
-    pin = _read_pin(_pin_place(repo, revision, cache))
+    """The folder that `fetch_first_use` returned before; does not use the network."""
+    pin = _read_pin(_pin_path(repo, revision, cache))
     return None if pin is None else cached(repo, pin.commit, cache, pin.digests)
 
 
@@ -116,18 +117,18 @@ def push(folder: Path, repo: str, *, private: bool) -> str:
     """Upload a model folder (config, weights, card) as one commit, and return the commit.
 
     Args:
-        folder: with README.md and the files that make a model (see `model_files`); nothing else of it goes up.
-        repo: "org/name", made if need be.
-        private: visibility of a repository that is made now.
+        folder: Folder with README.md and the model's files (see `model_files`); other files are not uploaded.
+        repo: Repository "org/name"; made if needed.
+        private: Whether a repository that is made now is private.
 
     Raises:
-        ConfigError, WeightsError: the folder's files do not make a model.
-        HubError: refused or unreachable.
+        ConfigError, WeightsError: The folder is not a complete model.
+        HubError: The Hub refuses or cannot be reached.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 
     files = [CommitOperationAdd(name, folder / name) for name in (*model_files(in_folder(folder)), CARD)]
-    with _clearly(repo, "main"):
+    with _hub_errors(repo, "main"):
         api = HfApi(endpoint=_endpoint())
         api.create_repo(repo, private=private, exist_ok=True)
         commit = api.create_commit(repo, files, commit_message="Upload a personsearch model")
@@ -135,41 +136,41 @@ def push(folder: Path, repo: str, *, private: bool) -> str:
 
 
 def _download(repo: str, revision: str, cache: Path, file: str) -> Path:
-    """The folder, named after the commit, that one file of a revision now lies in, at `file`."""
+    """Download one file of a revision; returns the commit's folder, which contains it as `file`."""
     from huggingface_hub import hf_hub_download
 
-    with _clearly(repo, revision, file):
+    with _hub_errors(repo, revision, file):
         path = Path(hf_hub_download(repo, file, revision=revision, cache_dir=cache, endpoint=_endpoint()))
     folder = path.parents[file.count("/")]
     if not COMMIT.fullmatch(folder.name):
-        raise HubError(f"the Hub gave {folder.name!r} as the commit of {repo}; it must be 40 hex digits. Is HF_ENDPOINT a Hub?")
+        raise HubError(f"the Hub gave {folder.name!r} as the commit of {repo}; it must be 40 hex digits; check HF_ENDPOINT")
     return folder
 
 
-def _check(folder: Path, digests: Mapping[str, str], what: str) -> None:
-    for file, wanted in digests.items():
+def _check(folder: Path, digests: Mapping[str, str], model: str) -> None:
+    for file, expected in digests.items():
         path = folder / file
         got = sha256(path)
-        if got != wanted:
-            blob = path.resolve()  # the cache keeps contents apart from names
+        if got != expected:
+            blob = path.resolve()  # the cache stores contents apart from names
             path.unlink(missing_ok=True)
             blob.unlink(missing_ok=True)
             raise WeightsError(
-                f"{what}: sha256 of {file} is {got[:12]}, not {wanted[:12]} as recorded; the file was removed. "
-                "Load again; if it stays so, the repository no longer holds what was recorded, so do not use it"
+                f"{model}: sha256 of {file} is {got[:12]}, not {expected[:12]} as recorded; the file was deleted. "
+                "Load the model again; if the error remains, the repository has changed: do not use it"
             )
 
 
-def _pin_place(repo: str, revision: str, cache: Path) -> Path:
+def _pin_path(repo: str, revision: str, cache: Path) -> Path:
     return cache / "pins" / f"{quote(f'{repo}@{revision}', safe='@')}.json"
 
 
-def _read_pin(place: Path) -> Pin | None:
+def _read_pin(path: Path) -> Pin | None:
     try:
-        text = place.read_bytes()
+        text = path.read_bytes()
     except FileNotFoundError:
         return None
-    return parse(Pin, text, f"{place} is damaged (remove it, and the next fetch records it again)")
+    return parse(Pin, text, f"{path} is damaged (delete it, and the next download records it again)")
 
 
 def _endpoint() -> str | None:
@@ -178,8 +179,8 @@ def _endpoint() -> str | None:
 
 
 @contextmanager
-def _clearly(repo: str, revision: str, file: str | None = None) -> Iterator[None]:
-    """What the client raises, as our errors."""
+def _hub_errors(repo: str, revision: str, file: str | None = None) -> Iterator[None]:
+    """Turn the client's errors into ours."""
     from huggingface_hub import errors as hf
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # the base of what its transport raises
 
@@ -194,21 +195,20 @@ def _clearly(repo: str, revision: str, file: str | None = None) -> Iterator[None
             f"no repository {repo} on the Hub, or it is private: check the name, or log in with `hf auth login` or HF_TOKEN"
         ) from error
     except hf.RevisionNotFoundError as error:
-        raise ModelNotFoundError(f"{repo} on the Hub has no revision {revision}; look at its commits and give one of them") from error
+        raise ModelNotFoundError(f"{repo} on the Hub has no revision {revision}; see its commits page for valid ones") from error
     except hf.RemoteEntryNotFoundError as error:
         raise WeightsError(
-            f"{repo} on the Hub has no {file} at {revision}; only {CONFIG_FILE} and the safetensors or ONNX files that it stands for "
-            "are ever fetched, never a pickle. "
-            "Its owner can make them with PersonSearcher.push_to_hub"
+            f"{repo} on the Hub has no {file} at {revision}; only {CONFIG_FILE} and the safetensors or ONNX files that it names "
+            "are downloaded, never a pickle; its owner can upload them with PersonSearcher.push_to_hub"
         ) from error
     except hf.LocalEntryNotFoundError as error:
         if isinstance(error.__cause__, hf.OfflineModeIsEnabled):
-            raise HubError(f"{repo} is not on this machine, and HF_HUB_OFFLINE is set; unset it once to fetch the model") from error
+            raise HubError(f"{repo} is not on this machine, and HF_HUB_OFFLINE is set; unset it once to download the model") from error
         raise HubError(
-            f"{repo} cannot be fetched from the Hub, and is not on this machine: {_first_line(error.__cause__ or error)}"
+            f"{repo} cannot be downloaded from the Hub, and is not on this machine: {_first_line(error.__cause__ or error)}"
         ) from error
     except hf.OfflineModeIsEnabled as error:
-        raise HubError(f"HF_HUB_OFFLINE is set, so nothing goes to {repo}; unset it") from error
+        raise HubError(f"HF_HUB_OFFLINE is set, so nothing is uploaded to {repo}; unset it") from error
     except (OSError, HTTPError) as error:
         raise HubError(f"{repo} on the Hub: {_first_line(error)}; try again") from error
 

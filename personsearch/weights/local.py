@@ -1,4 +1,4 @@
-"""The models on this machine: converted ones and those of trainings."""
+"""The local store: converted and trained models on this machine."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +9,12 @@ from personsearch.weights.folder import CONFIG_FILE
 
 
 def local_models() -> dict[str, Path]:
-    """Name and folder of every model in the local store, by name."""
+    """Name and folder of every model in the local store, sorted by name."""
     return {path.parent.name: path.parent for path in sorted((home() / "models").glob(f"*/{CONFIG_FILE}"))}
 
 
 @contextmanager
 def new_model(name: str) -> Iterator[Path]:
-    """An empty folder to fill, which becomes the model `name` of the local store when the block ends without an error."""
+    """An empty folder to fill; it becomes the model `name` of the local store when the block ends without an error."""
     with replaced_folder(home() / "models" / name, home() / "unfinished") as folder:
         yield folder

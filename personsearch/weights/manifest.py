@@ -1,4 +1,4 @@
-"""The models that have a name: `weights_manifest.json`, read and checked."""
+"""Read and check `weights_manifest.json`, the list of named models."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -15,39 +15,39 @@ from personsearch.weights.folder import CONFIG_FILE
 
 PACKAGE = Path(__file__).parent.parent
 FILE = "weights_manifest.json"
-PLACES = (PACKAGE / "data" / FILE, PACKAGE.parent / FILE)  # of the wheel, of the source tree
+PATHS = (PACKAGE / "data" / FILE, PACKAGE.parent / FILE)  # in the wheel, in the source tree
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Percent = Annotated[float, Field(ge=0, le=100)]
-EXTERNAL = ".onnx.data"  # weights beside an ONNX file
+EXTERNAL = ".onnx.data"  # external weights of an ONNX file
 
 
 class Bundled(Settings):
-    """The weights are in the package."""
+    """Weights inside the package."""
 
     kind: Literal["bundled"]
-    folder: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$")]  # in personsearch/data
-    sha256: Sha256  # of its model.safetensors
-    others: dict[Text, Sha256] = Field(default_factory=dict)  # of files beside it
+    folder: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$")]  # folder in personsearch/data
+    sha256: Sha256  # digest of model.safetensors
+    others: dict[Text, Sha256] = Field(default_factory=dict)  # digests of further files
 
 
 class HubFile(Settings):
     """One file of a Hub repository."""
 
-    file: Annotated[str, AfterValidator(check_inside)]  # its name from the repository's top
+    file: Annotated[str, AfterValidator(check_inside)]  # path in the repository
     sha256: Sha256
     bytes: int = Field(gt=0)
 
     @model_validator(mode="after")
     def _config_or_network(self) -> "HubFile":
         if not self.file.endswith((CONFIG_FILE, *NETWORKS, EXTERNAL)):
-            raise ValueError(f"{self.file} is neither {CONFIG_FILE} nor safetensors or ONNX; nothing else is ever fetched")
+            raise ValueError(f"{self.file} is neither {CONFIG_FILE} nor safetensors or ONNX; other files are never downloaded")
         return self
 
 
 class Hub(Settings):
-    """The weights are on the Hugging Face Hub, at one commit."""
+    """Weights on the Hugging Face Hub, at one commit."""
 
     kind: Literal["hub"]
     repo: Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")]
@@ -57,28 +57,28 @@ class Hub(Settings):
     @model_validator(mode="after")
     def _make_a_model(self) -> "Hub":
         if CONFIG_FILE not in self.digests or len(self.digests) < 2 or len(self.digests) != len(self.files):
-            raise ValueError(f"files must be {CONFIG_FILE} and the networks that it stands for, each once")
+            raise ValueError(f"files must be {CONFIG_FILE} and the networks that it names, each once")
         return self
 
     @property
     def digests(self) -> dict[str, str]:
-        """File name -> sha256."""
+        """sha256 of each file, by name."""
         return {file.file: file.sha256 for file in self.files}
 
 
 class Convert(Settings):
-    """The weights are its authors' checkpoint, which the user downloads and converts."""
+    """Weights in the authors' checkpoint, which the user downloads and converts."""
 
     kind: Literal["convert"]
     whose: Text
-    repository: Annotated[str, StringConstraints(pattern=r"^https://")]  # where its authors publish it
-    file: Text  # which of the files there
-    converter: Text  # `personsearch convert --from`
+    repository: Annotated[str, StringConstraints(pattern=r"^https://")]  # address where the authors publish it
+    file: Text  # name of the checkpoint on that page
+    converter: Text  # value of `personsearch convert --from`
     command: Text
 
 
 class Licences(Settings):
-    """Terms of use, as stated by whom they are named after."""
+    """Terms of use, as the owners of code, weights and data state them."""
 
     code: Text
     weights: Text
@@ -86,7 +86,7 @@ class Licences(Settings):
 
 
 class Published(Settings):
-    """What a paper prints for this model."""
+    """Results that a paper prints for this model."""
 
     dataset: Text
     setting: Text
@@ -97,7 +97,7 @@ class Published(Settings):
 
 
 class Measured(Settings):
-    """What these weights gave with this package."""
+    """Results measured with these weights and this package."""
 
     dataset: Text
     setting: Text
@@ -109,20 +109,20 @@ class Measured(Settings):
 
 
 class Metrics(Settings):
-    """Numbers of others and our own, never mixed."""
+    """Published and measured results, kept apart."""
 
     published: tuple[Published, ...]
     measured: tuple[Measured, ...]
 
 
 class Entry(Settings):
-    """One model that has a name."""
+    """One named model."""
 
     architecture: Text
-    config: dict[str, Any]  # what its config.json must hold; the rest is the architecture's default
+    config: dict[str, Any]  # required values of its config.json; others are the architecture's defaults
     source: Annotated[Bundled | Hub | Convert, Field(discriminator="kind")]
     preprocessing: Text
-    threshold: float = Field(ge=0, le=1)  # score from which people enter a gallery
+    threshold: float = Field(ge=0, le=1)  # least score of people in a gallery
     training_data: Text
     paper: Text
     licences: Licences
@@ -148,15 +148,19 @@ Models: TypeAlias = Mapping[str, Entry]
 
 
 def convert_command(name: str) -> str:
-    """The command that makes a model of a downloaded checkpoint, FILE."""
+    """The command that converts a downloaded checkpoint, FILE."""
     return f"personsearch convert FILE --name {name}"
 
 
 def parse(text: str, source: Path) -> Models:
-    """The models of a manifest's text, by name.
+    """The models of a manifest, by name.
+
+    Args:
+        text: Content of the manifest, JSON.
+        source: File that the text comes from, named in errors.
 
     Raises:
-        ConfigError: not JSON, or not of this form; the message names the fields and `source`.
+        ConfigError: The text is not JSON, or a field is missing, unknown or wrong.
     """
     return options.parse(Manifest, text, source).models
 
@@ -166,24 +170,24 @@ def models() -> Models:
     """The models of this version, by name.
 
     Raises:
-        ConfigError: the manifest is missing or damaged.
+        ConfigError: The manifest is missing or damaged.
     """
-    place = next((place for place in PLACES if place.is_file()), None)
-    if place is None:
-        raise ConfigError(f"{PLACES[0]} is missing; install personsearch again")
-    return parse(place.read_text(encoding="utf-8"), place)
+    path = next((path for path in PATHS if path.is_file()), None)
+    if path is None:
+        raise ConfigError(f"{PATHS[0]} is missing; install personsearch again")
+    return parse(path.read_text(encoding="utf-8"), path)
 
 
 def differences(entry: Entry, config: Mapping[str, Any]) -> list[str]:
-    """Where a model's config is not what the manifest says: "trained_on is 'PRW', not 'CUHK-SYSU'"."""
-    wanted = {"architecture": entry.architecture, "min_score": entry.threshold, **entry.config}
-    return _differences(wanted, config, "")
+    """Differences of a model's config from the manifest, such as "trained_on is 'PRW', not 'CUHK-SYSU'"."""
+    expected = {"architecture": entry.architecture, "min_score": entry.threshold, **entry.config}
+    return _differences(expected, config, "")
 
 
-def _differences(wanted: Mapping[str, Any], found: Mapping[str, Any], path: str) -> list[str]:
+def _differences(expected: Mapping[str, Any], config: Mapping[str, Any], path: str) -> list[str]:
     lines = []
-    for key, value in wanted.items():
-        got = found.get(key)
+    for key, value in expected.items():
+        got = config.get(key)
         if isinstance(value, Mapping) and isinstance(got, Mapping):
             lines += _differences(value, got, f"{path}{key}.")
         elif got != value:

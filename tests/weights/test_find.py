@@ -1,4 +1,4 @@
-"""From a name to a model: the store, the manifest, the Hub, and back to folders and the Hub."""
+"""Find models by name: in folders, the local store, the manifest and the Hub."""
 
 import hashlib
 import json
@@ -46,7 +46,7 @@ def tiny(tmp_path: Path) -> Path:
 
 
 def use_source(monkeypatch: pytest.MonkeyPatch, source: dict) -> None:
-    """The manifest, with the weights of seqnet-prw elsewhere."""
+    """Use a manifest with another source for seqnet-prw."""
     changed = manifest.parse(with_source(source), TOP)
     monkeypatch.setattr(manifest, "models", lambda: changed)
 
@@ -62,11 +62,11 @@ def digests(folder: Path) -> dict[str, str]:
 def listed(name: str) -> dict:
     result = CliRunner().invoke(cli.app, ["models"])
     assert result.exit_code == 0, result.output
-    (found,) = [one for one in json.loads(result.stdout)["manifest"] if one["name"] == name]
-    return found
+    (entry,) = [entry for entry in json.loads(result.stdout)["manifest"] if entry["name"] == name]
+    return entry
 
 
-def test_a_name_that_is_not_here_says_in_two_lines_how_to_get_it(hub: Hub) -> None:
+def test_a_model_to_convert_says_in_two_lines_how_to_get_it(hub: Hub) -> None:
     with pytest.raises(ModelNotFoundError) as error:
         PersonSearcher.from_pretrained("roi-alignps-prw")
     assert str(error.value).splitlines()[1:] == [
@@ -76,10 +76,23 @@ def test_a_name_that_is_not_here_says_in_two_lines_how_to_get_it(hub: Hub) -> No
     assert hub.asked == []
 
 
-def test_an_unknown_name_lists_the_known(hub: Hub) -> None:
-    with pytest.raises(ModelNotFoundError, match=r"no model 'roi-alignps-pwr'.*there: none yet.*roi-alignps-prw"):
+def test_an_unknown_name_lists_the_known_names(hub: Hub) -> None:
+    with pytest.raises(ModelNotFoundError, match=r"unknown model 'roi-alignps-pwr'.*\(none yet\).*roi-alignps-prw"):
         find_model("roi-alignps-pwr")
     assert hub.asked == []
+
+
+def test_the_name_of_a_repository_suggests_its_hub_address(hub: Hub) -> None:
+    with pytest.raises(ModelNotFoundError, match=r"For the Hugging Face Hub write 'hf:people/finder'"):
+        find_model("people/finder")
+    with pytest.raises(ModelNotFoundError, match=r"For the Hugging Face Hub write 'hf:org/name'"):
+        find_model("deep/folder/name")
+    assert hub.asked == []
+
+
+def test_a_tilde_in_a_model_folder_is_the_users_home(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert find_model("~/tiny") == find_model(Path("~/tiny")) == tiny
 
 
 def test_a_folder_and_the_local_store_come_before_the_hub(hub: Hub, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +104,7 @@ def test_a_folder_and_the_local_store_come_before_the_hub(hub: Hub, tiny: Path, 
     assert hub.asked == []
 
 
-def test_a_name_that_the_organisation_hosts(hub: Hub, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_hosted_by_the_organisation_is_fetched(hub: Hub, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERSONSEARCH_HUB_ORG", "people")
     with pytest.raises(ModelNotFoundError, match=r"no repository people/seqnet-prw(.|\n)*personsearch convert FILE --name seqnet-prw"):
         find_model("seqnet-prw")
@@ -104,7 +117,7 @@ def test_a_name_that_the_organisation_hosts(hub: Hub, tiny: Path, monkeypatch: p
     assert listed("seqnet-prw")["folder"] == str(searcher.folder)
 
 
-def test_a_name_that_the_manifest_has_on_the_hub(hub: Hub, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_the_manifest_has_on_the_hub_is_fetched(hub: Hub, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = [{"file": name, "sha256": digest, "bytes": 1} for name, digest in digests(tiny).items()]
     commit = hub.commit("people/finder", contents(tiny))
     use_source(monkeypatch, {**HUB_SOURCE, "revision": commit, "files": files})
@@ -116,7 +129,7 @@ def test_a_name_that_the_manifest_has_on_the_hub(hub: Hub, tiny: Path, monkeypat
         find_model("seqnet-prw")
 
 
-def test_a_name_of_several_networks_on_the_hub(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_of_several_networks_is_fetched(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     content = {"config.json": b"{}", "a/net.onnx": b"a", "b/net.safetensors": b"b"}
     files = [{"file": name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in content.items()]
     source = {**HUB_SOURCE, "revision": hub.commit("people/finder", content | {"a/other.onnx": b"not asked for"}), "files": files}
@@ -124,10 +137,10 @@ def test_a_name_of_several_networks_on_the_hub(hub: Hub, monkeypatch: pytest.Mon
     folder = find_model("seqnet-prw")
     assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == set(content)
     (folder / "b/net.safetensors").unlink()
-    assert listed("seqnet-prw")["folder"] is None  # a part of it is not it
+    assert listed("seqnet-prw")["folder"] is None  # part of a model is not a model
 
 
-def test_a_model_inside_the_package(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_inside_the_package_is_checked(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifest, "PACKAGE", tmp_path)
     shutil.copytree(tiny, tmp_path / "data" / "small")
     use_source(monkeypatch, {**BUNDLED_SOURCE, "sha256": sha256(tiny / "model.safetensors")})
@@ -141,7 +154,7 @@ def test_a_model_inside_the_package(tiny: Path, tmp_path: Path, monkeypatch: pyt
 def checkpoint(folder: Path) -> Path:
     """A SeqNet trained on PRW, of zeros, as its authors would have saved it."""
     folder.mkdir(exist_ok=True)
-    torch.save({"model": hollow(), "epoch": 19}, folder / "epoch_19.pth")  # zeros expanded of one: a small file
+    torch.save({"model": hollow(), "epoch": 19}, folder / "epoch_19.pth")  # expanded zeros make a small file
     return folder / "epoch_19.pth"
 
 
@@ -164,13 +177,13 @@ def test_a_converted_checkpoint_is_found_by_its_name(tmp_path: Path) -> None:
         ("roi-alignps-prw", "as roi-alignps: the checkpoint does not fit"),
     ],
 )
-def test_another_checkpoint_than_the_name_says_is_refused(tmp_path: Path, name: str, message: str) -> None:
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(WeightsError, match=message):
         convert_named(checkpoint(tmp_path), name)
     assert local.local_models() == {}
 
 
-def test_names_and_options_of_convert_that_make_no_sense(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_impossible_names_and_options_of_convert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="the manifest has no 'seqnet'; it has seqnet-cuhk"):
         convert_named(tmp_path / "x.pth", "seqnet")
     for more in ([], ["out"], ["--from", "seqnet"], ["out", "--name", "seqnet-prw"], ["--from", "seqnet", "--name", "seqnet-prw"]):
@@ -181,7 +194,7 @@ def test_names_and_options_of_convert_that_make_no_sense(tmp_path: Path, monkeyp
         convert_named(tmp_path / "x.pth", "seqnet-prw")
 
 
-def test_a_conversion_that_fails_leaves_the_older_model(tiny: Path) -> None:
+def test_a_failed_conversion_keeps_the_older_model(tiny: Path) -> None:
     shutil.copytree(tiny, home() / "models" / "mine")
 
     def fill_the_disk() -> None:
@@ -206,14 +219,14 @@ def test_a_saved_model_is_the_same_and_has_a_card(tiny: Path, tmp_path: Path) ->
     assert card.startswith("---\nlibrary_name: personsearch\n")
     for line in ("# tiny", "* Architecture: seqnet", "* Training data: PRW", "## Use with care"):
         assert line in card.splitlines()
-    assert "license" not in card  # nothing is known of its terms
+    assert "license" not in card  # its terms are not known
     (saved / "README.md").write_text("my own words")
     searcher.save_pretrained(saved)
     PersonSearcher.from_pretrained(saved, device="cpu").save_pretrained(saved)
     assert (saved / "README.md").read_text() == "my own words"
 
 
-def test_the_card_of_a_named_model_tells_published_from_measured(tiny: Path, tmp_path: Path) -> None:
+def test_the_card_of_a_named_model_separates_its_numbers(tiny: Path, tmp_path: Path) -> None:
     config = json.loads((tiny / "config.json").read_text())
     (tiny / "config.json").write_text(json.dumps({**config, "name": "seqnet-cuhk"}))
     card = (PersonSearcher.from_pretrained(tiny, device="cpu").save_pretrained(tmp_path / "saved") / "README.md").read_text()

@@ -37,7 +37,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client tries again at once, not after seconds."""
+    """The client retries at once instead of after seconds."""
     monkeypatch.setattr("time.sleep", lambda _: None)
 
 
@@ -59,7 +59,7 @@ def fetching(address: str, home: Path, **environment: str) -> subprocess.Popen[s
     return subprocess.Popen([sys.executable, "-c", FETCH, address], env=values, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def test_two_files_are_fetched_and_kept(hub: Hub, tmp_path: Path) -> None:
+def test_two_files_are_fetched_and_cached(hub: Hub, tmp_path: Path) -> None:
     commit = hub.commit(REPO, {**FILES, "pytorch_model.bin": b"pickle", "README.md": b"card"})
     folder = client.fetch(REPO, commit, tmp_path, DIGESTS)
     assert read_config(folder)["architecture"] == "seqnet"
@@ -72,8 +72,8 @@ def test_two_files_are_fetched_and_kept(hub: Hub, tmp_path: Path) -> None:
     assert hub.asked == []
 
 
-def test_a_cut_download_goes_on_where_it_broke(hub: Hub, tmp_path: Path) -> None:
-    """The client writes in pieces of 10 MiB; what came of a further piece is asked for again."""
+def test_an_interrupted_download_is_resumed(hub: Hub, tmp_path: Path) -> None:
+    """The client writes in pieces of 10 MiB; an incomplete piece is requested again."""
     weights = save({"a": np.random.default_rng(0).random(3_000_000, np.float32)})
     commit = hub.commit(REPO, {**FILES, "model.safetensors": weights})
     hub.cut_at = 11_000_000
@@ -82,7 +82,7 @@ def test_a_cut_download_goes_on_where_it_broke(hub: Hub, tmp_path: Path) -> None
     assert [part for path, part in hub.downloads() if path.startswith("/storage/")] == [None, "bytes=10485760-"]
 
 
-def test_a_wrong_digest_is_refused_and_the_file_removed(hub: Hub, tmp_path: Path) -> None:
+def test_a_file_with_a_wrong_digest_is_deleted(hub: Hub, tmp_path: Path) -> None:
     commit = hub.commit(REPO, FILES)
     wrong = {**DIGESTS, "model.safetensors": "0" * 64}
     with pytest.raises(WeightsError, match=rf"sha256 of model\.safetensors is {DIGESTS['model.safetensors'][:12]}, not 000000000000"):
@@ -92,14 +92,14 @@ def test_a_wrong_digest_is_refused_and_the_file_removed(hub: Hub, tmp_path: Path
     assert sha256(client.fetch(REPO, commit, tmp_path, DIGESTS) / "model.safetensors") == DIGESTS["model.safetensors"]
 
 
-def test_a_config_changed_on_the_disk_is_refused_too(hub: Hub, tmp_path: Path) -> None:
+def test_a_config_changed_on_the_disk_is_refused(hub: Hub, tmp_path: Path) -> None:
     folder = client.fetch(REPO, hub.commit(REPO, FILES), tmp_path, DIGESTS)
     (folder / "config.json").resolve().write_text('{"architecture": "nae"}')
     with pytest.raises(WeightsError, match=r"sha256 of config\.json"):
         client.fetch(REPO, folder.name, tmp_path, DIGESTS)
 
 
-def test_unknown_repository_and_revision(hub: Hub, tmp_path: Path) -> None:
+def test_unknown_repositories_and_revisions_are_errors(hub: Hub, tmp_path: Path) -> None:
     hub.commit(REPO, FILES)
     for revision in ("v9", "0" * 40):
         with pytest.raises(ModelNotFoundError, match=f"people/finder on the Hub has no revision {revision}"):
@@ -110,7 +110,12 @@ def test_unknown_repository_and_revision(hub: Hub, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("status", "code", "message"),
-    [(401, "GatedRepo", "is gated: ask"), (403, "GatedRepo", "is gated: ask"), (403, None, "cannot be fetched.*403"), (500, None, "500")],
+    [
+        (401, "GatedRepo", "is gated: ask"),
+        (403, "GatedRepo", "is gated: ask"),
+        (403, None, "cannot be downloaded.*403"),
+        (500, None, "500"),
+    ],
 )
 def test_refusals(hub: Hub, impatient: None, tmp_path: Path, status: int, code: str | None, message: str) -> None:
     hub.commit(REPO, FILES)
@@ -147,7 +152,7 @@ def test_a_branch_that_moves_does_not_move_the_model(hub: Hub, tmp_path: Path) -
     assert client.fetch_first_use(REPO, "main", tmp_path).name == moved
 
 
-def test_both_files_are_of_one_commit_though_the_branch_moves_between(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_files_are_of_one_commit_if_the_branch_moves(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
 
     first, plain = hub.commit(REPO, FILES), huggingface_hub.hf_hub_download
@@ -163,7 +168,7 @@ def test_both_files_are_of_one_commit_though_the_branch_moves_between(hub: Hub, 
     assert {file: sha256(folder / file) for file in FILES} == DIGESTS
 
 
-def test_other_content_than_at_the_first_use_is_refused(hub: Hub, tmp_path: Path) -> None:
+def test_content_that_differs_from_the_first_use_is_refused(hub: Hub, tmp_path: Path) -> None:
     folder = client.fetch_first_use(REPO, hub.commit(REPO, FILES), tmp_path)
     for path in [*folder.iterdir(), *blobs(tmp_path)]:
         path.unlink()
@@ -172,12 +177,12 @@ def test_other_content_than_at_the_first_use_is_refused(hub: Hub, tmp_path: Path
         client.fetch_first_use(REPO, folder.name, tmp_path)
 
 
-def test_a_damaged_record_is_no_leave_to_trust_anew(hub: Hub, tmp_path: Path) -> None:
+def test_a_damaged_record_is_not_replaced(hub: Hub, tmp_path: Path) -> None:
     hub.commit(REPO, FILES)
     client.fetch_first_use(REPO, "main", tmp_path)
     (pin,) = (tmp_path / "pins").iterdir()
     pin.write_text("{")
-    with pytest.raises(ConfigError, match=r"is damaged \(remove it"):
+    with pytest.raises(ConfigError, match=r"is damaged \(delete it"):
         client.fetch_first_use(REPO, "main", tmp_path)
 
 
@@ -197,13 +202,13 @@ def test_malformed_addresses(text: str) -> None:
 
 def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, impatient: None) -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        taken.bind(("127.0.0.1", 0))  # bound, but not listening
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{taken.getsockname()[1]}")
-        with pytest.raises(HubError, match=r"people/finder cannot be fetched from the Hub, and is not on this machine: .*refused"):
+        with pytest.raises(HubError, match=r"people/finder cannot be downloaded from the Hub, and is not on this machine: .*refused"):
             client.fetch_first_use(REPO, "main", tmp_path)
 
 
-def test_no_network_is_needed_for_what_is_here(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_models_need_no_network(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.commit(REPO, FILES)
     folder = client.fetch_first_use(REPO, "main", tmp_path)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
@@ -222,7 +227,7 @@ def test_offline(hub: Hub, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_processes_that_fetch_at_once_leave_one_sound_model(hub: Hub, tmp_path: Path) -> None:
+def test_concurrent_downloads_leave_one_complete_model(hub: Hub, tmp_path: Path) -> None:
     hub.commit(REPO, FILES)
     hub.seconds = 1.0
     processes = [fetching(f"hf:{REPO}", tmp_path) for _ in range(3)]

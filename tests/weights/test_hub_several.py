@@ -1,4 +1,4 @@
-"""Models of several files on the Hub: two steps, the small model with its ONNX files, and two models as one."""
+"""Models of several files on the Hub: two-step, combined, and the small model with its ONNX files."""
 
 import json
 import re
@@ -30,7 +30,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)  # as in test_pretrained.py
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)  # see test_find.py
     monkeypatch.setenv("HF_TOKEN", "hf_of_the_test")
     with serving() as served:
         monkeypatch.setenv("HF_ENDPOINT", served.url)
@@ -58,7 +58,7 @@ def two_step(tmp_path: Path) -> Path:
     return save_two_step(tmp_path / "model", **files, name="ours")
 
 
-def test_two_steps_are_pushed_and_come_back_the_same(hub: Hub, tmp_path: Path) -> None:
+def test_a_two_step_model_is_pushed_and_comes_back_the_same(hub: Hub, tmp_path: Path) -> None:
     folder = two_step(tmp_path)
     (folder / "notes.pth").write_bytes(b"not for others")
     searcher = PersonSearcher.from_pretrained(folder, device="cpu")
@@ -99,22 +99,22 @@ def test_the_small_model_needs_no_onnx_files(hub: Hub, tmp_path: Path) -> None:
         assert client.fetch_first_use(REPO, commit, tmp_path) == folder
 
 
-def test_two_models_as_one_are_fetched_whole(hub: Hub, tmp_path: Path) -> None:
+def test_a_combined_model_is_fetched_completely(hub: Hub, tmp_path: Path) -> None:
     parts = {"detector/config.json": text("two-step"), "reidentifier/config.json": text("seqnet")}
     weights = several("detector/a/net.safetensors", "detector/net.safetensors", "reidentifier/model.safetensors")
     hub.commit(REPO, {"config.json": text("combined"), **parts, **weights, "detector/other.safetensors": b"", "x.pkl": b""})
     folder = client.fetch_first_use(REPO, "main", tmp_path)
-    wanted = {"config.json", *parts, *weights}
-    assert asked(hub) == wanted
-    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == wanted
-    assert set(model_files(in_folder(folder))) == wanted
+    expected = {"config.json", *parts, *weights}
+    assert asked(hub) == expected
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == expected
+    assert set(model_files(in_folder(folder))) == expected
     (folder / "detector/net.safetensors").unlink()
     assert client.cached_first_use(REPO, "main", tmp_path) is None
     with pytest.raises(WeightsError, match=r"detector/net\.safetensors is missing"):
         model_files(in_folder(folder))
 
 
-def test_a_file_deep_in_a_model_is_held_to_its_first_digest(hub: Hub, tmp_path: Path) -> None:
+def test_a_file_in_a_subfolder_must_keep_its_first_digest(hub: Hub, tmp_path: Path) -> None:
     files = {"config.json": text("two-step"), **several("a/net.safetensors", "net.safetensors")}
     folder = client.fetch_first_use(REPO, hub.commit(REPO, files), tmp_path)
     (folder / "a/net.safetensors").resolve().write_bytes(b"other")
@@ -124,7 +124,7 @@ def test_a_file_deep_in_a_model_is_held_to_its_first_digest(hub: Hub, tmp_path: 
 
 
 @pytest.mark.parametrize("file", ["../net.onnx", "/etc/passwd.onnx", "a/../../net.onnx", "net.pkl", "model.pth", "", None, 3])
-def test_a_config_that_names_what_no_model_has_fetches_nothing(hub: Hub, tmp_path: Path, file: object) -> None:
+def test_a_config_with_a_forbidden_file_fetches_nothing(hub: Hub, tmp_path: Path, file: object) -> None:
     config = {"architecture": "two-step", "detector": {"file": file}, "embedder": {"file": "net.onnx"}}
     hub.commit(REPO, {"config.json": json.dumps(config).encode(), "net.pkl": b"evil", "model.pth": b"evil"})
     with pytest.raises(ConfigError, match=r"detector\.file: must name"):
@@ -133,12 +133,12 @@ def test_a_config_that_names_what_no_model_has_fetches_nothing(hub: Hub, tmp_pat
     assert not list(tmp_path.glob("pins/*"))
 
 
-def test_weights_beside_a_network_are_inside_the_model(hub: Hub, tmp_path: Path) -> None:
+def test_external_weights_must_be_inside_the_model(hub: Hub, tmp_path: Path) -> None:
     network = two_step(tmp_path) / "embedder/reid.onnx"
     content = network.read_bytes().replace(b"weights.bin", b"../../a.bin")
     config = {"architecture": "two-step", "detector": {"file": "e/reid.onnx"}, "embedder": {"file": "e/reid.onnx"}}
     hub.commit(REPO, {"config.json": json.dumps(config).encode(), "e/reid.onnx": content})
-    with pytest.raises(WeightsError, match=r"keeps weights in a file that must name .* got 'e/\.\./\.\./a\.bin'"):
+    with pytest.raises(WeightsError, match=r"stores weights in a file that must name .* got 'e/\.\./\.\./a\.bin'"):
         client.fetch_first_use(REPO, "main", tmp_path)
 
 
@@ -149,7 +149,7 @@ def test_a_repository_that_lacks_a_part_is_refused(hub: Hub, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("config", [{"architecture": "two-step"}, {"architecture": "two-step", "detector": "net.onnx"}])
-def test_a_folder_that_is_no_model_is_not_pushed(hub: Hub, tmp_path: Path, config: dict[str, Any]) -> None:
+def test_an_incomplete_folder_is_not_pushed(hub: Hub, tmp_path: Path, config: dict[str, Any]) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(PersonSearchError, match=r"detector\.file: must name"):
         client.push(tmp_path, REPO, private=True)

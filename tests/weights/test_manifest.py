@@ -1,4 +1,4 @@
-"""The models that have a name, and that the converters make what it says."""
+"""The manifest of named models, and that the converters produce what it says."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def values() -> dict:
 
 
 def with_source(source: dict, name: str = "seqnet-prw") -> str:
-    """The manifest with one entry's weights elsewhere."""
+    """The manifest with another source for one entry's weights."""
     changed = values()
     changed["models"][name]["source"] = source
     return json.dumps(changed)
@@ -65,7 +65,7 @@ CONVERTED = {
     "roi-alignps-hybrid-prw": lambda: alignps.convert(aligned("roi_alignps", 483), "roi-alignps"),
     "roi-alignps-hybrid-posetrack21": lambda: alignps.convert(aligned("roi_alignps", 5474), "roi-alignps"),
 }
-SAME_FILE_FITS = {  # trained alike on the same data; only their names differ
+SAME_FILE_FITS = {  # same training data and config; only the names differ
     "roi-alignps-cuhk": {"roi-alignps-hybrid-cuhk"},
     "roi-alignps-prw": {"roi-alignps-hybrid-prw"},
 }
@@ -76,7 +76,7 @@ def converted_models() -> dict[str, Entry]:
     return {name: entry for name, entry in manifest.models().items() if isinstance(entry.source, Convert)}
 
 
-def test_every_name_has_a_checkpoint_that_fits_it_and_only_it() -> None:
+def test_every_name_fits_exactly_its_own_checkpoint() -> None:
     models = converted_models()
     assert set(models) == set(CONVERTED)
     configs = {name: convert()[0] for name, convert in CONVERTED.items()}
@@ -90,7 +90,7 @@ def test_every_name_has_a_checkpoint_that_fits_it_and_only_it() -> None:
     assert set(SOURCES.values()) <= {entry.architecture for entry in models.values()}
 
 
-def test_what_the_package_carries_is_what_the_manifest_says() -> None:
+def test_the_bundled_model_matches_the_manifest() -> None:
     bundled = {name: entry for name, entry in manifest.models().items() if isinstance(entry.source, Bundled)}
     assert list(bundled) == [DEFAULT]
     for entry in bundled.values():
@@ -102,7 +102,7 @@ def test_what_the_package_carries_is_what_the_manifest_says() -> None:
         assert entry.metrics.measured
 
 
-def test_nothing_of_theirs_is_measured_yet_and_all_published_numbers_name_their_table() -> None:
+def test_published_numbers_name_their_table() -> None:
     for entry in converted_models().values():
         assert entry.metrics.measured == ()
         assert entry.metrics.published
@@ -113,7 +113,7 @@ PAPERS = {"2103.10148": "seqnet_cbgm.txt", "2109.00211": "alignps_roi_alignps.tx
 
 
 @pytest.mark.extra
-def test_published_numbers_stand_in_their_tables(shared: Path) -> None:
+def test_published_numbers_are_in_their_tables(shared: Path) -> None:
     for name, entry in manifest.models().items():
         for one in entry.metrics.published:
             lines = (shared / "papers" / next(file for key, file in PAPERS.items() if key in one.paper)).read_text().splitlines()
@@ -149,7 +149,7 @@ def renamed_second(file: str) -> dict:
 
 
 @pytest.mark.parametrize("source", [HUB_SOURCE, BUNDLED_SOURCE, renamed_second("embedder/reid.onnx.data")])
-def test_other_sources_of_weights_are_read(source: dict) -> None:
+def test_all_sources_of_weights_are_read(source: dict) -> None:
     assert manifest.parse(with_source(source), TOP)["seqnet-prw"].source.kind == source["kind"]
 
 
@@ -164,7 +164,7 @@ def test_an_empty_manifest_has_no_models() -> None:
         ('{"version": 2, "models": {}}', "version"),
         ('{"version": 1, "models": {}, "extra": 1}', "extra: Extra inputs"),
         (with_source({**HUB_SOURCE, "revision": "main"}), r"seqnet-prw\.source\.hub\.revision"),
-        (with_source({**HUB_SOURCE, "files": HUB_SOURCE["files"][:1]}), "files must be config.json and the networks that it stands for"),
+        (with_source({**HUB_SOURCE, "files": HUB_SOURCE["files"][:1]}), "files must be config.json and the networks that it names"),
         (with_source(renamed_second("config.json")), "each once"),
         (with_source(renamed_second("model.pt")), "model.pt is neither config.json nor safetensors or ONNX"),
         (with_source(renamed_second("../model.safetensors")), "inside the model's folder"),
@@ -173,12 +173,12 @@ def test_an_empty_manifest_has_no_models() -> None:
         (with_source(values()["models"]["seqnet-cuhk"]["source"]), "seqnet-prw: command must be"),
     ],
 )
-def test_a_malformed_manifest_names_what_is_wrong(text: str, message: str) -> None:
+def test_a_malformed_manifest_names_the_mistake(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as error:
         manifest.parse(text, TOP)
     assert str(TOP) in str(error.value)
 
 
-def test_the_wheel_carries_the_manifest() -> None:
-    """The built wheel is opened in .ci; here, that the build is told to put the file where it is looked for."""
-    assert manifest.PLACES[0].relative_to(TOP.parent).as_posix() in (TOP.parent / "pyproject.toml").read_text()
+def test_the_wheel_contains_the_manifest() -> None:
+    """The build puts the file where the package looks for it."""
+    assert manifest.PATHS[0].relative_to(TOP.parent).as_posix() in (TOP.parent / "pyproject.toml").read_text()
