@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from personsearch.boxes import Array
 from personsearch.errors import ConfigError, WeightsError
 from personsearch.weights import check_sha256, fingerprint, read_config, read_tensors, save_model, sha256
 
@@ -13,7 +14,7 @@ EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 
 
 def test_a_saved_model_is_read_back(tmp_path: Path) -> None:
-    tensors = {"a": np.arange(4, dtype=np.float32), "b": np.zeros((0, 2), np.int64)}
+    tensors: dict[str, Array] = {"a": np.arange(4, dtype=np.float32), "b": np.zeros((0, 2), np.int64)}
     save_model(tmp_path / "new" / "model", CONFIG, tensors)
     assert read_config(tmp_path / "new" / "model") == CONFIG
     read = read_tensors(tmp_path / "new" / "model" / "model.safetensors")
@@ -73,7 +74,5 @@ def test_the_fingerprint_depends_on_config_and_weights_but_not_on_the_folder(tmp
     assert fingerprint(CONFIG, there) != print_of_here
     # computed by hand with hashlib; existing galleries depend on it
     (tmp_path / "empty").write_bytes(b"")
-    assert (
-        fingerprint({"b": 1, "a": [0.5, None]}, [tmp_path / "empty"]) == "4068f2b09f3ab5bdcfad9fdd85fbdf768e02436b48dccb24da0a5476a888766d"
-    )
-    )
+    expected = "4068f2b09f3ab5bdcfad9fdd85fbdf768e02436b48dccb24da0a5476a888766d"
+    assert fingerprint({"b": 1, "a": [0.5, None]}, [tmp_path / "empty"]) == expected

@@ -6,7 +6,7 @@ from personsearch.weights.local import local_models, new_model
 
 def test_an_empty_store_has_no_models() -> None:
     assert local_models() == {}
-    assert not home().exists()
+    assert not (home() / "models").exists()
 
 
 def test_models_are_listed_by_name_and_other_folders_are_not() -> None:
