@@ -6,27 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
 
 from personsearch.convert import CONVERTERS, convert_checkpoint, nae, read_checkpoint, seqnet
 from personsearch.errors import ConfigError, WeightsError
 from personsearch.models.config import BackboneConfig
 from personsearch.models.rcnn import RCNN, RCNNConfig
 from personsearch.models.seqnet import SeqNet, SeqNetConfig
-from tests.helpers.seqnet_golden import DATA, converted, hollow
-
-
-def hollow_nae(pixelwise: bool = False) -> dict[str, Tensor]:
-    """A NAE checkpoint of zeros: SeqNet's without its first head, with the leftover classifier and 1x1 projectors for NAE+."""
-    tensors = {key: value for key, value in hollow().items() if ".reid_head." not in key and ".faster_rcnn_predictor." not in key}
-    tensors |= {
-        "roi_heads.box_predictor.cls_score.weight": torch.zeros(()).expand(2, 2048),
-        "roi_heads.box_predictor.cls_score.bias": torch.zeros(2),
-    }
-    if pixelwise:
-        for key in [key for key in tensors if "projectors" in key and key.endswith("0.weight")]:
-            tensors[key] = torch.zeros(()).expand(*tensors[key].shape, 1, 1)
-    return tensors
+from tests.helpers.seqnet_golden import DATA, converted, hollow, hollow_nae
 
 
 def saved(tmp_path: Path, content: object) -> Path:

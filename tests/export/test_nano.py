@@ -15,7 +15,7 @@ from personsearch.cli import app as cli
 from personsearch.errors import ConfigError, PersonSearchError
 from personsearch.export import export_nano
 from personsearch.models.config import BackboneConfig
-from tests.models.nano.test_nano import CONFIG, write
+from tests.helpers.nano_models import CONFIG, write
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (70, 90, 3), np.uint8)
 

@@ -15,7 +15,7 @@ from examples.nano import loop
 from examples.nano.teacher import TeacherLevel
 from personsearch.models.parts.csp_darknet import STRIDES, CSPDarknet
 from personsearch.training.checkpoint import LOG_FILE, STATE_FILE
-from tests.training.test_trainer import assert_same
+from tests.helpers.training_state import assert_same
 
 
 class Interrupted(Exception):  # noqa: N818 - no error

@@ -99,3 +99,16 @@ def assert_people(found: SceneDetections, boxes: Array, scores: Array, embedding
     np.testing.assert_allclose(found.embeddings.numpy()[place], unit, atol=EMBEDDINGS, rtol=0)
     apart = scores[:, None] - scores[None, :] > TIE
     assert (place[:, None] < place[None, :])[apart].all()
+
+
+def hollow_nae(pixelwise: bool = False) -> dict[str, Tensor]:
+    """A NAE checkpoint of zeros: SeqNet's without its first head, with the leftover classifier and 1x1 projectors for NAE+."""
+    tensors = {key: value for key, value in hollow().items() if ".reid_head." not in key and ".faster_rcnn_predictor." not in key}
+    tensors |= {
+        "roi_heads.box_predictor.cls_score.weight": torch.zeros(()).expand(2, 2048),
+        "roi_heads.box_predictor.cls_score.bias": torch.zeros(2),
+    }
+    if pixelwise:
+        for key in [key for key in tensors if "projectors" in key and key.endswith("0.weight")]:
+            tensors[key] = torch.zeros(()).expand(*tensors[key].shape, 1, 1)
+    return tensors

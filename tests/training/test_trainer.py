@@ -2,7 +2,6 @@ import json
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -18,6 +17,7 @@ from personsearch.training.measure import search_scores
 from personsearch.training.run import train
 from personsearch.training.trainer import Trainer, TrainingError
 from tests.helpers.training_scenes import MadeUpScenes, learned_by_heart, recipe_of
+from tests.helpers.training_state import assert_same
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -34,22 +34,6 @@ def lines(out: Path) -> list[dict[str, float]]:
 
 def without_times(out: Path) -> list[dict[str, float]]:
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines(out)]
-
-
-def assert_same(first: Any, second: Any) -> None:
-    """Bit for bit, however nested."""
-    assert type(first) is type(second)
-    if isinstance(first, torch.Tensor):
-        assert torch.equal(first, second)
-    elif isinstance(first, dict):
-        assert first.keys() == second.keys()
-        for key in first:
-            assert_same(first[key], second[key])
-    elif isinstance(first, list | tuple):
-        for pair in zip(first, second, strict=True):
-            assert_same(*pair)
-    else:
-        assert first == second
 
 
 SLOW = pytest.mark.slow

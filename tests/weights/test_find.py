@@ -21,8 +21,8 @@ from personsearch.weights import local, manifest, read_config, save_model, sha25
 from personsearch.weights.find import find_model
 from tests.helpers.fakes import RectangleModel
 from tests.helpers.hub_server import Hub, serving
+from tests.helpers.manifest_entries import BUNDLED_SOURCE, HUB_SOURCE, TOP, with_source
 from tests.helpers.seqnet_golden import hollow
-from tests.weights.test_manifest import BUNDLED_SOURCE, HUB_SOURCE, TOP, with_source
 
 TINY = {"backbone": {"name": "resnet18", "width": 0.25}, "short_side": 128, "long_side": 192, "proposals": {"after_nms": 20}}
 

@@ -1,9 +1,7 @@
 """The manifest of named models, and that the converters produce what it says."""
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -16,29 +14,9 @@ from personsearch.models import ARCHITECTURES
 from personsearch.weights import WEIGHTS_FILE, manifest, read_config
 from personsearch.weights.find import DEFAULT, bundled_folder
 from personsearch.weights.manifest import Bundled, Convert, Entry
-from tests.convert.test_convert import hollow_nae
 from tests.helpers.alignps_golden import SOURCES, shapes
-from tests.helpers.seqnet_golden import hollow
-
-TOP = Path(__file__).parents[2] / "weights_manifest.json"
-HUB_SOURCE: dict[str, Any] = {
-    "kind": "hub",
-    "repo": "people/finder",
-    "revision": "a" * 40,
-    "files": [{"file": name, "sha256": "b" * 64, "bytes": 9} for name in ("config.json", "model.safetensors")],
-}
-BUNDLED_SOURCE = {"kind": "bundled", "folder": "small", "sha256": "c" * 64}
-
-
-def values() -> dict:
-    return json.loads(TOP.read_text())
-
-
-def with_source(source: dict, name: str = "seqnet-prw") -> str:
-    """The manifest with another source for one entry's weights."""
-    changed = values()
-    changed["models"][name]["source"] = source
-    return json.dumps(changed)
+from tests.helpers.manifest_entries import BUNDLED_SOURCE, HUB_SOURCE, TOP, values, with_source
+from tests.helpers.seqnet_golden import hollow, hollow_nae
 
 
 def aligned(name: str, identities: int) -> dict[str, Tensor]:

@@ -11,46 +11,23 @@ from personsearch import PersonSearcher
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, WeightsError
 from personsearch.models import open_folder
-from personsearch.models.folder import UNUSED
 from personsearch.models.nano import embedder as nano_embedder
 from personsearch.models.nano.detector import (
     CellPredictions,
     NanoDetector,
     NanoHead,
     NanoNetwork,
-    NanoOptions,
     cell_boxes,
     pixels_of,
     resized,
 )
-from personsearch.models.nano.embedder import NanoEmbedder, NanoReidOptions, resize
-from personsearch.models.nano.model import DETECTOR, EMBEDDER, NanoConfig, build
+from personsearch.models.nano.embedder import NanoEmbedder, resize
+from personsearch.models.nano.model import DETECTOR, EMBEDDER, build
 from personsearch.models.two_step import TwoStep
-from personsearch.weights import save_model
+from tests.helpers.nano_models import CONFIG, OPTIONS, REID, lively, tensors, write
 from tests.helpers.pictures import gradient
 
-OPTIONS = NanoOptions(width=8, channels=8, short_side=64, long_side=96)
-REID = NanoReidOptions(backbone={"name": "shufflenet", "width": 0.5}, height=32, width=16, embedding_dim=24)
-CONFIG = NanoConfig(name="small", min_score=0.2, detector=OPTIONS, embedder=REID)
 GREY = np.full((60, 90, 3), 128, np.uint8)
-
-
-def lively(network: nn.Module) -> nn.Module:
-    """Random weights with which the output depends on the image, and half of the cells hold a person."""
-    torch.manual_seed(1)
-    for part in network.modules():
-        if isinstance(part, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(part.weight)
-            nn.init.normal_(part.bias, std=0.1) if part.bias is not None else None
-        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
-            part.running_mean.normal_(std=0.1)
-            part.running_var.uniform_(0.5, 2)
-        if isinstance(part, NanoHead):
-            part.score.weight.data *= 0.1
-            part.box.weight.data *= 0.01
-    if isinstance(network, NanoNetwork):
-        network.backbone.stem[0].weight.data /= 128  # type: ignore[assignment]  # its input is 0..255
-    return network.eval()
 
 
 def make_detector(network: nn.Module | None = None, **changes) -> NanoDetector:
@@ -226,17 +203,6 @@ def test_a_large_crop_is_averaged_and_every_crop_gets_the_size() -> None:
 
 
 # ---- the folder ----
-
-
-def tensors(config: NanoConfig = CONFIG) -> dict[str, Array]:
-    networks = zip((DETECTOR, EMBEDDER), build(config), strict=True)
-    named = [(prefix + name, tensor) for prefix, network in networks for name, tensor in lively(network).state_dict().items()]
-    return {name: tensor.numpy().astype(np.float16) for name, tensor in named if not name.endswith(UNUSED)}
-
-
-def write(folder: Path, arrays: dict[str, Array] | None = None, config: NanoConfig = CONFIG) -> Path:
-    save_model(folder, config.model_dump(mode="json"), tensors(config) if arrays is None else arrays)
-    return folder
 
 
 @pytest.fixture(scope="module")

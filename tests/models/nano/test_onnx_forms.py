@@ -16,7 +16,7 @@ from personsearch.models.nano.onnx import OnnxNanoDetector, OnnxNanoEmbedder
 from personsearch.models.nano.onnx_forms import with_blocks, with_one_stem
 from personsearch.models.parts.csp_darknet import CSPDarknet, FocusStem
 from personsearch.models.parts.resnet import build_backbone
-from tests.models.nano.test_nano import lively
+from tests.helpers.nano_models import lively
 
 SMALL = NanoReidOptions(backbone={"name": "shufflenet", "width": 0.5}, height=32, width=16, embedding_dim=3)
 
