@@ -14,11 +14,11 @@ def iou(a: Array, b: Array) -> Array:
     """Intersection over union of every box of `a` with every box of `b`.
 
     Args:
-        a: (N, 4) xyxy, pixels, areas without +1.
-        b: (M, 4) xyxy, same frame.
+        a: Boxes (N, 4), xyxy pixels; areas are computed without +1.
+        b: Boxes (M, 4) in the same image.
 
     Returns:
-        (N, M) in 0..1; 0 where both boxes are empty.
+        Overlaps (N, M) in 0..1; 0 where both boxes are empty.
     """
     top_left = np.maximum(a[:, None, :2], b[None, :, :2])
     bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
@@ -34,12 +34,12 @@ def area(boxes: Array) -> Array:
 
 
 def check_boxes(boxes: ArrayLike, height: int, width: int) -> Array:
-    """(N, 4) float32 boxes cut to the image, after checking what a user passed.
+    """The user's boxes as (N, 4) float32, checked and clipped to the image.
 
-    A box may stick out of the image; the part inside counts. (4,) is taken as one box.
+    A box may extend beyond the image; the part inside counts. An array of shape (4,) is one box.
 
     Raises:
-        BoxError: not numbers, not (N, 4), not finite, corners swapped or equal, or wholly outside the image.
+        BoxError: A box is not four finite numbers, has swapped or equal corners, or lies completely outside the image.
     """
     try:
         array = np.asarray(boxes, dtype=np.float32)
@@ -56,10 +56,10 @@ def check_boxes(boxes: ArrayLike, height: int, width: int) -> Array:
 
 
 def corners(box: ArrayLike) -> tuple[float, float, float, float]:
-    """One box as four Python floats, from whatever holds four numbers: a tuple, a list, a row of an array.
+    """One box as four Python floats, from a tuple, a list, or a row of an array.
 
     Raises:
-        BoxError: not four numbers.
+        BoxError: The box is not four numbers.
     """
     try:
         array = np.asarray(box, dtype=np.float64)
@@ -72,7 +72,7 @@ def corners(box: ArrayLike) -> tuple[float, float, float, float]:
 
 
 def clip(boxes: Array, height: int, width: int) -> Array:
-    """(N, 4) boxes moved into the image: x to 0..width, y to 0..height."""
+    """(N, 4) boxes with x limited to 0..width and y to 0..height."""
     limit = np.array([width, height, width, height], boxes.dtype)
     return np.clip(boxes, 0, limit)
 

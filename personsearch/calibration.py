@@ -1,4 +1,4 @@
-"""The similarity above which two people are called the same, chosen on labelled pairs."""
+"""Choose the similarity threshold for a match from labelled pairs of people."""
 
 import math
 from collections.abc import Mapping
@@ -11,29 +11,29 @@ from personsearch.boxes import Array
 from personsearch.errors import ConfigError
 from personsearch.options import Settings, parse
 
-ROUNDING = 1e-9  # of a share times a number of pairs
+ROUNDING = 1e-9  # error of a rate times a number of pairs
 
 
 class Calibration(Settings):
-    """A threshold and how often it is wrong."""
+    """A similarity threshold and its two error rates."""
 
     min_similarity: float = Field(ge=-1, le=1)  # cosine
     false_match_rate: float = Field(ge=0, le=1)  # share of pairs of different people at or above it
     miss_rate: float = Field(ge=0, le=1)  # share of pairs of the same person below it
-    data: str  # that the rates were measured on
+    data: str  # description of the pairs that the rates were measured on
 
 
 def calibrate(same: Array, different: Array, *, false_match_rate: float, data: str) -> Calibration:
-    """The lowest threshold at which at most so many pairs of different people match.
+    """The lowest threshold that keeps a false-match rate on pairs of different people.
 
     Args:
-        same: (S,) cosines of pairs of the same person.
-        different: (D,) cosines of pairs of different people.
-        false_match_rate: 0..1, the greatest that is wanted.
-        data: that the pairs are from, for people to read.
+        same: Cosines of pairs of the same person, (S,).
+        different: Cosines of pairs of different people, (D,).
+        false_match_rate: Largest allowed share of different pairs at or above the threshold, 0..1.
+        data: Description of the pairs, for people to read.
 
     Raises:
-        ConfigError: no pairs of one kind, or a rate outside 0..1.
+        ConfigError: One kind of pairs is missing, or the rate is outside 0..1.
     """
     if not len(same) or not len(different):
         raise ConfigError(
@@ -49,14 +49,14 @@ def calibrate(same: Array, different: Array, *, false_match_rate: float, data: s
 
 
 def rates(same: Array, different: Array, min_similarity: float) -> dict[str, float]:
-    """`false_match_rate` and `miss_rate` of a threshold on pairs."""
+    """The fields `false_match_rate` and `miss_rate` of a threshold, measured on pairs (see `calibrate`)."""
     return {"false_match_rate": float((different >= min_similarity).mean()), "miss_rate": float((same < min_similarity).mean())}
 
 
 def stored(config: Mapping[str, Any]) -> Calibration | None:
-    """The calibration that a model's config.json has, if any.
+    """The calibration in a model's config.json; None if it has none.
 
     Raises:
-        ConfigError: it is malformed.
+        ConfigError: The calibration is malformed.
     """
     return None if config.get("calibration") is None else parse(Calibration, config["calibration"], "calibration")

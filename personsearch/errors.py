@@ -1,32 +1,32 @@
-"""Every error that the package raises on purpose.
+"""All errors that the package raises on purpose.
 
-One base class, `PersonSearchError`; each subclass is also the builtin that callers already catch.
-A message says what is wrong, what was found, and what to do.
+The base class is `PersonSearchError`; each subclass is also a builtin exception that callers may already catch.
+A message says what is wrong, what the package got, and what to do.
 """
 
 
 class PersonSearchError(Exception):
-    """Base of all errors raised on purpose by personsearch."""
+    """Base class of all errors that personsearch raises on purpose."""
 
 
 class ImageError(PersonSearchError, ValueError):
-    """A file, bytes or array is not a picture that can be used."""
+    """A file, bytes or an array cannot be used as a picture."""
 
 
 class SourceError(PersonSearchError, FileNotFoundError):
-    """A folder, glob, list or video yields no picture to index."""
+    """A folder, glob pattern or list contains no pictures or videos to index."""
 
 
 class BoxError(PersonSearchError, ValueError):
-    """A box is not finite, is empty, or lies outside its picture."""
+    """A box is not four finite numbers, is empty, or lies outside its picture."""
 
 
 class ShapeError(PersonSearchError, ValueError):
-    """Arrays that belong together have shapes that do not."""
+    """Arrays that belong together have different lengths or wrong shapes."""
 
 
 class QueryError(PersonSearchError, ValueError):
-    """A query cannot be answered as asked (CBGM with a bare crop, say)."""
+    """A query or search option cannot be used (for example CBGM with a bare crop)."""
 
 
 class GalleryError(PersonSearchError, RuntimeError):
@@ -34,40 +34,44 @@ class GalleryError(PersonSearchError, RuntimeError):
 
 
 class GalleryModelError(GalleryError):
-    """A gallery holds another model's features; they are never mixed."""
+    """A gallery holds another model's embeddings, which cannot be mixed or compared."""
 
 
 class GalleryPermissionError(GalleryError, PermissionError):
-    """A gallery's folder may not be written."""
+    """Permission to write a gallery's folder is missing."""
 
 
 class ConfigError(PersonSearchError, ValueError):
-    """A model's config, a manifest or an option is malformed."""
+    """A model's config, the manifest, a recipe or an option has a wrong value."""
 
 
 class WeightsError(PersonSearchError, ValueError):
-    """Weights are missing, damaged, or do not belong to the network."""
+    """Weights are missing, damaged, or do not fit the network."""
 
 
 class ModelNotFoundError(PersonSearchError, LookupError):
-    """No model has this name, and no folder is there."""
+    """A model name, folder or Hub repository does not exist."""
 
 
 class HubError(PersonSearchError, ConnectionError):
-    """The Hub cannot be reached, refuses, or may not be asked."""
+    """The Hugging Face Hub cannot be reached, refuses access, or is switched off by HF_HUB_OFFLINE."""
 
 
 class DeviceError(PersonSearchError, RuntimeError):
-    """The device or execution provider asked for is not there."""
+    """The requested device or ONNX Runtime provider is not available."""
 
 
 class CompilerError(PersonSearchError, RuntimeError):
-    """Networks cannot be compiled on this machine."""
+    """This machine cannot compile networks."""
 
 
 class DataError(PersonSearchError, ValueError):
-    """An evaluation file or a data set does not follow its schema."""
+    """An evaluation file or a data set does not have the expected files or fields."""
 
 
 class MissingExtraError(PersonSearchError, ImportError):
-    """An optional dependency is not installed; the message names the extra."""
+    """An optional package is not installed; the message names the extra to install."""
+
+
+class TrainingError(PersonSearchError, ArithmeticError):
+    """A training cannot continue because a loss is not a finite number."""

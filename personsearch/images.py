@@ -1,4 +1,4 @@
-"""Pictures in: a path, bytes, a PIL picture or an array becomes an upright RGB uint8 array, or an error that says why not."""
+"""Load pictures: a path, bytes, a PIL picture or an array becomes an upright RGB uint8 array."""
 
 import io
 import os
@@ -19,35 +19,35 @@ if TYPE_CHECKING:
 
 ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]"
 
-# Smaller pictures are tracking pixels and icons; the networks' first layers alone halve a side three times.
+# Smaller pictures are tracking pixels and icons, and the first layers of the networks halve a side three times.
 MIN_SIDE = 8
-# Pillow's own limit for a header that lies about its size: above it Pillow warns, above twice that it refuses.
-# Such a picture takes 270 MB as RGB, in every decoding thread.
+# Pillow's limit for decompression bombs: above it Pillow warns, above twice that it refuses.
+# A picture of this size takes 270 MB as RGB, in every decoding thread.
 MAX_PIXELS = 89_478_485
-# Only these of Pillow's formats: others run programs (EPS) or are not photos.
+# The allowed formats of Pillow; others run programs (EPS) or are not photos.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM")
 JPEG_END = b"\xff\xd9"
 EXIF_ORIENTATION = 0x112
-# EXIF orientation -> OpenCV's flip code (1 left-right, 0 up-down, -1 both), after a transposition from 5 on
+# EXIF orientation -> OpenCV's flip code (1 left-right, 0 up-down, -1 both); 5 to 8 are transposed first
 FLIPS = {2: 1, 3: -1, 4: 0, 5: None, 6: 1, 7: -1, 8: 0}
-# what Pillow raises on damaged bytes, besides its own errors
+# Errors that Pillow raises on damaged bytes, besides its own classes
 DAMAGED = (OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError, struct.error)
 
 
 def load(image: ImageInput) -> Array:
-    """The picture as people see it: upright (EXIF), RGB uint8 (H, W, 3), C-contiguous and writable.
+    """The picture upright (by its EXIF tag), as RGB uint8 (H, W, 3), C-contiguous and writable.
 
-    Of an animation the first frame; grey becomes three equal channels; 16 bits are scaled to 8; what is
-    transparent shows white, so that hidden colours play no part. Colour profiles are not applied (the papers'
-    networks were trained without).
+    An animation gives its first frame, grey becomes three equal channels, 16 bits are scaled to 8, and transparent
+    parts become white so that hidden colours have no effect. Colour profiles are not applied (the papers' networks
+    were trained without them).
 
     Args:
-        image: a path, the bytes of a file, a PIL picture, or a uint8 array (H, W, 3), (H, W, 1) or (H, W);
-            an array that fits already is returned as it is, not copied.
+        image: A path, the bytes of a file, a PIL picture, or a uint8 array (H, W, 3), (H, W, 1) or (H, W). An array that
+            already has the right form is returned without a copy.
 
     Raises:
-        ImageError: missing, no picture, damaged or cut off, smaller than `MIN_SIDE` or larger than `MAX_PIXELS`,
-            or an array of another shape or dtype.
+        ImageError: The file is missing, not a picture, damaged or cut off, smaller than `MIN_SIDE` or larger than
+            `MAX_PIXELS`, or the array has another shape or dtype.
     """
     if isinstance(image, str | os.PathLike):
         return load_bytes(_read(os.fsdecode(image)), os.fsdecode(image))
@@ -66,11 +66,11 @@ def load(image: ImageInput) -> Array:
 
 
 def load_bytes(data: bytes, name: str) -> Array:
-    """The picture in a file's bytes, as `load` gives it; `name` is what errors call it."""
+    """The picture in a file's bytes, as `load` gives it; errors call it `name`."""
     from PIL import Image
 
     if not data:
-        raise ImageError(f"{name}: is empty (0 bytes); copy it again or leave it out")
+        raise ImageError(f"{name}: is empty (0 bytes); copy it again or remove it")
     with _decoding(name), Image.open(io.BytesIO(data), formats=FORMATS) as picture:
         _check_size(*picture.size, name)
         pixels = _fast_jpeg(picture, data)
@@ -78,10 +78,10 @@ def load_bytes(data: bytes, name: str) -> Array:
 
 
 def check_file(path: str) -> os.stat_result:
-    """The file's stat.
+    """The status of a file.
 
     Raises:
-        ImageError: missing, a folder, no regular file, or a name that is not text.
+        ImageError: The file is missing, a folder, or not a regular file, or its name is not valid text.
     """
     try:
         path.encode()
@@ -92,9 +92,9 @@ def check_file(path: str) -> os.stat_result:
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"{path}: cannot be read ({reason}); check the path") from error
     if stat.S_ISDIR(status.st_mode):
-        raise ImageError(f"{path}: is a folder, not a picture; name a file in it, or index the folder")
+        raise ImageError(f"{path}: is a folder, not a picture; pass a file in it, or index the folder")
     if not stat.S_ISREG(status.st_mode):
-        raise ImageError(f"{path}: is not a regular file (a pipe or device); name a picture")
+        raise ImageError(f"{path}: is not a regular file (but a pipe or device); pass a picture")
     return status
 
 
@@ -109,7 +109,7 @@ def _read(path: str) -> bytes:
 
 @contextmanager
 def _decoding(name: str) -> Iterator[None]:
-    """Turn what Pillow raises into an ImageError that names the picture."""
+    """Turn Pillow's errors into an ImageError that names the picture."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -118,24 +118,24 @@ def _decoding(name: str) -> Iterator[None]:
         raise
     except UnidentifiedImageError as error:
         kinds = ", ".join(FORMATS)
-        raise ImageError(f"{name}: is no picture that can be read, or its start is damaged; save it as one of {kinds}") from error
+        raise ImageError(f"{name}: is not a picture in a known format, or its start is damaged; save it as one of {kinds}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"{name}: has more than {MAX_PIXELS} pixels ({error}); save it smaller") from error
+        raise ImageError(f"{name}: has more than {MAX_PIXELS} pixels ({error}); save it in a smaller size") from error
     except DAMAGED as error:
-        raise ImageError(f"{name}: cannot be decoded ({error}); it is damaged or cut off, copy it again or leave it out") from error
+        raise ImageError(f"{name}: cannot be decoded ({error}); it is damaged or cut off, copy it again or remove it") from error
 
 
 def _check_size(width: int, height: int, name: str) -> None:
     if min(width, height) < MIN_SIDE:
         raise ImageError(f"{name}: is {width} x {height} pixels, too small to show a person; both sides need at least {MIN_SIDE}")
     if width * height > MAX_PIXELS:
-        raise ImageError(f"{name}: is {width} x {height}, more than {MAX_PIXELS} pixels; save it smaller")
+        raise ImageError(f"{name}: is {width} x {height}, more than {MAX_PIXELS} pixels; save it in a smaller size")
 
 
 def _fast_jpeg(picture: "Image.Image", data: bytes) -> Array | None:
-    """An ordinary complete JPEG through OpenCV, the same picture in half Pillow's time; None: leave it to Pillow.
+    """Decode an ordinary, complete JPEG with OpenCV, in half of Pillow's time with the same result; None if Pillow must do it.
 
-    OpenCV 4 fills what is cut off and says nothing, so the end marker must be there.
+    OpenCV 4 fills in missing parts without an error, so the end marker must exist.
     """
     if picture.format not in ("JPEG", "MPO") or picture.mode not in ("RGB", "L") or not data.endswith(JPEG_END):
         return None
@@ -148,18 +148,18 @@ def _fast_jpeg(picture: "Image.Image", data: bytes) -> Array | None:
 
 
 def _from_pil(picture: "Image.Image", name: str) -> Array:
-    picture.load()  # a TIFF turns itself upright here and drops its tag
+    picture.load()  # turns a TIFF upright and drops its tag
     orientation = _orientation(picture)
-    if picture.mode.startswith("I;16"):  # Pillow's own conversion would clip at 255; its 16-bit colour keeps the high byte too
+    if picture.mode.startswith("I;16"):  # Pillow's conversion would clip at 255; for 16-bit colour it keeps the high byte too
         grey = (np.asarray(picture) >> 8).astype(np.uint8)
         return _upright(np.repeat(grey[:, :, None], 3, axis=2), orientation)
     if picture.mode in ("I", "F"):
-        raise ImageError(f"{name}: has 32-bit pixels, which do not say what is white; save it with 8 or 16 bits a channel")
+        raise ImageError(f"{name}: has 32-bit pixels, whose value of white is unknown; save it with 8 or 16 bits per channel")
     return _upright(np.array(_without_alpha(_as_stored(picture)).convert("RGB")), orientation)
 
 
 def _as_stored(picture: "Image.Image") -> "Image.Image":
-    """Undo Pillow's inversion of a CMYK JPEG that Adobe did not write: only Adobe stores them inverted."""
+    """Undo Pillow's inversion of CMYK JPEGs not written by Adobe; only Adobe stores them inverted."""
     from PIL import ImageChops
 
     if picture.mode == "CMYK" and picture.format == "JPEG" and "adobe" not in picture.info:
@@ -168,7 +168,7 @@ def _as_stored(picture: "Image.Image") -> "Image.Image":
 
 
 def _without_alpha(picture: "Image.Image") -> "Image.Image":
-    """The picture on white, as a page shows it."""
+    """The picture on a white background."""
     from PIL import Image
 
     if not picture.has_transparency_data:
@@ -179,7 +179,7 @@ def _without_alpha(picture: "Image.Image") -> "Image.Image":
 
 
 def _orientation(picture: "Image.Image") -> int:
-    """EXIF orientation, 1 = upright; damaged EXIF data do not make a picture unreadable."""
+    """EXIF orientation, 1 = upright; also 1 if the EXIF data is damaged."""
     try:
         orientation = picture.getexif().get(EXIF_ORIENTATION, 1)
     except DAMAGED:
@@ -199,7 +199,7 @@ def _upright(pixels: Array, orientation: int) -> Array:
 
 def _from_array(array: Array) -> Array:
     if array.dtype != np.uint8:
-        raise ImageError(f"an array must be uint8 RGB, 0..255; got {array.dtype}; convert with (array * scale).astype('uint8')")
+        raise ImageError(f"an array must be uint8 RGB, 0..255; got {array.dtype}; convert it with (array * scale).astype('uint8')")
     grey = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1)
     if not grey and (array.ndim != 3 or array.shape[2] != 3):
         raise ImageError(f"an array must have shape (H, W, 3) or (H, W); got {array.shape}; drop alpha with array[:, :, :3]")

@@ -1,4 +1,4 @@
-"""Freed memory: kept for the next image, or given back to the system."""
+"""Keep freed memory in the process instead of returning it to the system."""
 
 import ctypes
 import sys
@@ -7,14 +7,14 @@ TRIM_THRESHOLD, MAP_AT_MOST = -1, -4  # options of glibc's mallopt(3)
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep what it frees, instead of giving it back and asking again for each image.
+    """Let this process keep freed memory for the next image.
 
-    A network's maps are large, and a new page has to be cleared by the system: on a CPU that takes a seventh of a Faster R-CNN's time.
-    The process then stays as large as it has been at most. It concerns all of the process, so a program decides on its own; the
-    command line does it for the commands that run a network.
+    The feature maps of a network are large, and the system clears every new page: on a CPU that takes a seventh of a Faster R-CNN's
+    time. The process then never shrinks below its largest size. The setting applies to the whole process, so the program must call
+    this function itself; the command line does so in the commands that run a network.
 
     Returns:
-        Whether it does now. It is for Linux with glibc; elsewhere nothing changes.
+        Whether the setting took effect: True on Linux with glibc, False elsewhere.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     return mallopt is not None and bool(mallopt(MAP_AT_MOST, 0)) and bool(mallopt(TRIM_THRESHOLD, 2**31 - 1))

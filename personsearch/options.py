@@ -10,7 +10,7 @@ from personsearch.errors import ConfigError, PersonSearchError
 Backend: TypeAlias = Literal["auto", "torch", "onnx"]
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
 
-SHOWN = 5  # mistakes that one message names
+SHOWN = 5  # number of mistakes that one message names
 
 
 class Settings(BaseModel):
@@ -41,7 +41,7 @@ def parse(schema: type[Schema], values: Any, source: str | Path, *, error: type[
 
 
 def explain(error: ValidationError) -> str:
-    """The mistakes as `images[3].boxes[0]: what is wrong, got what`, joined by semicolons; the first `SHOWN` of them."""
+    """The first `SHOWN` mistakes as text, such as `images[3].boxes[0]: what is wrong, got what`, joined by semicolons."""
     mistakes = error.errors(include_url=False)
     lines = []
     for mistake in mistakes[:SHOWN]:

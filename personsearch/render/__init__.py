@@ -1,4 +1,4 @@
-"""Results to look at: scenes with boxes, montages of hits, and a page for the browser."""
+"""Show results: scenes with boxes, montages of hits, and pages for the browser."""
 
 from personsearch.render.page import save_html
 from personsearch.render.pictures import draw, montage

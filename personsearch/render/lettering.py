@@ -1,4 +1,4 @@
-"""Text in pictures: a font that has the letters, names that fit, times and numbers as people read them."""
+"""Text in pictures: choose a font that has the letters, shorten names, and format times."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     Font: TypeAlias = FreeTypeFont | ImageFont
 
-# Tried in this order for letters that Pillow's own font lacks (it has little beyond ASCII).
+# Fonts to try, in this order, for letters that Pillow's own font lacks (it has little beyond ASCII).
 SYSTEM_FONTS = (
     "DejaVuSans.ttf",
     "NotoSans-Regular.ttf",
@@ -22,15 +22,15 @@ SYSTEM_FONTS = (
     "msyh.ttc",
     "wqy-zenhei.ttc",
 )
-NO_GLYPH = "\uffff"  # no font has a letter for it, so it draws the font's "missing" sign
+NO_GLYPH = "\uffff"  # never in a font, so it draws the font's sign for a missing letter
 ELLIPSIS = "..."
 
 
 def text_and_font(text: str, size: float) -> tuple[str, "Font"]:
-    """The text as it can be drawn, and a font for it, `size` pixels high.
+    """The text that can be drawn, and a font for it, `size` pixels high.
 
-    Pillow's own font where it has all letters, so that plain text looks the same on every machine; else the first
-    system font that does; else Pillow's font, with accents dropped and what is still missing as "?".
+    Pillow's own font if it has all letters, so that plain text looks the same on every machine; otherwise the first
+    system font that has them; otherwise Pillow's font, without accents and with "?" for missing letters.
     """
     text = "".join(" " if unicodedata.category(letter) == "Zs" else letter for letter in printable(text))
     fonts = _fonts(size)
@@ -45,22 +45,22 @@ def text_and_font(text: str, size: float) -> tuple[str, "Font"]:
 
 
 def printable(text: str) -> str:
-    """The text with "?" for line breaks, control characters and bytes of file names that are no text."""
+    """The text with "?" for line breaks, control characters and undecodable bytes of file names."""
     return "".join(letter if letter.isprintable() or unicodedata.category(letter) == "Zs" else "?" for letter in text)
 
 
 def file_name(image: str) -> str:
-    """The last part of a path; the whole text where there is none."""
+    """The last part of a path, or the whole text if it has no parts."""
     return PurePath(image).name or image
 
 
 def shorten(text: str, size: float, width: float) -> str:
-    """The text, cut in the middle so that it is at most `width` pixels wide: both ends of a file name tell."""
+    """The text, shortened in the middle to at most `width` pixels; both ends of a file name are informative."""
     drawable, font = text_and_font(text, size)
     if font.getlength(drawable) <= width:
         return text
-    for kept in range(len(text) - 1, 0, -1):
-        short = text[: (kept + 1) // 2] + ELLIPSIS + text[len(text) - kept // 2 :]
+    for letters in range(len(text) - 1, 0, -1):
+        short = text[: (letters + 1) // 2] + ELLIPSIS + text[len(text) - letters // 2 :]
         drawable, font = text_and_font(short, size)
         if font.getlength(drawable) <= width:
             return short
@@ -68,7 +68,7 @@ def shorten(text: str, size: float, width: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Seconds into a video as m:ss.s, or h:mm:ss.s from an hour on."""
+    """Seconds into a video as m:ss.s, or as h:mm:ss.s from one hour on."""
     tenths = round(seconds * 10)
     minutes, rest = divmod(tenths, 600)
     hours, minutes = divmod(minutes, 60)
@@ -77,7 +77,7 @@ def clock(seconds: float) -> str:
 
 
 def _fonts(size: float) -> Iterator["Font"]:
-    """Pillow's own font, then the system's; those are opened only when asked for."""
+    """Pillow's own font, then the system's fonts, each opened when it is reached."""
     yield _own_font(size)
     for name in SYSTEM_FONTS:
         yield from _system_font(name, size)
@@ -92,7 +92,7 @@ def _own_font(size: float) -> "Font":
 
 @lru_cache(maxsize=256)
 def _system_font(name: str, size: float) -> tuple["Font", ...]:
-    """The font, or nothing where the system does not have it."""
+    """The font, or an empty tuple if the system does not have it."""
     from PIL import ImageFont
 
     with suppress(OSError):

@@ -1,4 +1,4 @@
-"""A search as one page for the browser: pictures inside, no script, nothing loaded."""
+"""Write a search result as one self-contained HTML page without scripts."""
 
 import base64
 import os
@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 from personsearch.hits import Hit, Query
 from personsearch.render import views
 from personsearch.render.lettering import clock, file_name, printable
-from personsearch.render.pictures import count, query_name, ranked_otherwise
+from personsearch.render.pictures import count, has_other_order, query_name
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 TILE: views.Size = (300, 400)
-SCENE_SIDE = 640  # pixels of a whole scene's longer side
-QUALITY = 82  # of the JPEG pictures
+SCENE_SIDE = 640  # longer side of a whole scene, pixels
+QUALITY = 82  # JPEG quality
 
 
 @dataclass(frozen=True)
 class HitView:
-    """A hit's pictures as data URIs, or the reason why there are none."""
+    """A hit's pictures as data URIs, or the reason why they are missing."""
 
     person: str = ""
     scene: str = ""
@@ -34,11 +34,11 @@ class HitView:
 
 @dataclass(frozen=True)
 class Card:
-    """What the page says of one hit, as text."""
+    """Texts and pictures of one hit on the page."""
 
     rank: int
     similarity: str
-    ranked_by: str  # "" where the order follows the similarity
+    ranked_by: str  # "" if hits are ordered by similarity
     score: str
     path: str
     name: str
@@ -50,17 +50,17 @@ class Card:
 def save_html(query: Query, hits: Sequence[Hit], path: Path) -> None:
     """Write the query and its hits as one page that opens in any browser, offline, light or dark.
 
-    Names of files are escaped, and the page forbids itself scripts and the network. It shows people and the paths of
-    their pictures; the pictures in it are new JPEGs without the originals' metadata (EXIF, position). Missing folders
-    are made; the page appears whole or not at all.
+    File names are escaped, and the page's content policy forbids scripts and network access. The page shows people and
+    the paths of their pictures; its pictures are new JPEGs without the originals' metadata (EXIF, position). Missing
+    folders are made. If writing fails, an older page stays unchanged.
 
     Args:
-        query: the person looked for.
-        hits: of one search; a hit whose picture cannot be read again has a grey tile.
-        path: of the page; what is there is replaced.
+        query: Person to look for.
+        hits: Hits of one search; a hit whose picture cannot be read again has a grey tile.
+        path: File to write; an existing file is replaced.
 
     Raises:
-        OSError: the page cannot be written there.
+        OSError: The page cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _replaced(path) as temporary:
@@ -68,7 +68,7 @@ def save_html(query: Query, hits: Sequence[Hit], path: Path) -> None:
 
 
 def page(query: Query, hits: Sequence[Hit]) -> str:
-    """The page of `save_html` as text."""
+    """The page of `save_html` as HTML text."""
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -81,13 +81,13 @@ def page(query: Query, hits: Sequence[Hit]) -> str:
         query_picture=_data_uri(views.of_query(query, TILE)),
         count=count(hits),
         cards=_cards(hits),
-        ranked_otherwise=ranked_otherwise(hits),
+        has_other_order=has_other_order(hits),
         size=TILE,
     )
 
 
 def _cards(hits: Sequence[Hit]) -> list[Card]:
-    shown = views.of_hits(
+    hit_views = views.of_hits(
         hits,
         lambda scene, box: HitView(
             person=_data_uri(views.person(scene, box, TILE, views.HIT_COLOUR)),
@@ -95,15 +95,15 @@ def _cards(hits: Sequence[Hit]) -> list[Card]:
         ),
         lambda reason: HitView(missing=reason),
     )
-    other = ranked_otherwise(hits)
-    return [_card(hit, view, other) for hit, view in zip(hits, shown, strict=True)]
+    other_order = has_other_order(hits)
+    return [_card(hit, view, other_order) for hit, view in zip(hits, hit_views, strict=True)]
 
 
-def _card(hit: Hit, view: HitView, ranked_otherwise: bool) -> Card:
+def _card(hit: Hit, view: HitView, other_order: bool) -> Card:
     return Card(
         rank=hit.rank,
         similarity=f"{hit.similarity:.3f}",
-        ranked_by=f"{hit.ranked_by:.3f}" if ranked_otherwise else "",
+        ranked_by=f"{hit.ranked_by:.3f}" if other_order else "",
         score=f"{hit.score:.2f}",
         path=printable(hit.image),
         name=printable(file_name(hit.image)),
@@ -121,7 +121,7 @@ def _data_uri(picture: "Image") -> str:
 
 @contextmanager
 def _replaced(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path`, which takes its place once it is written, and goes away if that fails."""
+    """A temporary file beside `path`; it replaces `path` when the block ends, or is deleted on an error."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield temporary

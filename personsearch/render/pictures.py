@@ -1,4 +1,4 @@
-"""Results as pictures: a scene with everyone found in it, and a query beside its hits."""
+"""Draw results: a scene with all detections, and a montage of a query with its hits."""
 
 import math
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
-Plate: TypeAlias = tuple[int, int, int, int]  # xyxy pixels of the ground of a label
+Plate: TypeAlias = tuple[int, int, int, int]  # xyxy pixels of a label's background
 
-# Okabe and Ito's colours, told apart by colour-blind eyes too; all bright enough for dark letters.
+# Okabe and Ito's colours, distinct for colour-blind people too; all bright enough for dark letters.
 PALETTE: tuple[views.Colour, ...] = ((86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167))
 
 PAPER: views.Colour = (246, 247, 249)
@@ -28,56 +28,56 @@ RULE: views.Colour = (214, 217, 223)
 
 TILE: views.Size = (240, 320)
 GAP = 20
-TITLE = 18  # pixels high, like all below
+TITLE = 18  # letter heights and gaps are in pixels
 LINE = 15
 LEADING = 6  # between lines of a caption
-COLUMNS = 5  # one row of hits is this long before a second begins
+COLUMNS = 5  # hits in the first row before a second one begins
 
 
 def draw(image: Any, boxes: Array, scores: Array) -> "Image":
-    """The scene with a box around everyone and the detector's score on it; lines and letters grow with the picture.
+    """The scene with each person's box and detector score; lines and letters scale with the picture.
 
     Args:
-        image: the scene: path, bytes, PIL picture or RGB uint8 (H, W, 3).
-        boxes: (N, 4) float32, xyxy pixels of the scene, best first.
-        scores: (N,) float32, 0..1.
+        image: Scene: a path, bytes, PIL picture or RGB uint8 array (H, W, 3).
+        boxes: Boxes (N, 4) float32, xyxy pixels of the scene, best first.
+        scores: Detector scores (N,) float32, 0..1.
 
     Returns:
         An RGB picture of the scene's size.
 
     Raises:
-        ImageError: no picture, or one that cannot be read.
+        ImageError: The scene is None or cannot be read.
     """
     from PIL import Image, ImageDraw
 
     if image is None:
-        raise ImageError("these detections do not hold their picture; pass it: detections.draw(image)")
+        raise ImageError("these detections do not hold their picture; pass it with detections.draw(image)")
     picture = Image.fromarray(images.load(image))
     canvas = ImageDraw.Draw(picture)
     width, letters = max(2, round(min(picture.size) / 280)), max(10, round(min(picture.size) / 42))
-    for i in reversed(range(len(boxes))):  # the best comes last, on top of the others
+    for i in reversed(range(len(boxes))):  # the best box is drawn last, on top of the others
         views.outline(canvas, boxes[i], picture.size, PALETTE[i % len(PALETTE)], width)
-    taken: list[Plate] = []
+    plates: list[Plate] = []
     for i, (box, score) in enumerate(zip(boxes, scores, strict=True)):
-        taken += _label(canvas, f"{score:.2f}", letters, box, picture.size, PALETTE[i % len(PALETTE)], width, taken)
+        plates += _label(canvas, f"{score:.2f}", letters, box, picture.size, PALETTE[i % len(PALETTE)], width, plates)
     return picture
 
 
 def montage(query: Query, hits: Sequence[Hit]) -> "Image":
     """The query beside its hits, best first: each person in their scene, with rank, similarity, file name and time.
 
-    A hit whose picture cannot be read again (deleted, or given as an array) is a grey tile that says so; without
-    hits the picture says that nobody was found. Where the order follows another number than the similarity (CBGM,
-    confidence weighting), that number is shown too.
+    A hit whose picture cannot be read again (deleted, or passed as an array) has a grey tile with the reason. Without
+    hits the picture says "no hits". If hits are ordered by another number than the similarity (CBGM, confidence
+    weighting), that number is shown too.
     """
     from PIL import Image, ImageDraw
 
-    other = ranked_otherwise(hits)
-    query_lines, captions = _query_caption(query, hits), [_caption(hit, other) for hit in hits]
+    other_order = has_other_order(hits)
+    query_lines, captions = _query_caption(query, hits), [_caption(hit, other_order) for hit in hits]
     columns = max(1, min(len(hits), max(COLUMNS, math.ceil(math.sqrt(1.6 * len(hits))))))
     rows = max(1, math.ceil(len(hits) / columns))
     across, down = TILE[0] + GAP, TILE[1] + GAP + max(_height(lines) for lines in [query_lines, *captions])
-    first = across + 2 * GAP  # where the hits begin, beyond the query and a rule
+    first = across + 2 * GAP  # left edge of the hits, after the query and a rule
     sheet = Image.new("RGB", (first + columns * across, GAP + rows * down), PAPER)
     canvas = ImageDraw.Draw(sheet)
 
@@ -85,7 +85,7 @@ def montage(query: Query, hits: Sequence[Hit]) -> "Image":
     _write(canvas, query_lines, GAP, GAP + TILE[1])
     canvas.line((first - GAP, GAP, first - GAP, sheet.height - GAP), fill=RULE, width=1)
     if not hits:
-        _nobody(canvas, first, GAP)
+        _no_hits(canvas, first, GAP)
     tiles = views.of_hits(
         hits,
         lambda scene, box: views.person(scene, box, TILE, views.HIT_COLOUR),
@@ -98,24 +98,24 @@ def montage(query: Query, hits: Sequence[Hit]) -> "Image":
     return sheet
 
 
-def ranked_otherwise(hits: Sequence[Hit]) -> bool:
-    """Whether the order follows another number than the similarity."""
+def has_other_order(hits: Sequence[Hit]) -> bool:
+    """Whether hits are ordered by another number than the similarity."""
     return any(abs(hit.ranked_by - hit.similarity) > 1e-6 for hit in hits)
 
 
 def count(hits: Sequence[Hit]) -> str:
-    """How many hits there are, in words."""
-    return {0: "nobody found", 1: "1 hit"}.get(len(hits), f"{len(hits)} hits")
+    """The number of hits in words."""
+    return {0: "no hits", 1: "1 hit"}.get(len(hits), f"{len(hits)} hits")
 
 
 def query_name(query: Query) -> str:
-    """The query's path as text, or "" where it is no file."""
+    """The query's path as text, or "" if it is not a file."""
     return str(query.image) if isinstance(query.image, str | Path) else ""
 
 
-def _caption(hit: Hit, ranked_otherwise: bool) -> list[str]:
+def _caption(hit: Hit, other_order: bool) -> list[str]:
     lines = [f"similarity {hit.similarity:.3f}"]
-    if ranked_otherwise:
+    if other_order:
         lines.append(f"ranked by {hit.ranked_by:.3f}")
     lines.append(file_name(hit.image))
     return lines if hit.time is None else [*lines, f"at {clock(hit.time)}"]
@@ -127,12 +127,12 @@ def _query_caption(query: Query, hits: Sequence[Hit]) -> list[str]:
 
 
 def _height(lines: list[str]) -> int:
-    """Pixels that a caption takes below its tile."""
+    """Height of a caption below its tile, pixels."""
     return TITLE + LEADING + (len(lines) - 1) * (LINE + LEADING) + LEADING
 
 
 def _write(canvas: "ImageDraw", lines: list[str], x: int, y: int, indent: int = 0) -> None:
-    """A caption below a tile: a title, `indent` pixels in, and smaller lines; none reaches beyond the tile."""
+    """Write a caption below a tile: a title, indented by `indent` pixels, and smaller lines, all within the tile's width."""
     y += LEADING
     for i, line in enumerate(lines):
         size, shade, start = (LINE, FAINT, 0) if i else (TITLE, INK, indent)
@@ -142,7 +142,7 @@ def _write(canvas: "ImageDraw", lines: list[str], x: int, y: int, indent: int = 
 
 
 def _badge(canvas: "ImageDraw", text: str, x: int, y: int) -> int:
-    """The rank on a plate before the title, not on the picture, where it could hide a face; returns the room it takes."""
+    """Draw the rank on a plate before the title (on the picture it could hide a face); returns its width with a gap."""
     text, font = text_and_font(text, TITLE)
     width = max(math.ceil(font.getlength(text)) + 12, 28)
     canvas.rounded_rectangle((x, y - 1, x + width, y + TITLE + 3), radius=5, fill=views.HIT_COLOUR)
@@ -150,20 +150,20 @@ def _badge(canvas: "ImageDraw", text: str, x: int, y: int) -> int:
     return width + 10
 
 
-def _nobody(canvas: "ImageDraw", x: int, y: int) -> None:
-    """What stands in the hits' place when there are none."""
+def _no_hits(canvas: "ImageDraw", x: int, y: int) -> None:
+    """Draw an empty tile that says "no hits"."""
     canvas.rounded_rectangle((x, y, x + TILE[0] - 1, y + TILE[1] - 1), radius=6, outline=RULE, width=2)
-    text, font = text_and_font("nobody found", TITLE)
+    text, font = text_and_font("no hits", TITLE)
     canvas.text((x + TILE[0] / 2, y + TILE[1] / 2), text, fill=FAINT, font=font, anchor="mm")
 
 
 def _label(
-    canvas: "ImageDraw", text: str, letters: int, box: Array, size: views.Size, colour: views.Colour, line: int, taken: list[Plate]
+    canvas: "ImageDraw", text: str, letters: int, box: Array, size: views.Size, colour: views.Colour, line: int, others: list[Plate]
 ) -> list[Plate]:
-    """Write on a plate at the box, inside the picture, off the plates there already if one of four places is free.
+    """Write a label on a plate at the box, inside the picture, without overlap with `others` if one of four positions allows it.
 
     Returns:
-        The plate; none in a picture that is smaller than it.
+        The plate, or an empty list if the picture is smaller than the plate.
     """
     text, font = text_and_font(text, letters)
     left, top, right, bottom = font.getbbox(text)
@@ -173,9 +173,9 @@ def _label(
         return []
     x1, y1, x2, y2 = (round(value) for value in box.tolist())
     above, below, inside = y1 - line - height, y2 + line, y1 + line
-    places = [(x1 - line, above), (x2 + line - width, above), (x1 - line, below), (x1 + line, inside)]
-    plates = [_moved_inside((x, y, x + width, y + height), size) for x, y in places]
-    plate = next((plate for plate in plates if not any(_overlap(plate, other) for other in taken)), plates[0])
+    positions = [(x1 - line, above), (x2 + line - width, above), (x1 - line, below), (x1 + line, inside)]
+    plates = [_moved_inside((x, y, x + width, y + height), size) for x, y in positions]
+    plate = next((plate for plate in plates if not any(_overlap(plate, other) for other in others)), plates[0])
     canvas.rectangle((plate[0], plate[1], plate[2] - 1, plate[3] - 1), fill=colour)
     canvas.text((plate[0] + pad - left, plate[1] + pad - top), text, fill=views.DARK, font=font)
     return [plate]

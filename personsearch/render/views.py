@@ -1,4 +1,4 @@
-"""Views of one person: the scene cut around them, the whole scene made small, and a grey tile where neither can be had."""
+"""Views of one person: a cut-out of the scene, the whole scene in small, or a grey tile if the picture is missing."""
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
@@ -24,22 +24,22 @@ Size = tuple[int, int]  # width, height
 QUERY_COLOUR: Colour = (255, 176, 0)
 HIT_COLOUR: Colour = (46, 204, 255)
 DARK: Colour = (22, 24, 29)  # around a picture that does not fill its tile, and the rim of every box
-GREY: Colour = (122, 127, 138)  # the tile of a picture that is gone
+GREY: Colour = (122, 127, 138)  # tile of a missing picture
 
-PERSON_SHARE = 0.74  # of a tile's height or width is the person, the rest is context
-MAX_ZOOM = 4.0  # beyond this a small person is only blur; more of the scene tells more
+PERSON_SHARE = 0.74  # share of a tile's height or width for the person, the rest is context
+MAX_ZOOM = 4.0  # beyond this a small person is only blur, and more of the scene is more useful
 
 GONE = "picture not available"
 CHANGED = "picture has changed"
 
 
 def of_hits(hits: Sequence[Hit], show: Callable[[Array, Array], T], missing: Callable[[str], T]) -> list[T]:
-    """One view of each hit, in order; a scene with several hits is read once, and one scene is held at a time.
+    """One view of each hit, in order. A scene with several hits is read once, and only one scene is in memory at a time.
 
     Args:
-        hits: of one search.
-        show: makes the view from the scene, RGB uint8 (H, W, 3), and the person's box (4,), inside it.
-        missing: makes the view of a hit whose picture cannot be had, from the reason.
+        hits: Hits of one search.
+        show: Function that makes the view from the scene, RGB uint8 (H, W, 3), and the person's box (4,), inside it.
+        missing: Function that makes the view of a hit without a picture, from the reason.
     """
     views: dict[int, T] = {}
     order = sorted(range(len(hits)), key=lambda i: (hits[i].image, hits[i].frame))
@@ -59,7 +59,7 @@ def of_hits(hits: Sequence[Hit], show: Callable[[Array, Array], T], missing: Cal
 
 
 def of_query(query: Query, size: Size) -> "Image":
-    """The query as a tile: the crop, or the person in their scene; grey when the picture is gone."""
+    """The query as a tile: the crop, or the person in their scene; grey if the picture is missing."""
     try:
         picture = images.load(query.image)
         if query.box is None:
@@ -72,13 +72,13 @@ def of_query(query: Query, size: Size) -> "Image":
 
 
 def person(scene: Array, box: Array, size: Size, colour: Colour) -> "Image":
-    """The person with some of the scene around, their box drawn.
+    """A tile with the person, their box and some of the scene around.
 
     Args:
-        scene: RGB uint8 (H, W, 3).
-        box: (4,) xyxy pixels of the scene, inside it.
-        size: of the tile.
-        colour: of the box.
+        scene: Scene, RGB uint8 (H, W, 3).
+        box: Box (4,), xyxy pixels of the scene, inside it.
+        size: Width and height of the tile.
+        colour: Colour of the box.
     """
     from PIL import Image, ImageDraw
 
@@ -86,7 +86,7 @@ def person(scene: Array, box: Array, size: Size, colour: Colour) -> "Image":
     inner = (max(1, round((window[2] - window[0]) * scale)), max(1, round((window[3] - window[1]) * scale)))
     left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
     tile = Image.new("RGB", size, DARK)
-    # `box=` takes fractions of pixels, so that the drawn box sits where the person is at any scale
+    # `box=` accepts fractions of pixels, so that the drawn box fits the person at any scale
     tile.paste(Image.fromarray(scene).resize(inner, Image.Resampling.LANCZOS, box=tuple(window)), (left, top))
     drawn = (box - np.tile(window[:2], 2)) * scale + [left, top, left, top]
     outline(ImageDraw.Draw(tile), drawn, size, colour, max(2, size[1] // 120))
@@ -94,7 +94,7 @@ def person(scene: Array, box: Array, size: Size, colour: Colour) -> "Image":
 
 
 def whole(picture: Array, size: Size) -> "Image":
-    """A picture made to fit a tile, in the middle of it."""
+    """A picture scaled to fit a tile, centred."""
     from PIL import Image
 
     height, width = picture.shape[:2]
@@ -119,7 +119,7 @@ def scene_with_box(scene: Array, box: Array, longest: int, colour: Colour) -> "I
 
 
 def blank(message: str, size: Size) -> "Image":
-    """A grey tile that says what is wrong."""
+    """A grey tile with a message."""
     from PIL import Image, ImageDraw
 
     tile = Image.new("RGB", size, GREY)
@@ -129,18 +129,18 @@ def blank(message: str, size: Size) -> "Image":
 
 
 def outline(canvas: "ImageDraw", box: Array, size: Size, colour: Colour, width: int) -> None:
-    """Draw a box around the pixels it holds, with a dark rim that shows it on bright ground; never outside the picture.
+    """Draw a box around its pixels, with a dark rim for bright backgrounds, always inside the picture.
 
     Args:
-        canvas: of a picture of `size`.
-        box: (4,) xyxy pixels of that picture.
-        size: width and height of the picture.
-        colour: of the line.
-        width: of the line, pixels.
+        canvas: Canvas of the picture.
+        box: Box (4,), xyxy pixels of the picture.
+        size: Width and height of the picture.
+        colour: Colour of the line.
+        width: Width of the line, pixels.
     """
     x1, y1, x2, y2 = (round(value) for value in box.tolist())
     for grow, line, shade in ((width + 1, width + 2, DARK), (width, width, colour)):
-        # a coloured line at the picture's edge keeps one pixel for its rim
+        # at the picture's edge the coloured line leaves one pixel for its rim
         edge = width + 1 - grow
         left, top = max(x1 - grow, edge), max(y1 - grow, edge)
         right, bottom = min(x2 - 1 + grow, size[0] - 1 - edge), min(y2 - 1 + grow, size[1] - 1 - edge)
@@ -153,8 +153,8 @@ def _window(box: Array, width: int, height: int, size: Size) -> tuple[Array, flo
     tile = np.array(size, float)
     scene = np.array([width, height], float)
     corner, opposite = box[:2].astype(float), box[2:].astype(float)
-    fits = float((tile / (opposite - corner)).min())  # the largest scale that still shows the whole box
-    covers = float((tile / scene).max())  # the smallest without an empty margin beside the scene
+    fits = float((tile / (opposite - corner)).min())  # largest scale that shows the whole box
+    covers = float((tile / scene).max())  # smallest scale without an empty margin beside the scene
     scale = max(min(PERSON_SHARE * fits, MAX_ZOOM), min(covers, fits))
     shown = np.minimum(tile / scale, scene)
     start = np.clip((corner + opposite - shown) / 2, 0, scene - shown)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from personsearch.errors import ConfigError, PersonSearchError
+from personsearch.errors import ConfigError, TrainingError
 from personsearch.models.base import PersonModel
 from personsearch.training.checkpoint import MODEL_FOLDER, Log, load_state, save_state, save_trained
 from personsearch.training.data.batches import Draw, Loading, TrainBatch, epoch_batches
@@ -27,10 +27,6 @@ log = logging.getLogger(__name__)
 Evaluate = Callable[[PersonModel], dict[str, float]]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 UNKNOWN = "0" * 64  # fingerprint of a network that is still learning; its galleries are never kept
-
-
-class TrainingError(PersonSearchError, ArithmeticError):
-    """A training cannot go on."""
 
 
 class Trainer:

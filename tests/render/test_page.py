@@ -40,13 +40,13 @@ def test_page_prints_every_fact(tmp_path: Path) -> None:
     assert parsed.text.count(path) == 2  # of the query and of the hit
     alts = [value for name, value in parsed.attributes if name == "alt"]
     assert alts == [
-        "The person looked for, in a.png",
+        "The query person, in a.png",
         "Rank 1, similarity 0.612: person in a.png at 1:15.2",
         "The scene of rank 1, a.png, with the person's box",
     ]
 
 
-def test_page_hides_the_ranking_number_where_it_is_the_similarity(tmp_path: Path) -> None:
+def test_page_hides_the_ranking_number_if_it_is_the_similarity(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.png")
     assert "ranked by" not in page_of(result(hit(path)))
     assert "ranked by" in page_of(result(hit(path, ranked_by=0.5)))
@@ -88,19 +88,19 @@ def test_page_pictures_carry_no_exif(tmp_path: Path) -> None:
         assert not {"exif", "comment", "icc_profile", "xmp"} & set(picture.info)
 
 
-def test_page_of_nobody() -> None:
+def test_page_without_hits() -> None:
     text = page_of(result())
-    assert "Nobody found" in text
+    assert "No hits" in text
     assert len(jpegs(text)) == 1  # the query
 
 
-def test_page_of_fifty(tmp_path: Path) -> None:
+def test_page_of_fifty_hits(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.png")
     text = page_of(result(*(hit(path, rank) for rank in range(1, 51))))
     assert [int(rank) for rank in re.findall(r'alt="Rank (\d+),', text)] == list(range(1, 51))
 
 
-def test_save_html_makes_folders_and_replaces(tmp_path: Path) -> None:
+def test_save_html_makes_folders_and_replaces_files(tmp_path: Path) -> None:
     path = tmp_path / "new" / "hits.html"
     result().save_html(path)
     result(hit("gone.png")).save_html(str(path))

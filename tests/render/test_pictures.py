@@ -58,7 +58,7 @@ def test_the_box_sits_on_the_person_at_any_scale(width: int, height: int, box: t
 
 
 @pytest.mark.parametrize("scale", [0.97, 1.03])
-def test_the_misfit_sees_a_box_at_the_wrong_scale(scale: float) -> None:
+def test_the_misfit_detects_a_box_at_the_wrong_scale(scale: float) -> None:
     tile = views.person(scene(), np.array(BOX, np.float32) * np.float32(scale), TILE, views.HIT_COLOUR)
     assert misfit(tile, views.HIT_COLOUR) > OFF
 
@@ -101,7 +101,7 @@ def test_draw_puts_the_colour_around_the_box() -> None:
     assert (image == scene()).all(), "the caller's array was painted"
 
 
-def test_draw_of_nobody_is_the_scene() -> None:
+def test_draw_without_people_is_the_scene() -> None:
     assert (np.asarray(detections(image=scene()).draw()) == scene()).all()
 
 
@@ -188,7 +188,7 @@ def test_montage_prints_rank_similarity_and_ranking_number(tmp_path: Path) -> No
         ys, xs = np.nonzero(changed)
         assert ys.min() >= 340, "the tile changed, not its caption"
         assert xs.min() >= 300, "the query changed"
-    # another line appears where the order follows another number
+    # another line appears if hits are ordered by another number
     assert result(hit(path, ranked_by=0.5)).montage().height > first.shape[0]
 
 
@@ -199,12 +199,12 @@ def test_caption_by_hand() -> None:
     assert pictures._caption(plain, False) == ["similarity 0.750", "a.png"]
 
 
-def test_montage_of_nobody_differs_from_the_query_alone() -> None:
+def test_montage_without_hits_differs_from_the_query_alone() -> None:
     picture = result().montage()
     right = np.asarray(picture.crop((310, 30, picture.width - 30, 20 + TILE[1] - 10)))
     ys, _ = np.nonzero((right != pictures.PAPER).any(axis=2))
     assert abs(ys.mean() - right.shape[0] / 2) < 10, "the words stand in the middle of the hits' place"
-    assert pictures.count(()) == "nobody found"
+    assert pictures.count(()) == "no hits"
 
 
 @pytest.mark.parametrize("kind", ["gone", "array", "not a picture", "changed"])
@@ -223,7 +223,7 @@ def test_a_picture_that_cannot_be_read_is_a_grey_tile(tmp_path: Path, kind: str)
     assert len(jpegs(text)) == 3  # the query, the readable hit and its scene
 
 
-def test_a_query_whose_picture_is_gone_is_a_grey_tile(tmp_path: Path) -> None:
+def test_a_query_without_its_picture_is_a_grey_tile(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.png")
     gone = result(hit(path), query=Query(tmp_path / "gone.png"))
     assert gone.montage().getpixel((30, 40)) == views.GREY
@@ -286,7 +286,7 @@ def test_letters_no_font_has_are_replaced(monkeypatch: pytest.MonkeyPatch) -> No
     assert lettering.text_and_font("Zoë 写真.jpg", 15)[0] == "Zoe ??.jpg"
 
 
-def test_a_system_font_writes_what_pillows_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_font_writes_letters_that_pillows_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     stranger = lettering._own_font(16)  # stands for a font that has everything
     monkeypatch.setattr(lettering, "_system_font", lambda name, size: (stranger,))
     monkeypatch.setattr(lettering, "_has_glyph", lambda font, letter: font is stranger or letter.isascii())

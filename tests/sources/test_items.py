@@ -32,7 +32,7 @@ def test_the_key_of_a_list_of_files_does_not_change_with_their_content(photos: P
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jpg", b"a text", "no picture"),
+        ("a.jpg", b"a text", "not a picture"),
         ("a.mp4", b"a text", "cannot be read as a video.*H.264"),
         ("a.avi", b"", "cannot be read as a video"),
     ],

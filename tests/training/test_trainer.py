@@ -9,13 +9,13 @@ from typer.testing import CliRunner
 
 from personsearch import PersonSearcher
 from personsearch.cli import app as cli
-from personsearch.errors import ConfigError, DataError
+from personsearch.errors import ConfigError, DataError, TrainingError
 from personsearch.training.checkpoint import LOG_FILE, MODEL_FOLDER, STATE_FILE, load_state
 from personsearch.training.data.dataset import Sample
 from personsearch.training.learners.build import build_learner
 from personsearch.training.measure import search_scores
 from personsearch.training.run import train
-from personsearch.training.trainer import Trainer, TrainingError
+from personsearch.training.trainer import Trainer
 from tests.helpers.training_scenes import MadeUpScenes, learned_by_heart, recipe_of
 from tests.helpers.training_state import assert_same
 
