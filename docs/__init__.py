@@ -1,0 +1,1 @@
+"""The documentation: pages for mkdocs, and `docs.tables`, which fills README."""

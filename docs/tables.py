@@ -1,0 +1,142 @@
+"""Write the parts of README that come from measurements: `python -m docs.tables`.
+
+The table of models comes from `weights_manifest.json`, the card of the bundled model and benchmarks/RESULTS.md; the printed output
+from running the code above it. Each part is between two comments, `<!-- NAME -->` and `<!-- end of NAME -->`.
+"""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from personsearch.weights import manifest
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+CARD = ROOT / "personsearch/data/nano/README.md"
+RESULTS = ROOT / "benchmarks/RESULTS.md"
+HEADER = (
+    "| model | what it is | mAP / top-1 | images/s, two cores | licence | get it |",
+    "|---|---|---|---|---|---|",
+)
+NETWORKS = {  # start of a model's name -> row of the table of times, most special first
+    "roi-alignps": "ROI-AlignPS",
+    "alignps-plus": "AlignPS+",
+    "alignps": "AlignPS",
+    "seqnet": "SeqNet",
+    "nae": "NAE",
+}
+MEASURED_ON = 2  # measurements of the bundled model that README shows
+CARD_CELLS, TIME_CELLS = 4, 7  # of the rows that are read
+
+
+def rows_of(file: Path) -> Iterator[list[str]]:
+    """Cells of every table row of a page."""
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if line.startswith("|"):
+            yield [cell.strip().strip("*") for cell in line.strip("|").split("|")]
+
+
+def _row(file: Path, start: str, cells: int) -> list[str]:
+    """Cells of the first row of at least so many cells whose first one starts with `start`."""
+    for row in rows_of(file):
+        if row[0].startswith(start) and len(row) >= cells:
+            return row
+    raise LookupError(f"{file}: no table row starts with {start!r}")
+
+
+def frame_rates() -> tuple[str, str]:
+    """Images a second of the bundled model and of the public networks beside it, at 1080p, from the card."""
+    row = _row(CARD, "a 1080p frame", 4)
+    return row[-2].split()[0], row[-1].split()[0]
+
+
+def network(name: str) -> str:
+    """The network of a model's name, as the table of times calls it."""
+    return next(row for start, row in NETWORKS.items() if name.startswith(start))
+
+
+def scene_rate(name: str) -> str:
+    """Images a second of a network on a 900 x 1500 picture, as opened, from the table of times."""
+    row = next(row for row in rows_of(RESULTS) if row[0] == network(name) and len(row) >= TIME_CELLS)
+    return f"{1 / (float(row[1]) * float(row[2])):.2f}"
+
+
+def _numbers(dataset: str, mean: float, top1: float) -> str:
+    return f"{dataset} {mean:.1f} / {top1:.1f}"
+
+
+def _pictures(dataset: str) -> str:
+    """The name of the pictures without the frames taken of them."""
+    return dataset.rsplit(",", 1)[0]
+
+
+def _measured(entry: manifest.Entry) -> str:
+    return "; ".join(_numbers(_pictures(one.dataset), one.map, one.top1) for one in entry.metrics.measured[:MEASURED_ON])
+
+
+def _public_networks(bundled: manifest.Entry) -> str:
+    """Numbers (mAP, top-1) of the public networks on the same pictures, in percent, from the card."""
+    cells = [row[-1] for row in rows_of(CARD) if len(row) >= CARD_CELLS and row[1] == "mAP / top-1"]
+    names = [_pictures(one.dataset) for one in bundled.metrics.measured[:MEASURED_ON]]
+    parts = [[100 * float(number) for number in re.findall(r"\.\d+", cell)] for cell in cells]
+    return "; ".join(_numbers(name, *part) for name, part in zip(names, parts, strict=False))
+
+
+def _bundled_rows(name: str, entry: manifest.Entry) -> list[str]:
+    licence, (ours, public) = entry.licences.weights.split(";")[0], frame_rates()
+    other = "any YOLOX detector with any re-id network; here YOLOX-Nano with OSNet x0.25"
+    return [
+        f"| `{name}` | detector and crop network | {_measured(entry)} | {ours} | {licence} | in the package |",
+        f"| your two ONNX files | {other} | {_public_networks(entry)} | {public} | that of the files | `save_two_step` |",
+    ]
+
+
+def _converted_row(name: str, entry: manifest.Entry, source: manifest.Convert) -> str:
+    hybrid = ", hybrid pre-training" if "hybrid" in name else ""
+    first = entry.metrics.published[0]
+    measured = f"{_measured(entry)}; " if entry.metrics.measured else ""
+    published = f"published: {_numbers(first.dataset, first.map, first.top1)}"
+    licence = f"code {entry.licences.code.split(' (')[0]}, weights {entry.licences.weights}"
+    get = f"`convert`, [{source.whose}]({source.repository})"
+    return f"| `{name}` | {network(name)}{hybrid} | {measured}{published} | {scene_rate(name)} | {licence} | {get} |"
+
+
+def models_table() -> str:
+    """The table of models, one row for each name of the manifest and one for two ONNX files."""
+    lines = list(HEADER)
+    for name, entry in manifest.models().items():
+        if isinstance(entry.source, manifest.Bundled):
+            lines += _bundled_rows(name, entry)
+        elif isinstance(entry.source, manifest.Convert):
+            lines.append(_converted_row(name, entry, entry.source))
+    return "\n".join(lines)
+
+
+def printed() -> str:
+    """What README's first Python block prints, as a fenced block."""
+    from tests.helpers.pages import blocks, prepare, run_block
+
+    first = next(block for block in blocks(README) if block.language == "python")
+    with tempfile.TemporaryDirectory() as folder:
+        prepare(Path(folder))
+        return f"```text\n{run_block(first, Path(folder), {}).strip()}\n```"
+
+
+def filled(text: str, name: str, content: str) -> str:
+    """The page with `content` between the two comments of `name`."""
+    pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+    new, count = pattern.subn(lambda match: f"{match[1]}{content}\n{match[2]}", text)
+    if count != 1:
+        raise LookupError(f"the page needs <!-- {name} --> and <!-- end of {name} --> once, found {count}")
+    return new
+
+
+def main() -> None:
+    """Write README's generated parts anew."""
+    text = filled(README.read_text(encoding="utf-8"), "models", models_table())
+    README.write_text(filled(text, "output", printed()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
