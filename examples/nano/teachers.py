@@ -83,7 +83,7 @@ def compiled(file: Path, shape: tuple[int, ...], threads: int) -> Any:
         WeightsError, MissingExtraError: see `ReidTeachers`.
     """
     try:
-        import openvino  # type: ignore[import-untyped]
+        import openvino
     except ModuleNotFoundError as error:
         raise MissingExtraError("openvino is not installed; run: pip install openvino") from error
     if not file.is_file() or not file.with_suffix(".bin").is_file():

@@ -10,7 +10,8 @@ from personsearch.weights.folder import CONFIG_FILE, WEIGHTS_FILE, read_config
 NANO_ONNX = ("detector.onnx", "embedder.onnx")  # optional files of the small model, for ONNX Runtime; used only if both exist
 TWO_STEP_PARTS = ("detector", "embedder")  # fields of a two-step model's config.json that name a file
 COMBINED_PARTS = ("detector", "reidentifier")  # folders of a combined model, with one model each
-NETWORKS = (".onnx", ".safetensors")
+NETWORKS = (".onnx", ".safetensors", ".xml")
+BESIDE_XML = ".bin"  # weights of an OpenVINO network, in a file of the same name
 
 
 class FileFinder(Protocol):
@@ -83,7 +84,7 @@ def _named(config: dict[str, Any], part: str, source: Path) -> str:
     file = settings.get("file") if isinstance(settings, dict) else None
     try:
         if not isinstance(file, str) or not check_inside(file).endswith(NETWORKS):
-            raise ValueError(f"must name an ONNX or safetensors file (pickles are never loaded), got {file!r}")
+            raise ValueError(f"must name an ONNX, OpenVINO (.xml) or safetensors file (pickles are never loaded), got {file!r}")
     except ValueError as error:
         raise ConfigError(f"{source}: {part}.file: {error}") from error
     return file
@@ -93,6 +94,8 @@ def _network(find_file: FileFinder, under: str, file: str) -> list[str]:
     """A network's file, and the external files that hold its weights."""
     path = _get(find_file, under + file)
     names = external_names(path) if file.endswith(".onnx") else []
+    if file.endswith(".xml"):
+        names = [PurePosixPath(file).with_suffix(BESIDE_XML).name]
     beside = [str(PurePosixPath(file).parent / name) for name in names]
     for name in beside:
         try:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from personsearch import options
 from personsearch.errors import ConfigError
 from personsearch.options import Settings
-from personsearch.weights.contents import NETWORKS, check_inside
+from personsearch.weights.contents import BESIDE_XML, NETWORKS, check_inside
 from personsearch.weights.folder import CONFIG_FILE
 
 PACKAGE = Path(__file__).parent.parent
@@ -41,8 +41,8 @@ class HubFile(Settings):
 
     @model_validator(mode="after")
     def _config_or_network(self) -> "HubFile":
-        if not self.file.endswith((CONFIG_FILE, *NETWORKS, EXTERNAL)):
-            raise ValueError(f"{self.file} is neither {CONFIG_FILE} nor safetensors or ONNX; other files are never downloaded")
+        if not self.file.endswith((CONFIG_FILE, *NETWORKS, BESIDE_XML, EXTERNAL)):
+            raise ValueError(f"{self.file} is neither {CONFIG_FILE} nor safetensors, ONNX or OpenVINO; other files are never downloaded")
         return self
 
 

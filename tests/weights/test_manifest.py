@@ -144,7 +144,7 @@ def test_an_empty_manifest_has_no_models() -> None:
         (with_source({**HUB_SOURCE, "revision": "main"}), r"seqnet-prw\.source\.hub\.revision"),
         (with_source({**HUB_SOURCE, "files": HUB_SOURCE["files"][:1]}), "files must be config.json and the networks that it names"),
         (with_source(renamed_second("config.json")), "each once"),
-        (with_source(renamed_second("model.pt")), "model.pt is neither config.json nor safetensors or ONNX"),
+        (with_source(renamed_second("model.pt")), "model.pt is neither config.json nor safetensors, ONNX or OpenVINO"),
         (with_source(renamed_second("../model.safetensors")), "inside the model's folder"),
         (with_source({**BUNDLED_SOURCE, "folder": "../elsewhere"}), "folder"),
         (with_source({"kind": "magic"}), "source"),

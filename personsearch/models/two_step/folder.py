@@ -11,8 +11,10 @@ from pydantic import AfterValidator, BaseModel, Field
 from personsearch.errors import ConfigError
 from personsearch.models.device import resolve_device
 from personsearch.models.two_step.model import MIN_SCORE, TwoStep
+from personsearch.models.two_step.openvino_detector import OpenVinoDetector, OpenVinoDetectorOptions
+from personsearch.models.two_step.openvino_session import OPENVINO_SUFFIX, openvino_files
 from personsearch.models.two_step.protocols import Detector
-from personsearch.models.two_step.reid_onnx import ReidEmbedder, ReidOptions
+from personsearch.models.two_step.reid_onnx import OpenVinoReidOptions, ReidEmbedder, ReidOptions
 from personsearch.models.two_step.torchvision_detector import TorchvisionFileOptions, open_torchvision
 from personsearch.models.two_step.yolox_onnx import YoloxDetector, YoloxOptions
 from personsearch.onnx_session import external_files
@@ -46,14 +48,28 @@ class ReidPart(ReidOptions):
     file: PartFile
 
 
+class OpenVinoPart(OpenVinoDetectorOptions):
+    """An OpenVINO network as the detector of a config.json."""
+
+    kind: Literal["openvino"]
+    file: PartFile
+
+
+class OpenVinoReidPart(OpenVinoReidOptions):
+    """An OpenVINO network as the embedder of a config.json."""
+
+    kind: Literal["reid-openvino"]
+    file: PartFile
+
+
 class TwoStepConfig(Settings):
     """The config.json of a two-step model."""
 
     architecture: Literal["two-step"] = "two-step"
     name: str = "two-step"  # shown to users
     min_score: float = Field(default=MIN_SCORE, ge=0, le=1)  # detections below this score do not enter a gallery
-    detector: YoloxPart | TorchvisionPart = Field(discriminator="kind")
-    embedder: ReidPart
+    detector: YoloxPart | TorchvisionPart | OpenVinoPart = Field(discriminator="kind")
+    embedder: ReidPart | OpenVinoReidPart = Field(discriminator="kind")
 
 
 def open_folder(folder: Path, device: str) -> TwoStep:
@@ -82,10 +98,10 @@ def save_two_step(
 
     Args:
         folder: Folder of the new model, created if missing.
-        detector_file: YOLOX network (ONNX), or torchvision's weights (safetensors).
-        embedder_file: Re-identification network (ONNX).
-        detector: `kind` ("yolox-onnx" by default, or "torchvision") and the options of that kind.
-        embedder: Options of `ReidOptions` that differ from torchreid's.
+        detector_file: YOLOX network (ONNX), torchvision's weights (safetensors), or OpenVINO detector (.xml, the .bin beside it).
+        embedder_file: Re-identification network (ONNX, or .xml of an OpenVINO network).
+        detector: `kind` ("yolox-onnx" by default, "openvino" for an .xml file, or "torchvision") and the options of that kind.
+        embedder: Options that differ from torchreid's (`ReidOptions`), or from the Open Model Zoo's for an .xml file.
         min_score: Score from which a detection enters a gallery, 0..1.
         name: Name shown to users.
 
@@ -95,14 +111,16 @@ def save_two_step(
     Raises:
         ConfigError: an option is unknown, out of range, or does not fit the file.
         WeightsError: a file is missing or damaged, or is not a detector or an embedder.
+        MissingExtraError: an OpenVINO network, and openvino is not installed.
     """
     folder, detector_file, embedder_file = Path(folder), Path(detector_file), Path(embedder_file)
+    kinds = _kind(detector_file, "yolox-onnx", "openvino"), _kind(embedder_file, "reid-onnx", "reid-openvino")
     values = {
         "architecture": "two-step",
         "name": name,
         "min_score": min_score,
-        "detector": {"kind": "yolox-onnx", **(detector or {}), "file": f"detector/{detector_file.name}"},
-        "embedder": {"kind": "reid-onnx", **(embedder or {}), "file": f"embedder/{embedder_file.name}"},
+        "detector": {"kind": kinds[0], **(detector or {}), "file": f"detector/{detector_file.name}"},
+        "embedder": {"kind": kinds[1], **(embedder or {}), "file": f"embedder/{embedder_file.name}"},
     }
     config = parse(TwoStepConfig, values, folder / CONFIG_FILE)
     _open(config, detector_file, embedder_file, "cpu")
@@ -116,14 +134,21 @@ def _open(config: TwoStepConfig, detector_file: Path, embedder_file: Path, devic
     with _field_named("detector"):
         detector = _open_detector(config.detector, detector_file, device)
     with _field_named("embedder"):
-        embedder = ReidEmbedder(embedder_file, _options(ReidOptions, config.embedder), device=device)
+        schema = OpenVinoReidOptions if isinstance(config.embedder, OpenVinoReidPart) else ReidOptions
+        embedder = ReidEmbedder(embedder_file, _options(schema, config.embedder), device=device)
     return TwoStep(detector, embedder, min_score=config.min_score, name=config.name)
 
 
-def _open_detector(part: YoloxPart | TorchvisionPart, file: Path, device: str) -> Detector:
+def _open_detector(part: YoloxPart | TorchvisionPart | OpenVinoPart, file: Path, device: str) -> Detector:
     if isinstance(part, YoloxPart):
         return YoloxDetector(file, _options(YoloxOptions, part), device=device)
+    if isinstance(part, OpenVinoPart):
+        return OpenVinoDetector(file, _options(OpenVinoDetectorOptions, part), device=device)
     return open_torchvision(file, _options(TorchvisionFileOptions, part), device=resolve_device(device))
+
+
+def _kind(file: Path, plain: str, openvino: str) -> str:
+    return openvino if file.suffix == OPENVINO_SUFFIX else plain
 
 
 def _options(schema: type[Options], part: BaseModel) -> Options:
@@ -141,7 +166,8 @@ def _field_named(part: str) -> Iterator[None]:
 
 def _copy(file: Path, target: Path) -> None:
     """Copy a network's file and the files beside it that hold its weights."""
-    for original in [file, *external_files(file)]:
+    others = openvino_files(file)[1:] if file.suffix == OPENVINO_SUFFIX else external_files(file)
+    for original in [file, *others]:
         copy = target.parent / original.relative_to(file.parent)
         copy.parent.mkdir(parents=True, exist_ok=True)
         if not (copy.exists() and copy.samefile(original)):  # a folder's own files may be saved again with other options

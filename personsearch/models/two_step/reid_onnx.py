@@ -1,4 +1,4 @@
-"""A re-identification network in an ONNX file as the embedder of a two-step model."""
+"""A re-identification network in an ONNX or OpenVINO IR file as the embedder of a two-step model."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +13,7 @@ from personsearch.errors import ConfigError, WeightsError
 from personsearch.models.device import open_onnx
 from personsearch.models.parts.letterbox import INTERPOLATION
 from personsearch.models.two_step.onnx_input import input_size
+from personsearch.models.two_step.openvino_session import OPENVINO_SUFFIX, OpenVinoSession, openvino_files
 from personsearch.onnx_session import ROWS_AT_ONCE, OnnxSession, external_files
 from personsearch.options import Settings
 from personsearch.weights import fingerprint
@@ -32,12 +33,21 @@ class ReidOptions(Settings):
     size: tuple[PositiveInt, PositiveInt] | None = None  # (height, width) of the input, if the file takes any size
 
 
+class OpenVinoReidOptions(ReidOptions):
+    """The input of the Open Model Zoo's re-identification networks: BGR 0..255."""
+
+    channels: Literal["rgb", "bgr"] = "bgr"
+    scale: float = Field(default=1.0, gt=0)
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (1.0, 1.0, 1.0)
+
+
 class ReidEmbedder:
     """Embeds crops of people with a re-identification network.
 
     Args:
-        file: ONNX file with one input of crops and the first output (B, D).
-        options: Layout, colours, scale and size of the input.
+        file: ONNX file, or .xml file of an OpenVINO network, with one input of crops and the first output (B, D).
+        options: Layout, colours, scale and size of the input; by default those of the kind of file.
         device: Where it runs: "auto", "cpu", "cuda" or "cuda:1".
         threads: CPU threads of a run; None: one for each core.
 
@@ -45,20 +55,23 @@ class ReidEmbedder:
         embedding_dim: D, the length of a feature.
 
     Raises:
-        WeightsError: the file is missing, is not ONNX, or is not a re-identification network.
+        WeightsError: the file is missing, is damaged, or is not a re-identification network.
+        MissingExtraError: an OpenVINO network, and openvino is not installed.
         ConfigError: an option does not fit the file.
         DeviceError: the machine does not have this device.
     """
 
     def __init__(self, file: Path, options: ReidOptions | None = None, *, device: str = "cpu", threads: int | None = None) -> None:
-        self.options = options or ReidOptions()
-        self._session = open_onnx(file, device, threads=threads)
+        is_openvino = file.suffix == OPENVINO_SUFFIX
+        self.options = options or (OpenVinoReidOptions() if is_openvino else ReidOptions())
+        self._session = OpenVinoSession(file, device=device, threads=threads) if is_openvino else open_onnx(file, device, threads=threads)
         self._size = _input_size(self._session, self.options)
         std = np.array(self.options.std)
         self._factor = (self.options.scale / std).astype(np.float32)
         self._offset = (-np.array(self.options.mean) / std).astype(np.float32)
         self.embedding_dim = self._measure_dim()
-        self.fingerprint = fingerprint({"kind": "reid-onnx", **self.options.model_dump()}, [file, *external_files(file)])
+        kind, files = ("reid-openvino", openvino_files(file)) if is_openvino else ("reid-onnx", [file, *external_files(file)])
+        self.fingerprint = fingerprint({"kind": kind, **self.options.model_dump()}, files)
 
     def embed(self, crops: Sequence[Array]) -> Array:
         """(N, D) float32 features, of any length, for N crops, RGB uint8 (h, w, 3); N may be 0."""
@@ -85,12 +98,12 @@ class ReidEmbedder:
         if len(shape) < 2 or shape[0] != 1 or set(shape[2:]) - {1}:
             raise WeightsError(
                 f"{self._session.path} is not a re-identification network: one crop should give (1, D), got {shape}; "
-                "pass the ONNX file of a network with one feature per crop"
+                "pass the file of a network with one feature per crop"
             )
         return int(shape[1])
 
 
-def _input_size(session: OnnxSession, options: ReidOptions) -> tuple[int, int]:
+def _input_size(session: OnnxSession | OpenVinoSession, options: ReidOptions) -> tuple[int, int]:
     """(height, width) of the network's input, from the file or else the options."""
     shapes = [port.shape for port in session.inputs]
     if len(shapes) != 1 or len(shapes[0]) != 4:

@@ -98,7 +98,7 @@ def test_wrong_files_and_options_are_refused_before_writing(tmp_path: Path, file
         ({"detector": {"kind": "yolo"}}, ConfigError, "detector: .*'yolox-onnx', 'torchvision'"),
         ({"detector": {"nms_iou": 1.5}}, ConfigError, r"detector\.yolox-onnx\.nms_iou: .*less than or equal to 1"),
         ({"detector": {"person_class": 2}}, ConfigError, r"detector\.person_class is 2"),
-        ({"embedder": {"colour": "rgb"}}, ConfigError, r"embedder\.colour: Extra inputs"),
+        ({"embedder": {"colour": "rgb"}}, ConfigError, r"embedder\.reid-onnx\.colour: Extra inputs"),
         ({"embedder": {"layout": "nhwc"}}, ConfigError, r'embedder\.layout is "nhwc"'),
         ({"min_score": 2}, ConfigError, "min_score: "),
     ]

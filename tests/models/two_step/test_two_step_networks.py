@@ -41,7 +41,6 @@ def test_yolox_detects_98_percent_on_street_photos(shared: Path) -> None:
     [
         ("osnet_x0_25_msmt17.onnx", ReidOptions(), 512),
         ("person-reidentification-retail-0248.onnx", INTEL, 256),
-        ("person-reidentification-retail-0287.onnx", INTEL, 256),
     ],
 )
 def test_every_embedder_recognizes_a_person(shared: Path, file: str, options: ReidOptions, dim: int) -> None:
