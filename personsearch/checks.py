@@ -46,7 +46,7 @@ def number(name: str, value: Any, error: Error = ConfigError) -> float:
     if not isinstance(value, Real) or isinstance(value, bool):
         raise error(f"{name} must be a number, got {value!r:.80}")
     if math.isnan(float(value)):
-        raise error(f"{name} must be a number, got NaN")
+        raise error(f"{name} must be a number, got NaN (not a number)")
     return float(value)
 
 

@@ -1,4 +1,4 @@
-"""Options: how a model runs, the base class of every group of options, and the check of options from a file."""
+"""Options of a model, the base class of all groups of options, and the check of options from a file."""
 
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -26,13 +26,13 @@ def parse(schema: type[Schema], values: Any, source: str | Path, *, error: type[
     """Check values from a file or a user.
 
     Args:
-        schema: the fields that `values` must have.
-        values: a dict, or JSON as text or bytes.
-        source: the file or option that the values come from, named in the error.
-        error: the class of the error.
+        schema: Class with the fields that `values` must have.
+        values: Dict, or JSON as text or bytes.
+        source: File or option that the values come from, named in the error.
+        error: Class of the error.
 
     Raises:
-        PersonSearchError: of class `error`; a field is unknown, missing or out of range, or the JSON is malformed.
+        PersonSearchError: A field is unknown, missing or out of range, or the JSON is malformed; the class is `error`.
     """
     try:
         return schema.model_validate_json(values) if isinstance(values, str | bytes) else schema.model_validate(values)

@@ -1,0 +1,78 @@
+"""The choice between PyTorch and ONNX Runtime; what exported networks compute is in export/test_scene.py."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from personsearch import backends
+from personsearch.backends import open_file, open_model
+from personsearch.errors import ConfigError, WeightsError
+from personsearch.models.seqnet import SeqNet, SeqNetConfig
+from personsearch.weights import save_model
+from personsearch.weights.find import DEFAULT, find_model
+from tests.helpers.onnx_files import reid
+
+CONFIG = SeqNetConfig(backbone={"name": "resnet18", "width": 0.125}, short_side=96, long_side=160, embedding_dim=16)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A model folder without ONNX files."""
+    torch.manual_seed(0)
+    tensors = {name: tensor.numpy() for name, tensor in SeqNet(CONFIG).state_dict().items() if not name.endswith("num_batches_tracked")}
+    save_model(tmp_path / "seqnet", CONFIG.model_dump(mode="json"), tensors)
+    return tmp_path / "seqnet"
+
+
+def test_auto_takes_onnx_runtime_if_the_folder_has_its_files() -> None:
+    bundled = find_model(DEFAULT)
+    auto, onnx, torch_model = (open_model(bundled, "cpu", backend) for backend in ("auto", "onnx", "torch"))
+    assert type(auto) is type(onnx)
+    assert auto.fingerprint == onnx.fingerprint
+    assert torch_model.fingerprint != auto.fingerprint  # galleries of the two are never mixed
+
+
+def test_auto_takes_pytorch_without_onnx_files(folder: Path) -> None:
+    auto, torch_model = (open_model(folder, "cpu", backend) for backend in ("auto", "torch"))
+    assert type(auto) is type(torch_model)
+    assert auto.fingerprint == torch_model.fingerprint
+
+
+def test_onnx_runtime_needs_an_exported_file(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=rf'backend "onnx" opens a file; run: personsearch export {folder} model\.onnx'):
+        open_model(folder, "cpu", "onnx")
+
+
+def test_options_of_pytorch_are_refused_for_onnx_runtime(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="leave one of them out"):
+        open_model(folder, "cpu", "onnx", precision="bfloat16")
+    with pytest.raises(ConfigError, match="leave one of them out"):
+        open_model(folder, "cpu", "onnx", compiled=True)
+    file = tmp_path / "model.onnx"
+    with pytest.raises(ConfigError, match="ONNX Runtime in float32"):
+        open_file(file, "cpu", "torch")
+    with pytest.raises(ConfigError, match="ONNX Runtime in float32"):
+        open_file(file, "cpu", "auto", precision="bfloat16")
+
+
+def test_precision_and_compiled_are_passed_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[object] = []
+    monkeypatch.setattr(backends, "compile_model", compiled.append)
+    model = open_model(folder, "cpu", "auto", precision="bfloat16", compiled=True)
+    assert model.fingerprint.endswith("-bfloat16")
+    assert compiled == [model]
+
+
+def test_files_that_were_not_exported_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError):
+        open_file(tmp_path / "missing.onnx", "cpu", "auto")
+    with pytest.raises(WeightsError, match="was not written by `personsearch export`"):
+        open_file(reid(tmp_path / "reid.onnx"), "cpu", "auto")
+
+
+def test_the_opened_model_detects(folder: Path) -> None:
+    model = open_model(folder, "cpu", "torch")
+    (detections,) = model.detect([model.prepare(np.zeros((96, 160, 3), np.uint8))])
+    assert detections.embeddings.shape[1] == model.embedding_dim == 16
