@@ -1,3 +1,5 @@
+"""Freed memory stays in the process, measured in another process."""
+
 import ctypes
 import subprocess
 import sys
@@ -31,12 +33,12 @@ def test_freed_memory_stays_with_the_process() -> None:
     assert kept > 25_000_000 > 5_000_000 > given_back
 
 
-def test_elsewhere_nothing_changes(monkeypatch) -> None:
+def test_other_systems_are_not_changed(monkeypatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     assert not keep_freed_memory()
 
 
-def test_the_command_line_keeps_it(monkeypatch) -> None:
+def test_the_command_line_keeps_freed_memory(monkeypatch) -> None:
     kept: list[bool] = []
     monkeypatch.setattr("personsearch.memory.keep_freed_memory", lambda: kept.append(True))
     monkeypatch.setattr(PersonSearcher, "from_pretrained", lambda *_, **__: kept.append(False))

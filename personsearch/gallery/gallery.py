@@ -64,7 +64,7 @@ class Gallery:
         self.location = resolve(location)
         table = find_table(self.location)
         if table is None:
-            raise GalleryError(f"there is no gallery at {self.location}; index some pictures first")
+            raise GalleryError(f"no gallery at {self.location}; index some pictures first")
         self.key, created_ns = read_key(table.schema, self.location)
         self.storage = storage_of(table.schema)
         self.memory_limit = MEMORY_LIMIT
@@ -308,10 +308,10 @@ class Gallery:
         """Delete rows so that no file contains them; returns the number of people deleted."""
         with self._guarded(exclusive=True) as is_locked:
             snapshot = self._refresh()
-            chosen = choose(snapshot)
-            snapshot.table.delete(chosen.predicate)  # marks them only
+            rows = choose(snapshot)
+            snapshot.table.delete(rows.predicate)  # only marks them
             removal.rewrite(snapshot.table, self.location, is_locked=is_locked)
-        return chosen.people
+        return rows.people
 
 
 def _create(location: str, key: ModelKey, storage: Storage) -> None:

@@ -130,7 +130,7 @@ def test_exit_codes_of_the_real_command(tmp_path: Path) -> None:
 
     failed = command("search", str(tmp_path / "me.jpg"), str(tmp_path), "--model", "no-such-model")
     assert failed.returncode == 1
-    assert failed.stderr.startswith("error: no model 'no-such-model'")
+    assert failed.stderr.startswith("error: unknown model 'no-such-model'")
     assert "Traceback" not in failed.stderr
     assert failed.stdout == ""
     assert command("search").returncode == 2

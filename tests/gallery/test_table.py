@@ -49,9 +49,9 @@ def test_a_snapshot_finds_people_by_table_row(tmp_path: Path) -> None:
     snapshot = Snapshot(lance.dataset(gallery.location), 1)
     row_ids = snapshot.table.to_table(columns=[], with_row_id=True)["_rowid"].to_numpy()
     assert snapshot.gallery_rows(row_ids).tolist() == [-1, -1, -1, -1, 2, -1, 0, 1]
-    everybody = gallery.people()
-    assert everybody.images.tolist() == ["a.jpg", "a.jpg", "b.jpg"]
+    all_people = gallery.people()
+    assert all_people.images.tolist() == ["a.jpg", "a.jpg", "b.jpg"]
     part = snapshot.people_at(np.array([1, 2]))
     for name in People.__dataclass_fields__:
-        assert np.array_equal(getattr(part, name), getattr(everybody, name)[1:], equal_nan=name == "times"), name
-    assert snapshot.scenes.tolist() == everybody.scenes.tolist() == [0, 0, 1]
+        assert np.array_equal(getattr(part, name), getattr(all_people, name)[1:], equal_nan=name == "times"), name
+    assert snapshot.scenes.tolist() == all_people.scenes.tolist() == [0, 0, 1]

@@ -55,14 +55,14 @@ def people_at(people: People, index: Array) -> People:
 
 
 def test_candidates_contain_the_nearest_people_unchanged(gallery: Gallery) -> None:
-    everybody = gallery.people()
-    queries = everybody.embeddings[::60]
+    all_people = gallery.people()
+    queries = all_people.embeddings[::60]
     near = gallery.nearest(queries, 100)
     assert {len(part) for part in near} == {100}
-    assert best(queries, near) == best(queries, [everybody] * len(queries))
+    assert best(queries, near) == best(queries, [all_people] * len(queries))
     for part in near:
-        index = np.flatnonzero([name in names(part) for name in zip(everybody.images, everybody.rows, strict=True)])
-        same = people_at(everybody, index)
+        index = np.flatnonzero([name in names(part) for name in zip(all_people.images, all_people.rows, strict=True)])
+        same = people_at(all_people, index)
         for name in People.__dataclass_fields__:
             assert np.array_equal(getattr(part, name), getattr(same, name), equal_nan=name == "times"), name
             assert getattr(part, name).dtype == getattr(same, name).dtype

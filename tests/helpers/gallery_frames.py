@@ -1,4 +1,4 @@
-"""What the tests of the gallery share: a small model's key, frames with random people, a look into files, other processes."""
+"""Helpers of the gallery's tests: a model's key, frames with random people, a search in files, other processes."""
 
 import os
 import subprocess
@@ -20,10 +20,10 @@ def frame(
     """A frame with `people` people whose arrays are random, but the same for the same arguments."""
     rng = np.random.default_rng([seed, number, *image.encode()])
     embeddings = rng.standard_normal((people, dim)).astype(np.float32)
-    found = Detections(
+    detections = Detections(
         rng.uniform(0, 100, (people, 4)).astype(np.float32), np.sort(rng.uniform(size=people).astype(np.float32))[::-1], embeddings
     )
-    return FramePeople(image, number, time, 480, 640, f"digest of {image}", 1234, 10**18, "photos", last, found)
+    return FramePeople(image, number, time, 480, 640, f"digest of {image}", 1234, 10**18, "photos", last, detections)
 
 
 def embeddings_of(gallery: Gallery, image: str) -> Array:

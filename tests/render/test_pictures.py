@@ -287,7 +287,7 @@ def test_letters_no_font_has_are_replaced(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_system_font_writes_letters_that_pillows_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    stranger = lettering._own_font(16)  # stands for a font that has everything
+    stranger = lettering._own_font(16)  # represents a font with all letters
     monkeypatch.setattr(lettering, "_system_font", lambda name, size: (stranger,))
     monkeypatch.setattr(lettering, "_has_glyph", lambda font, letter: font is stranger or letter.isascii())
     assert lettering.text_and_font("写真.jpg", 15) == ("写真.jpg", stranger)

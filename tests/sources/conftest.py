@@ -9,7 +9,7 @@ from tests.helpers.pictures import encode, gradient, greys, write_video
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder as people have them."""
+    """A folder of photos with hidden files, subfolders and other files."""
     folder = tmp_path / "My photos"
     for name in (
         "b.JPG",

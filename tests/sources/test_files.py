@@ -47,7 +47,7 @@ def test_a_broken_link_is_reported_when_it_is_read(photos: Path) -> None:
         next(item.frames())
 
 
-def test_an_unreadable_subfolder_is_logged_and_an_unreadable_folder_is_an_error(
+def test_unreadable_subfolders_are_logged_and_folders_are_errors(
     photos: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     scandir = os.scandir
@@ -113,7 +113,7 @@ def test_one_picture_of_any_extension(photos: Path) -> None:
     assert np.array_equal(frame.pixels, gradient())
 
 
-def test_a_phones_heic_is_reported_not_passed_over(tmp_path: Path) -> None:
+def test_a_heic_photo_is_reported_as_unreadable(tmp_path: Path) -> None:
     (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
     (item,) = open_source(tmp_path).items
     with pytest.raises(ImageError, match=r"not a picture in a known format.*save it as one of JPEG"):

@@ -37,7 +37,7 @@ def test_the_key_of_a_list_of_files_does_not_change_with_their_content(photos: P
         ("a.avi", b"", "cannot be read as a video"),
     ],
 )
-def test_what_cannot_be_read_is_an_error_only_when_it_is_read(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+def test_unreadable_files_are_errors_only_when_read(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
     (item,) = open_source(tmp_path).items
     assert len(item.fingerprint()) == 64

@@ -27,7 +27,7 @@ def test_an_array_of_pictures() -> None:
     assert [np.array_equal(next(item.frames()).pixels, one) for item, one in zip(source.items, stack, strict=True)] == [True, True]
 
 
-def test_arrays_are_named_by_place_and_content() -> None:
+def test_arrays_are_named_by_number_and_content() -> None:
     a, b = gradient(), gradient()[::-1]
     first, again, other = (open_source(arrays) for arrays in ([a, b], [a.copy(), b.copy()], [b, a]))
     assert first.key() == again.key() != other.key()
@@ -37,6 +37,6 @@ def test_arrays_are_named_by_place_and_content() -> None:
     assert open_source([a.reshape(40, 24, 3)]).items[0].fingerprint() != first.items[0].fingerprint()
 
 
-def test_a_picture_in_memory_is_not_kept() -> None:
+def test_pixels_of_a_picture_in_memory_are_not_stored() -> None:
     with pytest.raises(ImageError, match="its pixels are not stored"):
         read_frame(open_source(gradient()).items[0].image, 0)

@@ -26,7 +26,7 @@ def test_a_list_keeps_its_order_and_mixes_all_kinds(photos: Path) -> None:
         assert list(item.frames(skip={0})) == []
 
 
-def test_of_a_list_what_is_missing_or_broken_is_an_error_only_when_it_is_read(tmp_path: Path) -> None:
+def test_broken_pictures_of_a_list_are_errors_only_when_read(tmp_path: Path) -> None:
     broken = Image.open(io.BytesIO(encode(gradient(100, 100), "PNG")[:-100]))
     for item in open_source([tmp_path / "gone.jpg", tmp_path / "gone.mp4", tmp_path, b"", broken, gradient().astype(float)]).items:
         with pytest.raises(ImageError):
@@ -49,7 +49,7 @@ def test_of_a_list_what_is_missing_or_broken_is_an_error_only_when_it_is_read(tm
         ([["a.jpg"]], "item 0 of the list is a list"),
     ],
 )
-def test_what_is_no_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: Any, message: str) -> None:
+def test_wrong_sources_are_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: Any, message: str) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SourceError, match=message):
         open_source(source)

@@ -72,7 +72,7 @@ def test_without_timestamps_the_frame_rate_tells_the_time(film: Path, monkeypatc
     assert np.array_equal(read_frame(str(film), 12, frames[1].time), frames[1].pixels)
 
 
-def test_of_a_cut_off_video_what_can_be_read_counts(tmp_path: Path) -> None:
+def test_a_cut_off_video_gives_its_readable_frames(tmp_path: Path) -> None:
     write_video(tmp_path / "film.mkv", greys(25))
     data = (tmp_path / "film.mkv").read_bytes()
     (tmp_path / "film.mkv").write_bytes(data[: len(data) // 2])
@@ -108,7 +108,7 @@ def test_a_phone_video_comes_upright(tmp_path: Path) -> None:
 
 
 def test_a_frame_is_read_again_when_the_frame_rate_changes(tmp_path: Path) -> None:
-    """Seeking by number would show another frame from 18 on: OpenCV reckons with the mean rate."""
+    """Seeking by number would show another frame from 18 on: OpenCV uses the mean rate."""
     path = tmp_path / "phone.mp4"
     write_video(path, greys(60), codec="mp4v")
     slow_down(path, after=30, factor=5)
@@ -126,7 +126,7 @@ def test_a_frame_late_in_a_video_is_read_without_reading_the_rest(tmp_path: Path
     assert calls["grab"] <= 7  # half a second before, and the frame
 
 
-def test_a_frame_that_is_gone(film: Path) -> None:
+def test_a_missing_frame_is_an_error(film: Path) -> None:
     with pytest.raises(ImageError, match="has no frame 25"):
         read_frame(str(film), 25)
     with pytest.raises(ImageError, match="has no frame 99"):

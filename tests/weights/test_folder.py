@@ -58,7 +58,7 @@ def test_sha256_of_an_empty_file(tmp_path: Path) -> None:
         check_sha256(tmp_path / "empty", "0" * 64)
 
 
-def test_the_fingerprint_depends_on_config_and_weights_but_not_on_the_folder(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_content_and_not_on_the_folder(tmp_path: Path) -> None:
     files = []
     for folder in ("here", "there"):
         (tmp_path / folder).mkdir()
