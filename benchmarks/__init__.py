@@ -1,1 +1,1 @@
-"""What the package measures of itself; `python -m benchmarks` lists and runs the benchmarks."""
+"""Benchmarks of personsearch; `python -m benchmarks` lists them and runs one."""

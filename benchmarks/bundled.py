@@ -1,6 +1,7 @@
-"""The bundled model beside two public networks (YOLOX-nano + OSNet x0.25), on pictures that it was not trained on.
+"""The bundled model beside two public networks (YOLOX-nano + OSNet x0.25), on pictures outside its training.
 
-`python benchmarks/bundled.py --shared DIR [--scenes DIR] [--crops DIR]` measures search and detection, `--speed` the time.
+python -m benchmarks.bundled --shared DIR [--scenes DIR] [--crops DIR]    search and detection
+python -m benchmarks.bundled --shared DIR --speed                         time of a 1080p frame
 """
 
 import json
@@ -24,55 +25,57 @@ FULL_HD = (1080, 1920)
 
 
 def numbers(pictures: list[Picture], searcher: PersonSearcher, *, cross_camera: bool, bare_crops: bool = False) -> dict[str, Any]:
-    """Search and detection at the model's own threshold, and the recall of all that its detector keeps."""
+    """Search and detection at the model's own threshold; recall and AP of all its detections."""
     data = measured(pictures, searcher, bare_crops=bare_crops)
-    least = searcher.model.min_score
-    options: dict[str, Any] = {"protocol": "prw", "min_score": least, "confidence_weighted": False, "cross_camera": cross_camera}
-    result = evaluate(data, detection_min_score=least, **options)
-    everybody = evaluate(data, detection_min_score=0.0, **options)
+    threshold = searcher.model.min_score
+    options: dict[str, Any] = {"protocol": "prw", "min_score": threshold, "confidence_weighted": False, "cross_camera": cross_camera}
+    result = evaluate(data, detection_min_score=threshold, **options)
+    unfiltered = evaluate(data, detection_min_score=0.0, **options)
     return {
         "mAP": result["search"]["mAP"],
         "top1": result["search"]["top1"],
         "queries": result["search"]["queries"],
         "recall": result["detection"]["all"]["recall"],
-        "precision": precision(data, least),
-        "recall_all": everybody["detection"]["all"]["recall"],
-        "ap": everybody["detection"]["all"]["ap"],
+        "precision": precision(data, threshold),
+        "recall_all": unfiltered["detection"]["all"]["recall"],
+        "ap": unfiltered["detection"]["all"]["ap"],
     }
 
 
-def yardstick(shared: Path, folder: Path) -> PersonSearcher:
-    """YOLOX-nano and OSNet x0.25 as one model."""
+def public_networks(shared: Path, folder: Path) -> PersonSearcher:
+    """YOLOX-nano and OSNet x0.25 as one two-step model."""
     teachers = shared / "teachers"
     save_two_step(folder, detector_file=teachers / "yolox_nano_416x416.onnx", embedder_file=teachers / "osnet_x0_25_msmt17.onnx")
     return PersonSearcher.from_pretrained(folder, device="cpu")
 
 
 def seconds(frames: list[Picture], models: dict[str, PersonModel], rounds: int) -> dict[str, dict[str, float]]:
-    """Median seconds and mean people a frame, from decoded pixels to embeddings; the models take turns frame by frame."""
-    taken: dict[str, list[float]] = {name: [] for name in models}
+    """Median seconds and mean people per frame, from decoded pixels to embeddings; the models take turns frame by frame."""
+    durations: dict[str, list[float]] = {name: [] for name in models}
     people: dict[str, list[int]] = {name: [] for name in models}
     for number in range(rounds + 1):
         for frame in frames:
             for name, model in models.items():
                 began = time.perf_counter()
-                (found,) = model.detect([model.prepare(frame.image)], min_score=model.min_score)
+                (detections,) = model.detect([model.prepare(frame.image)], min_score=model.min_score)
                 if number:  # the first round warms up
-                    taken[name].append(time.perf_counter() - began)
-                    people[name].append(len(found.scores))
-    return {name: {"seconds": statistics.median(taken[name]), "people": statistics.mean(people[name])} for name in models}
+                    durations[name].append(time.perf_counter() - began)
+                    people[name].append(len(detections))
+    return {name: {"seconds": statistics.median(durations[name]), "people": statistics.mean(people[name])} for name in models}
 
 
 def main(
-    shared: Annotated[Path, typer.Option(help="Folder with data/ and teachers/.")],
-    scenes: Annotated[Path | None, typer.Option(help="Rendered scenes, see personsearch.synthetic.")] = None,
-    crops: Annotated[Path | None, typer.Option(help="Crops IIIIKKK.png by identity and camera: CUHK01's folder campus.")] = None,
-    model: Annotated[str | None, typer.Option(help="Another model than the package's.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="mot17, pets, pennfudan, rendered or crops; may be given again.")] = None,
-    speed: Annotated[bool, typer.Option(help="Only measure the time of the 1080p frames of mot17.")] = False,
+    shared: Annotated[Path, typer.Option(help="Folder with data/ and teachers/, as the bundled model's card lists them.")],
+    scenes: Annotated[
+        Path | None, typer.Option(help="Folder of rendered scenes, as `python -m personsearch.synthetic` makes them.")
+    ] = None,
+    crops: Annotated[Path | None, typer.Option(help="Folder of crops named IIIIKKK.png (identity, number): CUHK01's campus.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model to measure in place of the bundled one.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="mot17, pets, pennfudan, rendered or crops; repeat it for several.")] = None,
+    speed: Annotated[bool, typer.Option(help="Measure the time of mot17's 1080p frames instead.")] = False,
     rounds: int = 5,
 ) -> None:
-    """Measure both models on every set, or their speed; one JSON object a line."""
+    """Measure both models on every set, or their speed; print one JSON object per line."""
     data = shared / "data"
     sets: dict[str, Callable[[], Iterable[Picture]]] = {
         "mot17": lambda: mot17(data / "mot17_mini"),
@@ -83,26 +86,26 @@ def main(
         sets["rendered"] = lambda: rendered(scenes)
     with tempfile.TemporaryDirectory() as folder:
         ours = PersonSearcher.from_pretrained(model, device="cpu")
-        searchers = {"bundled": ours, "yardstick": yardstick(shared, Path(folder))}
+        searchers = {"bundled": ours, "public": public_networks(shared, Path(folder))}
         if speed:
-            frames = [one for one in mot17(data / "mot17_mini") if one.image.shape[:2] == FULL_HD]
+            frames = [frame for frame in mot17(data / "mot17_mini") if frame.image.shape[:2] == FULL_HD]
             torch_form = PersonSearcher.from_pretrained(model, device="cpu", backend="torch").model
-            models = {name: one.model for name, one in searchers.items()} | {"bundled in PyTorch": torch_form}
+            models = {name: searcher.model for name, searcher in searchers.items()} | {"bundled in PyTorch": torch_form}
             for name, row in seconds(frames, models, rounds).items():
                 print(json.dumps({"model": name, "images a second": round(1 / row["seconds"], 1), **row}))
             return
         if crops is not None and (not only or "crops" in only):
             people = read_crops(crops)
-            for who, searcher in searchers.items():
+            for label, searcher in searchers.items():
                 row = across_cameras(embedded(searcher.model, people.images), people.identities, people.cameras)
-                print(json.dumps({"set": "crops", "model": who, **{key: round(value, 3) for key, value in row.items()}}), flush=True)
-        for name in [one for one in only or sets if one != "crops"]:
+                print(json.dumps({"set": "crops", "model": label, **{key: round(value, 3) for key, value in row.items()}}), flush=True)
+        for name in [name for name in only or sets if name != "crops"]:
             pictures = list(sets[name]())
-            for who, searcher in searchers.items():
+            for label, searcher in searchers.items():
                 for bare in (False, True) if name in ("mot17", "pets") else (False,):
-                    found = numbers(pictures, searcher, cross_camera=name == "rendered", bare_crops=bare)
-                    shown = {key: round(value, 3) for key, value in found.items()}
-                    print(json.dumps({"set": name, "model": who, "query": "crop" if bare else "scene", **shown}), flush=True)
+                    measured_row = numbers(pictures, searcher, cross_camera=name == "rendered", bare_crops=bare)
+                    shown = {key: round(value, 3) for key, value in measured_row.items()}
+                    print(json.dumps({"set": name, "model": label, "query": "crop" if bare else "scene", **shown}), flush=True)
 
 
 if __name__ == "__main__":

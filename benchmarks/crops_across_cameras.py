@@ -1,4 +1,4 @@
-"""Crops of people by identity and camera: is a person of one camera found again among the crops of the others?"""
+"""Search every crop of a person among the crops of the other cameras."""
 
 import re
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from personsearch.models.base import PersonModel
 
 NAME = re.compile(r"(\d{4})(\d{3})")  # identity and number of the crop
 CROPS_OF_A_CAMERA = 2
-TEST_IDENTITIES = 486  # the last so many are for testing
+TEST_IDENTITIES = 486  # the last identities of the folder
 EMBEDDED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
 class CameraCrops:
-    """Crops with who they show and which camera took them."""
+    """Crops with their identities and cameras."""
 
     images: list[Array]  # (h, w, 3) uint8 RGB
     identities: Array  # (N,) int64
@@ -28,33 +28,33 @@ class CameraCrops:
 
 
 def read_crops(folder: Path) -> CameraCrops:
-    """The crops of the last 486 identities of a folder as CUHK01 has it, IIIIKKK.png: identity, and number; two of each camera.
+    """The crops of the last 486 identities of a folder like CUHK01's campus: IIIIKKK.png (identity, number), two per camera.
 
     Raises:
-        DataError: there is no picture of such a name.
+        DataError: No picture has such a name.
     """
-    found = [(path, NAME.fullmatch(path.stem)) for path in sorted(folder.glob("*.png"))]
-    names = [(path, int(match[1]), (int(match[2]) - 1) // CROPS_OF_A_CAMERA) for path, match in found if match]
+    matches = [(path, NAME.fullmatch(path.stem)) for path in sorted(folder.glob("*.png"))]
+    names = [(path, int(match[1]), (int(match[2]) - 1) // CROPS_OF_A_CAMERA) for path, match in matches if match]
     if not names:
         raise DataError(f"{folder} holds no crop named IIIIKKK.png (identity, number); give CUHK01's folder campus")
     tested = set(sorted({identity for _, identity, _ in names})[-TEST_IDENTITIES:])
-    kept = [row for row in names if row[1] in tested]
-    return CameraCrops([images.load(path) for path, _, _ in kept], np.array([row[1] for row in kept]), np.array([row[2] for row in kept]))
+    rows = [row for row in names if row[1] in tested]
+    return CameraCrops([images.load(path) for path, _, _ in rows], np.array([row[1] for row in rows]), np.array([row[2] for row in rows]))
 
 
 def embedded(model: PersonModel, crops: list[Array]) -> Array:
-    """(N, D) rows of crops."""
+    """Embeddings of crops, (N, D) unit rows."""
     starts = range(0, len(crops), EMBEDDED_AT_ONCE)
     return np.concatenate([model.embed_crops(crops[start : start + EMBEDDED_AT_ONCE]) for start in starts])
 
 
 def across_cameras(rows: Array, identities: Array, cameras: Array) -> dict[str, float]:
-    """`rank1` and `mAP` of every crop, looked for among all crops of the other cameras; who is not there is no query.
+    """`rank1` and `mAP` of every crop as a query among the crops of the other cameras; people of one camera are skipped.
 
     Args:
-        rows: (N, D) unit rows.
-        identities: (N,).
-        cameras: (N,).
+        rows: Embeddings, (N, D) unit rows.
+        identities: Identity of each row, (N,).
+        cameras: Camera of each row, (N,).
     """
     ranks, precisions = [], []
     for row, identity, camera in zip(rows, identities, cameras, strict=True):

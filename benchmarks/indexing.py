@@ -1,9 +1,9 @@
-"""Images per second of indexing beside the bare model's on pictures already in memory, in one run.
+"""Images per second of indexing, beside those of the bare model on pictures in memory.
 
-    python benchmarks/indexing.py MODEL_FOLDER PICTURES [--rounds 5] [--limit 200]
+    python -m benchmarks.indexing MODEL PICTURES [--rounds 5] [--limit 200]
 
-The bare model gets pictures that are decoded and prepared beforehand, in the same batches. Rounds alternate, because machines are
-noisy; the medians and their ratio are printed as JSON.
+The bare model reads decoded and prepared pictures, in the same batches. Rounds alternate, because machines are noisy; the medians and
+their ratio are printed as JSON.
 """
 
 import json
@@ -30,7 +30,7 @@ def bare(searcher: PersonSearcher, prepared: list[object]) -> float:
 
 
 def indexed(searcher: PersonSearcher, source: object, count: int, every: int) -> float:
-    """Images per second of indexing into a new gallery."""
+    """Images per second of `PersonSearcher.index` into a new gallery."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         searcher.index(source, gallery=Path(folder) / "gallery.lance", every=every, progress=False)
@@ -38,7 +38,7 @@ def indexed(searcher: PersonSearcher, source: object, count: int, every: int) ->
 
 
 def main(model: Path, pictures: str, rounds: int = 5, limit: int = 200, every: int = 1, device: str = "auto") -> None:
-    """Print medians and ratio as JSON."""
+    """Index PICTURES (a folder, glob or video) with MODEL; print medians and ratio as JSON."""
     searcher = PersonSearcher.from_pretrained(model, device=device)
     items = open_source(pictures).items
     frames = [frame for item in items[:limit] for frame in item.frames(every)]
@@ -50,9 +50,9 @@ def main(model: Path, pictures: str, rounds: int = 5, limit: int = 200, every: i
     report = {
         "images": len(frames),
         "size": list(frames[0].pixels.shape[:2]),
-        "bare_images_per_second": round(statistics.median(one for one, _ in pairs), 2),
-        "indexing_images_per_second": round(statistics.median(one for _, one in pairs), 2),
-        "median_ratio": round(statistics.median(one / other for other, one in pairs), 3),
+        "bare_images_per_second": round(statistics.median(alone for alone, _ in pairs), 2),
+        "indexing_images_per_second": round(statistics.median(rate for _, rate in pairs), 2),
+        "median_ratio": round(statistics.median(rate / alone for alone, rate in pairs), 3),
         "personsearch": __version__,
         "commit": commit,
         "machine": f"{platform.processor() or platform.machine()}, {platform.python_version()}",

@@ -1,22 +1,21 @@
-"""Seconds, images per second and peak memory of each network, as opened and in plain eager float32, in one run.
+"""Seconds, images per second and peak memory of each network, as opened and in plain eager float32.
 
-    python benchmarks/latency.py [NETWORK ...] [--form onnx --form bfloat16 ...] [--batch 1 --batch 8 ...] [--rounds 5] [--threads 2]
+    python -m benchmarks.latency [NETWORK ...] [--form onnx --form bfloat16 ...] [--batch 1 --batch 8 ...] [--rounds 5] [--threads 2]
                                  [--device cpu] [--short-side 900] [--long-side 1500]
 
-Networks have their papers' size, filled so that they find people (latency_networks.py), and are opened from a folder as a user opens
-them, on pictures of one size. Forms beside "opened":
+Networks have their papers' size and weights with which they find people (latency_networks.py). They are opened from a folder, as a user
+opens them, and read pictures of one size. Forms beside "opened":
 
 * "plain": the same arithmetic without merged batch norms, channels-last weights and the CPU's forms of deformable convolution and RoIAlign;
-* "torch": PyTorch where "opened" is ONNX Runtime (nano on a CPU);
+* "torch": PyTorch, for nano, which opens on ONNX Runtime on a CPU;
 * "onnx": the exported file on ONNX Runtime, one image at a time; nano's own files take batches;
 * "kept": the opened form in a process that keeps freed memory (`personsearch.memory`), as the command line runs it;
 * "bfloat16": the same with its layers in bfloat16;
 * "compiled": `from_pretrained(..., compiled=True)`.
 
-Each form runs in a process of its own; they take turns of half a second, or one run, because machines are noisy. Peak memory is the
-process's, Python and weights included (the device's own with --device cuda), with batches in growing order. Medians and their ratios to
-the plain form are printed as JSON, one line a network and batch, and how far what each form finds in the first image is from what the
-plain one finds.
+Each form runs in its own process; they take turns of half a second, or one run, because machines are noisy. Peak memory is that of the
+process, Python and weights included (with --device cuda: of the device), with batches in growing order. The output is JSON, one line per
+network and batch: medians, their ratios to the plain form, and the differences of the first image's detections from the plain form's.
 """
 
 import json
@@ -37,35 +36,36 @@ from benchmarks import agreement
 from benchmarks.latency_networks import NANO, NETWORKS, TWO_STEP, picture, write
 
 FORMS = ("opened", "plain")
-MORE = ("torch", "onnx", "kept", "bfloat16", "compiled")
-NOT_OF = {NANO: ("bfloat16", "compiled"), TWO_STEP: ("onnx", "bfloat16", "compiled")}  # forms that these have not
+OPTIONAL_FORMS = ("torch", "onnx", "kept", "bfloat16", "compiled")
+MISSING_FORMS = {NANO: ("bfloat16", "compiled"), TWO_STEP: ("onnx", "bfloat16", "compiled")}
 LARGEST_BATCH = 32
-TURN = 0.5  # seconds at least, so that a small network's turn is not all about waking up
+RUN = (sys.executable, "-m", "benchmarks.latency")
+TURN = 0.5  # least seconds of a turn, so that waking the threads is a small part of a small network's time
 
 
 def main(
     networks: Annotated[list[str] | None, typer.Argument()] = None,
-    form: Annotated[list[str] | None, typer.Option(help=f"{', '.join(MORE)}, beside the two; may be given again.")] = None,
-    batch: Annotated[list[int] | None, typer.Option(help=f"Images at once, 1 to {LARGEST_BATCH}; may be given again.")] = None,
+    form: Annotated[list[str] | None, typer.Option(help=f"{', '.join(OPTIONAL_FORMS)}; repeat it for several.")] = None,
+    batch: Annotated[list[int] | None, typer.Option(help=f"Images at once, 1 to {LARGEST_BATCH}; repeat it for several.")] = None,
     rounds: int = 5,
     threads: int = 2,
     device: str = "cpu",
     short_side: int = 900,
     long_side: int = 1500,
 ) -> None:
-    """Print the machine and then one JSON object for each network and batch."""
-    chosen, batches, more = networks or list(NETWORKS), sorted(set(batch or [1])), form or []
-    _check(chosen, batches, more)
+    """Print the machine, then one JSON object for each network and batch."""
+    names, batches, optional = networks or list(NETWORKS), sorted(set(batch or [1])), form or []
+    _check(names, batches, optional)
     typer.echo(json.dumps(_machine(threads, device)))
-    for name in chosen:
-        forms = [*FORMS, *(one for one in more if one not in NOT_OF.get(name, ()))]
+    for name in names:
+        forms = [*FORMS, *(form for form in optional if form not in MISSING_FORMS.get(name, ()))]
         with tempfile.TemporaryDirectory() as home:
             folder = Path(home)
-            # in processes of their own, whose memory is given back
-            subprocess.run([sys.executable, __file__, "--write", name, home, str(short_side), str(long_side)], check=True)
+            # in another process, whose memory is freed when it ends
+            subprocess.run([*RUN, "--write", name, home, str(short_side), str(long_side)], check=True)
             if "onnx" in forms and name != NANO:
                 subprocess.run([sys.executable, "-m", "personsearch", "export", home, str(folder / "model.onnx")], check=True)
-            workers = {one: _start(one, folder, name, device, threads, short_side, long_side) for one in forms}
+            workers = {form: _start(form, folder, name, device, threads, short_side, long_side) for form in forms}
             for size in batches:
                 typer.echo(json.dumps({"network": name, "batch": size, **_compare(workers, size, rounds), **_differences(folder, forms)}))
             for worker in workers.values():
@@ -75,19 +75,19 @@ def main(
 def _check(networks: list[str], batches: list[int], forms: list[str]) -> None:
     unknown = [name for name in networks if name not in NETWORKS]
     if unknown:
-        raise typer.BadParameter(f"{', '.join(unknown)}: the networks are {', '.join(NETWORKS)}")
-    if set(forms) - set(MORE):
-        raise typer.BadParameter(f"--form takes {', '.join(MORE)}")
+        raise typer.BadParameter(f"unknown: {', '.join(unknown)}; the networks are {', '.join(NETWORKS)}")
+    if set(forms) - set(OPTIONAL_FORMS):
+        raise typer.BadParameter(f"--form takes {', '.join(OPTIONAL_FORMS)}")
     for name in networks:
-        refused = [one for one in forms if one in NOT_OF.get(name, ())]
+        refused = [form for form in forms if form in MISSING_FORMS.get(name, ())]
         if refused and len(networks) == 1:
-            raise typer.BadParameter(f"{name} is two networks, which have no form {', '.join(refused)}")
+            raise typer.BadParameter(f"{name} cannot run as {', '.join(refused)}; leave out that --form")
     if not all(1 <= size <= LARGEST_BATCH for size in batches):
         raise typer.BadParameter(f"--batch takes 1 to {LARGEST_BATCH} images, got {', '.join(map(str, batches))}")
 
 
 def _start(form: str, folder: Path, name: str, device: str, threads: int, short_side: int, long_side: int) -> "subprocess.Popen[str]":
-    command = [sys.executable, __file__, "--work", form, str(folder), name, device, str(short_side), str(long_side)]
+    command = [*RUN, "--work", form, str(folder), name, device, str(short_side), str(long_side)]
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
@@ -121,26 +121,26 @@ def _differences(folder: Path, forms: list[str]) -> dict[str, Any]:
 
 
 def _work(form: str, folder: Path, name: str, device: str, short_side: int, long_side: int) -> None:
-    """Detect in as many images as each line on stdin says, for a turn, and say how long a run took."""
+    """For each batch size read from stdin: detect for one turn, then print the seconds of a run, the people and the peak memory."""
     import torch
 
     model = _open(form, folder, device)
     prepared = model.prepare(picture(name, short_side, long_side))
-    alone = form == "onnx" and name != NANO
+    is_single = form == "onnx" and name != NANO
     for line in sys.stdin:
         images = [prepared] * int(line)
-        if alone and len(images) > 1:
-            print(json.dumps({"refused": "an exported file takes one image at a time: measured with --batch 1"}), flush=True)
+        if is_single and len(images) > 1:
+            print(json.dumps({"refused": "an exported file takes one image at a time; see --batch 1"}), flush=True)
             continue
         start, runs, seconds = time.perf_counter(), 0, 0.0
         while seconds < TURN:
-            found = model.detect(images)
+            detections = model.detect(images)
             runs, seconds = runs + 1, time.perf_counter() - start
         seconds /= runs
-        agreement.save(found[0], folder / f"{form}.npz")
+        agreement.save(detections[0], folder / f"{form}.npz")
         on_host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         peak = torch.cuda.max_memory_allocated() // 2**20 if device.startswith("cuda") else on_host
-        print(json.dumps({"seconds": seconds, "people": len(found[0]), "peak_mib": peak}), flush=True)
+        print(json.dumps({"seconds": seconds, "people": len(detections[0]), "peak_mib": peak}), flush=True)
 
 
 def _open(form: str, folder: Path, device: str) -> Any:
@@ -162,7 +162,7 @@ def _open(form: str, folder: Path, device: str) -> Any:
 
 
 def _plain(folder: Path, device: str) -> Any:
-    """The model without what makes it fast."""
+    """The model without its fast forms of layers."""
     import torch
 
     from personsearch.models import folder as scene_folder
@@ -173,7 +173,7 @@ def _plain(folder: Path, device: str) -> Any:
     for module in (scene_folder, crop_model, nano_embedder):
         setattr(module, "make_fast", lambda network, device: None)  # noqa: B010 - a module of no fixed type
     model: Any = open_folder(folder, device)
-    if (folder / "detector.onnx").exists():  # nano's detector is laid out channels-last where it is made
+    if (folder / "detector.onnx").exists():  # nano lays its detector out channels-last in any case
         model.detector.network.to(memory_format=torch.contiguous_format)
     return model
 

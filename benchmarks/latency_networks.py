@@ -1,8 +1,8 @@
-"""The networks that latency.py measures: each in its paper's size, filled so that it finds people, as a folder that a user could open.
+"""The networks that latency.py measures: in their papers' size, with weights that find people, as folders that a user could open.
 
-The authors' networks are filled by the rule of tests/data, which turns names and shapes into values, and converted as a downloaded
-checkpoint is. Nobody published a Trident, a DKD student or its crop network: ours are built in their papers' size, take SeqNet's
-tensors where those fit, and the rule's values under our own names elsewhere. The small model is the package's own.
+The authors' networks take their values from tests/data/deterministic_weights.py, which turns names and shapes into values, and are
+converted as a downloaded checkpoint is. No weights of Trident, DKD's student or its crop network are published: ours have their papers'
+size, SeqNet's tensors where those fit, and values by the same rule elsewhere. nano is the bundled model.
 """
 
 import json
@@ -14,20 +14,20 @@ from typing import Any
 
 import numpy as np
 
-Filled = tuple[dict[str, Any], Mapping[str, Any]]  # config.json and tensors under our names
+Weights = tuple[dict[str, Any], Mapping[str, Any]]  # config.json and tensors under our names
 
 
-def seqnet() -> Filled:
+def seqnet() -> Weights:
     """The authors' SeqNet."""
     return _converted("seqnet", _seqnet_tensors())
 
 
-def nae() -> Filled:
+def nae() -> Weights:
     """NAE: SeqNet's tensors without its first head."""
     return _converted("nae", _nae_tensors())
 
 
-def nae_plus() -> Filled:
+def nae_plus() -> Weights:
     """NAE+: its projectors are 1x1 convolutions."""
     tensors = _nae_tensors()
     for name in [name for name in tensors if "projectors" in name and name.endswith(".0.weight")]:
@@ -35,7 +35,7 @@ def nae_plus() -> Filled:
     return _converted("nae", tensors)
 
 
-def oim() -> Filled:
+def oim() -> Weights:
     """OIM: NAE with SeqNet's first classifier instead of the norm."""
     config, tensors = nae()
     classes = {f"head.{name.removeprefix('first.')}": value for name, value in seqnet()[1].items() if name.startswith("first.classes.")}
@@ -43,15 +43,15 @@ def oim() -> Filled:
     return config | {"architecture": "oim", "name": "oim"}, kept | classes
 
 
-def alignps(name: str) -> Callable[[], Filled]:
+def alignps(name: str) -> Callable[[], Weights]:
     """AlignPS, AlignPS+ or ROI-AlignPS of the authors."""
     return lambda: _converted(
         "roi-alignps" if name.startswith("roi") else "alignps", import_module("tests.helpers.alignps_golden").checkpoint(name)
     )
 
 
-def trident() -> Filled:
-    """The paper's Trident; its classifiers have no shift, so that about half of the regions are called people before NMS."""
+def trident() -> Weights:
+    """The paper's Trident; its classifiers have no shift, so that about half of the regions score as people before NMS."""
     import torch
 
     from personsearch.models.trident import Trident, TridentConfig
@@ -62,8 +62,8 @@ def trident() -> Filled:
     return config.model_dump(mode="json"), _with_seqnets(network, {"head.res5.": "first.res5.", "head.boxes.": "first.boxes."})
 
 
-def dkd() -> Filled:
-    """The paper's student: SeqNet's first head finds, a res5 of SeqNet's second head embeds."""
+def dkd() -> Weights:
+    """The paper's student: SeqNet's first head detects, a res5 of SeqNet's second head embeds."""
     import torch
 
     from personsearch.models.dkd import DKD, DKDConfig
@@ -74,7 +74,7 @@ def dkd() -> Filled:
     return config.model_dump(mode="json"), _with_seqnets(network, {"detection.": "first.", "reid.res5.": "second.res5."})
 
 
-def reid() -> Filled:
+def reid() -> Weights:
     """DKD's teacher, which embeds crops."""
     import torch
 
@@ -86,7 +86,7 @@ def reid() -> Filled:
     return config.model_dump(mode="json"), _with_seqnets(network, {"backbone.layer4.": "second.res5.layer4."})
 
 
-ONE_NETWORK: dict[str, Callable[[], Filled]] = {
+ONE_NETWORK: dict[str, Callable[[], Weights]] = {
     "oim": oim,
     "nae": nae,
     "nae-plus": nae_plus,
@@ -98,12 +98,12 @@ ONE_NETWORK: dict[str, Callable[[], Filled]] = {
     "roi-alignps": alignps("roi_alignps"),
 }
 NANO = "nano"
-TWO_STEP = "two-step"  # the [D; R] of DKD's paper: OIM finds, the teacher embeds the crops
+TWO_STEP = "two-step"  # [D; R] in DKD's paper: OIM detects, the teacher embeds the crops
 NETWORKS = (*ONE_NETWORK, NANO, TWO_STEP)
 
 
 def write(name: str, folder: Path, short_side: int, long_side: int) -> None:
-    """The model folder of a network for pictures of a size; the small model keeps its own input size."""
+    """Write the model folder of a network for pictures of a size; nano keeps its own input size."""
     size = {"short_side": short_side, "long_side": long_side}
     if name == NANO:
         from personsearch.weights.find import find_model
@@ -120,7 +120,7 @@ def write(name: str, folder: Path, short_side: int, long_side: int) -> None:
 
 
 def picture(name: str, height: int, width: int) -> Any:
-    """RGB uint8 (height, width, 3) in which the network finds people; for the small model, which has learnt, a rendered scene."""
+    """RGB uint8 (height, width, 3) in which the network finds people; for nano, which is trained, a rendered scene."""
     if name != NANO:
         return import_module("tests.data.synth_image").synth(height, width, 1)[:, :, ::-1].copy()
     import cv2
@@ -135,12 +135,12 @@ def picture(name: str, height: int, width: int) -> Any:
 def _save(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
     from personsearch.weights import save_model
 
-    arrays = {key: np.array(value, order="C") for key, value in tensors.items()}  # keeps a scalar one
+    arrays = {key: np.array(value, order="C") for key, value in tensors.items()}  # unlike ascontiguousarray, keeps 0 dimensions
     save_model(folder, {**config, **changes}, arrays)
 
 
 def _with_seqnets(network: Any, renamed: Mapping[str, str]) -> dict[str, Any]:
-    """Values for a network of our own: SeqNet's where it has such a tensor, by the same name or as `renamed`, else the rule's."""
+    """Values of a network: SeqNet's tensor of the same (or `renamed`) name and shape, else values by rule."""
     from personsearch.models.folder import UNUSED
 
     value = import_module("tests.data.deterministic_weights").value
@@ -155,10 +155,10 @@ def _with_seqnets(network: Any, renamed: Mapping[str, str]) -> dict[str, Any]:
     return tensors
 
 
-def _converted(source: str, tensors: Mapping[str, Any]) -> Filled:
+def _converted(source: str, tensors: Mapping[str, Any]) -> Weights:
     from personsearch.convert import CONVERTERS
 
-    result: Filled = import_module(CONVERTERS[source]).convert(tensors, source)
+    result: Weights = import_module(CONVERTERS[source]).convert(tensors, source)
     return result
 
 

@@ -15,7 +15,7 @@ from personsearch.evaluation import EvaluationData, EvaluationQuery, Scene
 from personsearch.training.data.dataset import CocoPeople
 
 MIN_VISIBILITY = 0.3
-PETS_STEP, PETS_SCALE = 20, 0.625  # every so many frames; boxes are of the larger original
+PETS_STEP, PETS_SCALE = 20, 0.625  # every 20th frame; the annotated boxes are of a larger original
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class Picture:
 
 
 def mot17(folder: Path) -> Iterator[Picture]:
-    """Every frame of every sequence; the walking people that the ground truth counts and shows."""
+    """Every frame of every sequence, with the pedestrians that the ground truth counts and that are at least 30 % visible."""
     for camera, sequence in enumerate(sorted(folder.iterdir())):
         rows: dict[int, list[tuple[int, list[float]]]] = {}
         with (sequence / "gt/gt.txt").open() as file:
             for number, identity, *rest in csv.reader(file):
                 x, y, width, height, flag, kind, visible = map(float, rest)
                 if flag == 1 and kind == 1 and visible >= MIN_VISIBILITY:
-                    person = int(identity) + 1000 * camera  # numbers start again in every sequence
+                    person = int(identity) + 1000 * camera  # each sequence numbers its people from 1
                     rows.setdefault(int(number), []).append((person, [x, y, x + width, y + height]))
         for path in sorted((sequence / "img1").glob("*.jpg")):
             people = rows.get(int(path.stem), [])
@@ -53,24 +53,24 @@ def pets(folder: Path) -> Iterator[Picture]:
             rows.setdefault(int(number), []).append((int(identity), [x, y, x + width, y + height]))
     video = cv2.VideoCapture(str(folder / "pets09_s2l1_480x360.mp4"))
     for frame_number in range(1, 10**6):
-        more, frame = video.read()
-        if not more:
+        is_read, frame = video.read()
+        if not is_read:
             return
         if frame_number % PETS_STEP == 1:
             yield _picture(f"{frame_number:04d}", 0, np.ascontiguousarray(frame[..., ::-1]), rows.get(frame_number, []))
 
 
 def pennfudan(folder: Path) -> Iterator[Picture]:
-    """Street photographs; nobody has a name."""
+    """Street photographs, without identities."""
     for file in sorted((folder / "Annotation").glob("*.txt")):
         text = file.read_text(encoding="latin-1")
         corners = re.findall(r"\(Xmin, Ymin\) - \(Xmax, Ymax\) : \((\d+), (\d+)\) - \((\d+), (\d+)\)", text)
-        (path,) = (one for one in folder.rglob(file.stem + ".*") if one.suffix in (".png", ".jpg"))
+        (path,) = (path for path in folder.rglob(file.stem + ".*") if path.suffix in (".png", ".jpg"))
         yield _picture(path.name, 0, images.load(path), [(-1, [float(value) for value in box]) for box in corners])
 
 
 def rendered(folder: Path) -> Iterator[Picture]:
-    """Scenes made by `personsearch.synthetic`; people of whom less than 30 % is seen are left out."""
+    """Scenes made by `personsearch.synthetic`, without people who are less than 30 % visible."""
     dataset = CocoPeople(folder / "annotations.json", min_visibility=MIN_VISIBILITY)
     for number in range(len(dataset)):
         sample = dataset[number]
@@ -78,12 +78,12 @@ def rendered(folder: Path) -> Iterator[Picture]:
 
 
 def measured(pictures: list[Picture], searcher: PersonSearcher, *, bare_crops: bool = False) -> EvaluationData:
-    """Every picture searched; every true person a query who stands in another picture too.
+    """Detections of every picture; a query for every labelled person who is in another picture too.
 
     Args:
-        pictures: of one set.
-        searcher: of the model.
-        bare_crops: queries are embedded from their crops alone, not in their scenes.
+        pictures: Pictures of one set.
+        searcher: Searcher with the model to measure.
+        bare_crops: Whether to embed queries from their crops alone, without the scene.
     """
     scenes, queries = [], []
     for picture in pictures:
@@ -97,20 +97,20 @@ def measured(pictures: list[Picture], searcher: PersonSearcher, *, bare_crops: b
             if bare_crops
             else searcher.embed(picture.image, boxes)
         )
-        queries += [EvaluationQuery(picture.name, picture.camera, int(who), row) for who, row in zip(names, rows, strict=True)]
-    often = {who for who in {query.identity for query in queries} if sum(who in scene.ids for scene in scenes) > 1}
-    return EvaluationData(tuple(scenes), tuple(query for query in queries if query.identity in often))
+        queries += [EvaluationQuery(picture.name, picture.camera, int(identity), row) for identity, row in zip(names, rows, strict=True)]
+    repeated = {identity for identity in {query.identity for query in queries} if sum(identity in scene.ids for scene in scenes) > 1}
+    return EvaluationData(tuple(scenes), tuple(query for query in queries if query.identity in repeated))
 
 
 def precision(data: EvaluationData, min_score: float) -> float:
-    """Share of found people who are people: each true box (IoU 0.5) explains one of them."""
+    """Share of the detections that match a person: each true box matches one detection (IoU 0.5)."""
     hits = total = 0
     for scene in data.scenes:
-        found = scene.found.boxes[scene.found.scores >= min_score]
-        total += len(found)
+        detected = scene.found.boxes[scene.found.scores >= min_score]
+        total += len(detected)
         free = list(range(len(scene.boxes)))
-        for box in found:
-            best = max(free, key=lambda place: _iou(box, scene.boxes[place]), default=None)
+        for box in detected:
+            best = max(free, key=lambda row: _iou(box, scene.boxes[row]), default=None)
             if best is not None and _iou(box, scene.boxes[best]) >= 0.5:
                 free.remove(best)
                 hits += 1
@@ -119,7 +119,7 @@ def precision(data: EvaluationData, min_score: float) -> float:
 
 def _picture(name: str, camera: int, image: Array, people: list[tuple[int, list[float]]]) -> Picture:
     boxes = np.array([box for _, box in people], np.float32).reshape(-1, 4)
-    return Picture(name, camera, image, boxes, np.array([who for who, _ in people], np.int64))
+    return Picture(name, camera, image, boxes, np.array([identity for identity, _ in people], np.int64))
 
 
 def _crop(image: Array, box: Array) -> Array:

@@ -1,15 +1,15 @@
-"""Time of a search in memory, beside one pass over the same embeddings in the same run; or what the short cuts of a gallery miss.
+"""Time of a search in memory, beside one pass over the same embeddings; or the recall of float16 storage and of the vector index.
 
-    python benchmarks/search.py [--boxes 10000 --boxes 100000 --boxes 1000000] [--dim 256] [--rounds 15]
-    python benchmarks/search.py --recall 100000 [--recall 1000000] [--dim 256]
+    python -m benchmarks.search [--boxes 10000 --boxes 100000 --boxes 1000000] [--dim 256] [--rounds 15]
+    python -m benchmarks.search --recall 100000 [--recall 1000000] [--dim 256]
 
-One pass is a sum over all embeddings: nothing exact can be much faster than reading the memory once. The bare product is
-the matrix product with the queries, without choosing the best. What is compared takes turns within a round, because machines
-are noisy; medians are printed. CBGM alone is its part of a query beyond the cosines: choosing scenes and matching.
+One pass is a sum over all embeddings: an exact search cannot be much faster than reading the memory once. The bare product is the matrix
+product with the queries, without choosing the best. The calls take turns within a round, because machines are noisy; medians are
+printed. "CBGM alone" is its time beyond the cosines: choosing scenes and matching.
 
---recall makes galleries on the disk, with embeddings in float32 and in float16, and searches each in memory and by its vector index.
-Recall@10 is the share of the ten best by exact float32 cosine that are among its ten. People are made up: random directions, thirty rows
-around each, so that two rows of one have cosine .7 on average; queries are new rows of the same people.
+--recall makes galleries on disk, with embeddings in float32 and in float16, and searches each in memory and by its vector index.
+Recall@10 is the share of the ten best by exact float32 cosine that are among the ten hits. The people are random directions with thirty
+rows around each; two rows of a person have a mean cosine of .7, and queries are new rows of the same people.
 """
 
 import os
@@ -37,7 +37,7 @@ from personsearch.searching import Found, SearchOptions, search
 PEOPLE_A_SCENE = 6
 TOP_K, K1, K2 = 10, 30, 4
 ROWS_A_PERSON, QUERIES, FRAMES_A_COMMIT = 30, 200, 4096
-SPREAD = (1 / 0.7 - 1) ** 0.5  # of a person's rows around their direction: cosine 1 / (1 + SPREAD^2)
+SPREAD = (1 / 0.7 - 1) ** 0.5  # spread of a person's rows around their direction: mean cosine 1 / (1 + SPREAD^2)
 RECALL_COLUMNS = ("boxes", "storage", "engine", "recall@10", "ms / query", "index made, s", "on the disk, MiB")
 COLUMNS = ("boxes", "queries", "pass ms", "bare product ms", "search ms", "ms / query", "of a pass", "of the product")
 
@@ -53,15 +53,15 @@ def take_turns(rounds: int, *calls: Callable[[], object]) -> list[float]:
     """Median milliseconds of each call; the first round warms up."""
     times: list[list[float]] = [[] for _ in calls]
     for _ in range(rounds + 1):
-        for call, taken in zip(calls, times, strict=True):
+        for call, durations in zip(calls, times, strict=True):
             start = time.perf_counter()
             call()
-            taken.append(1000 * (time.perf_counter() - start))
-    return [statistics.median(taken[1:]) for taken in times]
+            durations.append(1000 * (time.perf_counter() - start))
+    return [statistics.median(durations[1:]) for durations in times]
 
 
 def search_row(gallery: Array, queries: Array, rounds: int) -> list[str]:
-    """One line of the table."""
+    """One row of the table."""
     one_pass, product, search = take_turns(rounds, gallery.sum, lambda: queries @ gallery.T, lambda: rank(queries, gallery, TOP_K))
     numbers = [one_pass, product, search, search / len(queries)]
     return [f"{len(gallery):,}", str(len(queries)), *(f"{x:.3f}" for x in numbers), f"{search / one_pass:.2f}", f"{search / product:.2f}"]
@@ -84,13 +84,13 @@ def cbgm_row(gallery: Array, rng: np.random.Generator, rounds: int) -> list[str]
 
 
 def recall_rows(size: int, dim: int) -> list[list[str]]:
-    """Lines of the table of --recall for one gallery size."""
+    """Rows of the table of --recall for one gallery size."""
     rng = np.random.default_rng(0)
     people = rng.standard_normal((-(-size // ROWS_A_PERSON), dim), np.float32)
     gallery = around(rng, people, np.arange(size) // ROWS_A_PERSON)
     rng.shuffle(gallery)
     queries = around(rng, people, rng.integers(0, len(people), QUERIES))
-    exact = [set(one.rows.tolist()) for one in rank(queries, gallery, TOP_K)]
+    exact = [set(ranking.rows.tolist()) for ranking in rank(queries, gallery, TOP_K)]
     lines = []
     storages: tuple[Storage, ...] = ("float32", "float16")
     for storage in storages:
@@ -99,42 +99,42 @@ def recall_rows(size: int, dim: int) -> list[list[str]]:
             for engine, limit in (("exact", 2**62), ("index", 0)):
                 made.memory_limit = limit
                 start = time.perf_counter()
-                search(made, queries[:1], None, SearchOptions(TOP_K))  # reads everybody, or makes the index
+                search(made, queries[:1], None, SearchOptions(TOP_K))  # reads all embeddings, or builds the index
                 first = time.perf_counter() - start
                 start = time.perf_counter()
-                found = search(made, queries, None, SearchOptions(TOP_K))
+                rankings = search(made, queries, None, SearchOptions(TOP_K))
                 seconds = time.perf_counter() - start
-                recall = np.mean([len(rows_of(one) & best) / TOP_K for one, best in zip(found, exact, strict=True)])
+                recall = np.mean([len(rows_of(ranking) & best) / TOP_K for ranking, best in zip(rankings, exact, strict=True)])
                 disk = sum(path.stat().st_size for path in Path(home).rglob("*") if path.is_file()) / 2**20
                 made_in = f"{first:.0f}" if engine == "index" else ""
                 numbers = (f"{recall:.4f}", f"{1000 * seconds / QUERIES:.2f}", made_in, f"{disk:.0f}")
-                lines.append([f"{size:,}", storage, found[0].engine, *numbers])
+                lines.append([f"{size:,}", storage, rankings[0].engine, *numbers])
     return lines
 
 
 def around(rng: np.random.Generator, people: Array, which: Array) -> Array:
-    """(N, D) float32 unit rows, each a new one of the person (a row of `people`) that `which` (N,) says."""
+    """(N, D) float32 random unit rows: row i lies around `people[which[i]]`."""
     rows: Array = people[which] + np.float32(SPREAD) * rng.standard_normal((len(which), people.shape[1]), np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return rows
 
 
 def write_gallery(folder: Path, embeddings: Array, storage: Storage) -> Gallery:
-    """A gallery of scenes of six people, whose order is that of the rows."""
+    """A gallery of scenes with six people each, in the order of the rows."""
     made = Gallery.create_or_open(folder, ModelKey("made up", "made up", embeddings.shape[1]), storage=storage)
     frames = []
     for start in range(0, len(embeddings), PEOPLE_A_SCENE):
         rows = embeddings[start : start + PEOPLE_A_SCENE]
-        found = Detections(np.zeros((len(rows), 4), np.float32), np.ones(len(rows), np.float32), rows)
-        frames.append(FramePeople(f"{start:09d}", 0, None, 900, 1500, "", None, None, None, True, found))
+        detections = Detections(np.zeros((len(rows), 4), np.float32), np.ones(len(rows), np.float32), rows)
+        frames.append(FramePeople(f"{start:09d}", 0, None, 900, 1500, "", None, None, None, True, detections))
     for start in range(0, len(frames), FRAMES_A_COMMIT):
         made.add(frames[start : start + FRAMES_A_COMMIT])
     return made
 
 
-def rows_of(found: Found) -> set[int]:
-    """The rows of `write_gallery`'s embeddings that were found."""
-    images, rows = found.people.images[found.ranked.rows], found.people.rows[found.ranked.rows]
+def rows_of(ranking: Found) -> set[int]:
+    """Rows of `write_gallery`'s embeddings in a ranking."""
+    images, rows = ranking.people.images[ranking.ranked.rows], ranking.people.rows[ranking.ranked.rows]
     return {int(image) + int(row) for image, row in zip(images, rows, strict=True)}
 
 
@@ -146,7 +146,7 @@ def print_table(columns: tuple[str, ...], rows: list[list[str]]) -> None:
 
 
 def machine() -> str:
-    """What the numbers belong to."""
+    """The machine, versions and commit of the numbers."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     processor = platform.processor() or platform.machine()
     return (
@@ -156,12 +156,15 @@ def machine() -> str:
 
 
 def main(
-    boxes: Annotated[list[int] | None, typer.Option(help="Gallery sizes; 10 k, 100 k and 1 M by default.")] = None,
-    recall: Annotated[list[int] | None, typer.Option(help="Instead: what float16 and the vector index miss at this gallery size.")] = None,
+    boxes: Annotated[list[int] | None, typer.Option(help="Gallery size; repeat it for several. 10 k, 100 k and 1 M by default.")] = None,
+    recall: Annotated[
+        list[int] | None,
+        typer.Option(help="Gallery size at which to measure the recall of float16 and of the vector index instead; repeat it for several."),
+    ] = None,
     dim: int = 256,
     rounds: int = 15,
 ) -> None:
-    """Print two tables, or that of --recall."""
+    """Print the tables of search and CBGM, or that of --recall."""
     if recall:
         typer.echo(f"{machine()}; {dim} numbers a box, {QUERIES} queries\n")
         print_table(RECALL_COLUMNS, [line for size in recall for line in recall_rows(size, dim)])

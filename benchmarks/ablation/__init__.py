@@ -1,1 +1,1 @@
-"""Every comparison of the papers, trained at one small size."""
+"""Every comparison of the papers, trained at one small size: `python -m benchmarks.ablation`."""

@@ -1,12 +1,12 @@
-"""What the papers say about the rows, whether the benchmark's numbers say so too, and the table of both.
+"""The papers' claims about the rows, the verdict on each, and the tables of both.
 
-A claim is that one row has a higher mAP than another. A row's spread is its greatest less its least mAP over the seeds. What a row is
-taken to vary by is its spread, and at least the median of all spreads, because two seeds may agree by chance; with one seed the greatest
-of all. A difference of means that is no larger than what either row varies by is not resolved; else it confirms the claim or contradicts
-it. A main row waits for its second seed.
+A claim says that one row has a higher mAP than another. A row's spread is its greatest minus its least mAP over the seeds. Its noise is
+that spread, or the median of all spreads if that is larger, because two seeds may agree by chance; with one seed it is the greatest
+spread of all rows. A claim is open ("not resolved") if the difference of the means is at most the noise of either row; otherwise it is
+confirmed or contradicted. A main row waits for its second seed.
 
-Some rows were trained for a part of the schedule alone. Rows are compared, and spreads are taken, at the last point of the learning curve
-that all trainings of a claim have.
+Some rows were trained for a part of the schedule. Rows are compared, and spreads are taken, at the last point of the learning curve that
+all trainings of a claim reached.
 """
 
 import statistics
@@ -18,12 +18,12 @@ from benchmarks.ablation.rows import MEASUREMENTS, ROWS
 
 Verdict = Literal["confirmed", "contradicted", "not resolved", "not measured"]
 Results = Mapping[str, Sequence[Mapping[str, Any]]]  # row -> its results, one a seed
-PRECISION = 1e-9  # of a mAP, 0..1; less is rounding
+PRECISION = 1e-9  # smaller differences of mAP (0..1) are rounding
 
 
 @dataclass(frozen=True)
 class Claim:
-    """That `better` has a higher mAP than `worse`."""
+    """Claim that row `better` has a higher mAP than row `worse`."""
 
     says: str
     better: str
@@ -31,7 +31,7 @@ class Claim:
     source: str  # paper and table
     paper: tuple[float, float] | None  # mAP of worse and better, percent; None: a figure or a text without the two numbers
     data: str = "PRW"
-    required: bool = False  # where it does not come out, the learning curve has to say why
+    required: bool = False  # the table is followed by its learning curves if it is not confirmed
 
 
 SEQNET, ALIGNPS, TRIDENT, DKD, HYBRID = "SeqNet", "ROI-AlignPS", "Trident", "DKD", "Hybrid"
@@ -130,47 +130,46 @@ CLAIMS = (
 
 @dataclass(frozen=True)
 class Noise:
-    """What the rows of several seeds say of those that have too few."""
+    """Spreads of the rows with several seeds, the noise of rows with fewer."""
 
     median: float  # spread, mAP 0..1
     greatest: float
 
 
 def noise_of(results: Results, point: int = MEASUREMENTS) -> Noise:
-    """Of all rows with several seeds at a point of the curve; infinite if there are none, so that nothing is resolved."""
-    spreads = [spread(values) for some in results.values() if len(values := values_at(some, point)) > 1] or [float("inf")]
+    """Noise of all rows with several seeds at a point of the curve; infinite without such rows, so that nothing is resolved."""
+    spreads = [spread(values) for seeds in results.values() if len(values := values_at(seeds, point)) > 1] or [float("inf")]
     return Noise(statistics.median(spreads), max(spreads))
 
 
 def points_of(result: Mapping[str, Any]) -> int:
-    """At how many points of its learning curve a training, or that of the model measured, has been."""
+    """Number of points of the learning curve that a training, or the training of the model measured, reached."""
     return int(result.get("points", len(result.get("curve", ())) or MEASUREMENTS))
 
 
 def values_at(results: Sequence[Mapping[str, Any]], point: int) -> list[float]:
-    """The mAP at a point, counted from 1, of each seed that has it; a longer training's is on its curve, if it has one."""
-    reached = [one for one in results if points_of(one) >= point]
-    ended = [one for one in reached if points_of(one) == point]
-    return [one["mAP"] for one in ended] + [one["curve"][point - 1][1] for one in reached if one not in ended and "curve" in one]
+    """The mAP of each seed at a point, counted from 1; of a longer training the value on its curve, if it has one."""
+    ended = [result["mAP"] for result in results if points_of(result) == point]
+    return ended + [result["curve"][point - 1][1] for result in results if points_of(result) > point and "curve" in result]
 
 
 def verdict(better: Sequence[float], worse: Sequence[float], noise: Noise) -> Verdict:
-    """Whether `better` is the better of two rows (see the module), from the mAP of each of their seeds."""
+    """Verdict on the claim that `better` beats `worse` (see the module); each is the mAP of every seed."""
     if not better or not worse:
         return "not measured"
     difference = mean(better) - mean(worse)
-    if abs(difference) <= max(varies_by(better, noise), varies_by(worse, noise)) + PRECISION:
+    if abs(difference) <= max(noise_of_row(better, noise), noise_of_row(worse, noise)) + PRECISION:
         return "not resolved"
     return "confirmed" if difference > 0 else "contradicted"
 
 
-def varies_by(values: Sequence[float], noise: Noise) -> float:
-    """What a row with these values, one a seed, is taken to vary by."""
+def noise_of_row(values: Sequence[float], noise: Noise) -> float:
+    """Noise of a row with these values, one per seed."""
     return max(spread(values), noise.median) if len(values) > 1 else noise.greatest
 
 
 def spread(values: Sequence[float]) -> float:
-    """Greatest less least."""
+    """Greatest minus least."""
     return max(values) - min(values)
 
 
@@ -181,18 +180,18 @@ def mean(values: Sequence[float]) -> float:
 
 def column(results: Sequence[Mapping[str, Any]], name: str) -> list[float]:
     """One number of each seed."""
-    return [one[name] for one in results]
+    return [result[name] for result in results]
 
 
 def markdown(results: Results) -> str:
-    """Both tables: what was measured, seeds of one length in one line, and what the papers say about it."""
+    """Two tables: the measurements, with seeds of the same length in one line, and the claims."""
     lines = ["| row | points | seeds | mAP | spread | top-1 | spread | AP |", "|---|---|---|---|---|---|---|---|"]
     for name in ROWS:
         for point in sorted(set(map(points_of, results.get(name, ())))):
-            some = [one for one in results[name] if points_of(one) == point]
-            m, t, ap = column(some, "mAP"), column(some, "top1"), f"{100 * mean(column(some, 'ap')):.1f}"
+            seeds = [result for result in results[name] if points_of(result) == point]
+            m, t, ap = column(seeds, "mAP"), column(seeds, "top1"), f"{100 * mean(column(seeds, 'ap')):.1f}"
             lines.append(
-                f"| {name} | {point}/{MEASUREMENTS} | {len(some)} | {_percent(m)} | {_spread(m)} | {_percent(t)} | {_spread(t)} | {ap} |"
+                f"| {name} | {point}/{MEASUREMENTS} | {len(seeds)} | {_percent(m)} | {_spread(m)} | {_percent(t)} | {_spread(t)} | {ap} |"
             )
     lines += ["", "| the paper says | paper | mAP there | at | mAP here | difference | verdict |", "|---|---|---|---|---|---|---|"]
     for claim in CLAIMS:
@@ -207,29 +206,29 @@ def markdown(results: Results) -> str:
         there = "" if claim.paper is None else f"{claim.paper[0]} to {claim.paper[1]} ({claim.data})"
         says = f"**{claim.says}**" if claim.required else claim.says
         waits = any(ROWS[name].main and len(results.get(name, ())) == 1 for name in (claim.better, claim.worse))
-        told = "one seed so far" if waits and here else verdict(better, worse, noise_of(results, point))
-        lines.append(f"| {says} | {claim.source} | {there} | {at} | {here} | {difference} | {told} |")
+        result = "one seed so far" if waits and here else verdict(better, worse, noise_of(results, point))
+        lines.append(f"| {says} | {claim.source} | {there} | {at} | {here} | {difference} | {result} |")
     return "\n".join(lines) + "\n"
 
 
 def sides(claim: Claim, results: Results) -> tuple[list[float], list[float], int]:
-    """The mAP of each seed of the better and of the worse row, and the last point that all of them have."""
+    """The mAP of each seed of the better and of the worse row, and the last point that all of them reached."""
     better, worse = results.get(claim.better, ()), results.get(claim.worse, ())
-    point = min((points_of(one) for one in (*better, *worse)), default=MEASUREMENTS)
+    point = min((points_of(result) for result in (*better, *worse)), default=MEASUREMENTS)
     return values_at(better, point), values_at(worse, point), point
 
 
 def curves(results: Results) -> str:
-    """The learning curves of both rows of each required claim that was not confirmed, as lines of text; empty if there are none."""
+    """Learning curves of both rows of each required claim that was not confirmed, as lines of text; may be empty."""
     lines = []
-    for claim in filter(lambda one: one.required, CLAIMS):
+    for claim in (claim for claim in CLAIMS if claim.required):
         rows = [results.get(name, ()) for name in (claim.better, claim.worse)]
         better, worse, point = sides(claim, results)
         if verdict(better, worse, noise_of(results, point)) in ("contradicted", "not resolved"):
             lines += ["", f"{claim.says}: mAP after so many steps", ""]
-            for one in (*rows[0], *rows[1]):
-                points = ", ".join(f"{step}: {100 * value:.1f}" for step, value in one["curve"])
-                lines.append(f"* {one['row']}, seed {one['seed']}: {points}")
+            for result in (*rows[0], *rows[1]):
+                points = ", ".join(f"{step}: {100 * value:.1f}" for step, value in result["curve"])
+                lines.append(f"* {result['row']}, seed {result['seed']}: {points}")
     return "\n".join(lines) + "\n" if lines else ""
 
 

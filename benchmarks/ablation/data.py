@@ -1,10 +1,11 @@
-"""The synthetic benchmark of the ablation: worlds of fixed seeds, so that no identity and no camera of one is in another.
+"""The rendered data of the ablation: worlds of fixed seeds, which share neither identities nor cameras.
 
-To learn from: one world, of which a quarter of the people have no name. To test: small worlds, each a place of its own where the same few
-people are seen together, as they are in real data; without that, CBGM would have nothing to match. To pre-train: two worlds of whole
-pictures, and crops of two more, those of the last without names. To start from: crops of one more.
+* Training: one world; a quarter of its people are unlabelled.
+* Test: small worlds, in each of which the same few people appear together, as in real data; otherwise CBGM could match nothing.
+* Pre-training: whole pictures of two worlds, and crops of two more; those of the last are unlabelled.
+* Start: crops of another world.
 
-Nobody is smaller than `SMALLEST`, so some cameras, which look from far away, see nobody; their pictures are left out.
+People are at least `SMALLEST` pixels high, so some distant cameras see an empty scene; their pictures are dropped.
 """
 
 import json
@@ -25,13 +26,13 @@ TRAIN_SEED, TEST_SEED, DETECTION_SEED, CROPS_SEED, START_SEED = 100, 200, 300, 4
 SCENES, IDENTITIES, CAMERAS = 1000, 120, 24
 PLACES, PLACE_SCENES, PLACE_IDENTITIES, PLACE_CAMERAS = 8, 24, 10, 4
 DETECTION_SCENES, CROP_IDENTITIES, START_IDENTITIES, VIEWS = 300, 100, 500, 6
-NAMELESS = 4  # every such identity has no name
-CROWDS = ((3, 8), (1, 5))  # of the two worlds for detection: they differ in how full they are
+UNLABELLED_EVERY = 4  # every 4th identity is unlabelled
+CROWDS = ((3, 8), (1, 5))  # people per picture in the two worlds for detection
 ANNOTATIONS = "annotations.json"
 
 
 class InMemory:
-    """A data set, decoded once."""
+    """A data set decoded once and kept in memory."""
 
     def __init__(self, dataset: PeopleDataset) -> None:
         self.identities = dataset.identities
@@ -46,38 +47,38 @@ class InMemory:
 
 
 def train_set(folder: Path) -> PeopleDataset:
-    """What the rows learn from."""
+    """Training data of the rows."""
     return InMemory(CocoPeople(folder / "train" / ANNOTATIONS))
 
 
 def test_set(folder: Path) -> PeopleDataset:
-    """What they are measured on."""
+    """Test data of the rows."""
     return InMemory(JoinedPeople([CocoPeople(folder / f"test-{place}" / ANNOTATIONS) for place in range(PLACES)]))
 
 
 def start_set(folder: Path) -> PeopleDataset:
-    """What `start` learns from."""
+    """Training data of `start`."""
     return InMemory(read_crops("crops", folder / "start-crops"))
 
 
 def sub_tasks(folder: Path) -> Roots:
-    """What the pre-trainings learn from."""
+    """Training data of the pre-trainings."""
     scenes: Roots = [("coco", folder / f"detection-{number}") for number in range(len(CROWDS))]
     return [*scenes, ("crops", folder / "crops"), ("unlabelled-crops", folder / "unlabelled-crops")]
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether all parts are there."""
-    return all((folder / name).is_dir() for name, _ in _parts(folder, workers=1))  # renders nothing, so any folder of meshes does
+    """Whether all parts exist."""
+    return all((folder / name).is_dir() for name, _ in _parts(folder, workers=1))  # lists the parts only, so any folder of meshes will do
 
 
 def make(folder: Path, assets: Path, *, workers: int = 1) -> Iterator[Path]:
-    """Render the parts that are missing, one after the other; each is whole or not there.
+    """Render the missing parts, one after the other; a part exists only when it is complete.
 
     Args:
-        folder: of the benchmark.
-        assets: MakeHuman's meshes, see `personsearch.synthetic`.
-        workers: processes.
+        folder: Folder of the data.
+        assets: Folder of MakeHuman's meshes, see `personsearch.synthetic`.
+        workers: Number of processes.
 
     Yields:
         The folder of each new part.
@@ -92,7 +93,7 @@ def make(folder: Path, assets: Path, *, workers: int = 1) -> Iterator[Path]:
 
 
 def _parts(assets: Path, *, workers: int) -> Iterator[tuple[str, Callable[[Path], None]]]:
-    """Name of each part, and what renders it into a folder."""
+    """Name of each part and the function that renders it into a folder."""
 
     def scenes(seed: int, count: int, identities: int, cameras: int, people: tuple[int, int] = (3, 8)) -> Callable[[Path], None]:
         world = World(assets, seed, identities, cameras, people, WIDTH, HEIGHT, smallest=SMALLEST)
@@ -113,20 +114,20 @@ def _parts(assets: Path, *, workers: int) -> Iterator[tuple[str, Callable[[Path]
 
 
 def _tidy(file: Path, seed: int) -> None:
-    """Take out the pictures of nobody, and in the training part the names of a quarter of the people."""
+    """Drop empty pictures and, in the training part, the labels of a quarter of the people."""
     content = json.loads(file.read_text(encoding="utf-8"))
-    seen = {row["image_id"] for row in content["annotations"]}
-    content["images"] = [image for image in content["images"] if image["id"] in seen]
+    occupied = {row["image_id"] for row in content["annotations"]}
+    content["images"] = [image for image in content["images"] if image["id"] in occupied]
     if seed == TRAIN_SEED:
         for row in content["annotations"]:
-            row["person_id"] = row["person_id"] if row["person_id"] % NAMELESS else -1
+            row["person_id"] = row["person_id"] if row["person_id"] % UNLABELLED_EVERY else -1
     file.write_text(json.dumps(content), encoding="utf-8")
 
 
 def _crops(world: World, folder: Path, *, named: bool) -> None:
     height, width = CROP
-    for some in render_person_crops(world, range(world.identities), views=VIEWS, height=height, width=width):
-        place = folder / f"{some.identity:04d}" if named else folder
-        place.mkdir(exist_ok=True)
-        for number, image in enumerate(some.images):
-            cv2.imwrite(str(place / f"{some.identity:04d}-{number}.png"), image[:, :, ::-1])
+    for crops in render_person_crops(world, range(world.identities), views=VIEWS, height=height, width=width):
+        target = folder / f"{crops.identity:04d}" if named else folder
+        target.mkdir(exist_ok=True)
+        for number, image in enumerate(crops.images):
+            cv2.imwrite(str(target / f"{crops.identity:04d}-{number}.png"), image[:, :, ::-1])

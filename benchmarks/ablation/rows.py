@@ -1,8 +1,8 @@
-"""The rows of the ablation table as data: what each one trains or measures again, and its recipe at the benchmark's size.
+"""The rows of the ablation as data: what each row trains or measures again, and its recipe at the benchmark's size.
 
-All have one small backbone, one input size and one budget of steps. The papers start from ImageNet, the rows here from `start`: a
-network that learned to tell crops of people of another world apart. The rows about pre-training start at random: `start` knows people,
-as ImageNet does not, and leaves nothing to gain. All of a network learns (the catalogue's `-scratch` recipes).
+All rows share one small backbone, one input size and one budget of steps. The papers start from ImageNet; the rows here start from
+`start`, a network trained to tell crops of people of another world apart. The rows about pre-training start at random, because `start`
+has learned people, as ImageNet has not, and leaves nothing to gain. No layer is frozen (the catalogue's `-scratch` recipes).
 """
 
 import math
@@ -15,19 +15,19 @@ from personsearch.training.initialise import InitialRecipe
 from personsearch.training.recipes.catalogue import recipes
 from personsearch.training.recipes.schema import Recipe
 
-HEIGHT, WIDTH = 192, 320  # of the pictures, so that nothing is resized or padded
-SMALLEST = 76  # pixels of a person's height: five cells of the stride of 16; with people half as high nothing was learned in the budget
+HEIGHT, WIDTH = 192, 320  # size of the pictures and of the input: no resizing, no padding
+SMALLEST = 76  # least height of a person in pixels: five cells of stride 16; people half as high could not be learned in the budget
 STEPS = 1500
 MEASUREMENTS = 5  # points of a learning curve
 BATCH = 4  # pictures
 TEACHER_BATCH = 16  # pictures, about 50 people with a name
 START_BATCH = 64  # crops
-SHARE = HEIGHT / 800  # of the papers' short side, for lengths that they print in pixels
+SHARE = HEIGHT / 800  # scale of lengths that the papers print in pixels, at a short side of 800
 BACKBONE = {"name": "resnet18", "width": 0.25, "style": "pytorch", "norm": "batch", "deformable": []}
-CROP = (128, 64)  # of a teacher
+CROP = (128, 64)  # input of a teacher
 ANCHORS = {"anchor_sizes": [16, 32, 64, 128, 256], "before_nms": 1000, "after_nms": 100}
 PROPOSALS = {"before_nms": 1000, "after_nms": 200}
-HEAD = {"sampling": {"count": 16}}  # of about four people a picture
+HEAD = {"sampling": {"count": 16}}  # regions per picture, which holds about four people
 SCENES = {"short_side": HEIGHT, "long_side": WIDTH, "min_score": 0.15}
 REGIONS = SCENES | {"embedding_dim": 128, "keep_score": 0.05, "proposals": ANCHORS}
 REGION_LOSSES = {"proposals": PROPOSALS, "head": HEAD}
@@ -52,7 +52,7 @@ LOSSES: dict[str, dict[str, Any]] = {
     "alignps": {},
     "roi-alignps": REGION_LOSSES,
 }
-# two sets for each sub-task, one of the sets of crops without names
+# two data sets for each sub-task; one of the crops is unlabelled
 SUB_TASKS = {"detection": ["coco", "coco"], "reid": ["crops", "unlabelled-crops"], "unify": {"size": [HEIGHT, WIDTH], "ratios": [2.0, 8.0]}}
 
 
@@ -61,34 +61,34 @@ START = "start"
 
 @dataclass(frozen=True)
 class Row:
-    """One row: a training, or a model of another row that is measured in another way."""
+    """A training, or another measurement of another row's model."""
 
     name: str
-    recipe: str = ""  # of the catalogue, less "-scratch"; "" trains nothing
-    changes: Mapping[str, Any] = field(default_factory=dict, hash=False)  # of the recipe; with `of`, of the model's config.json
-    of: str = ""  # the row whose model is measured again
-    detector: str = ""  # with `of`: the row whose model finds the people
-    true_boxes: bool = False  # with `of`: nobody needs to be found
-    cbgm: bool = False  # with `of`: ranked again by context
-    teacher: str = ""  # the row whose crop network teaches
-    initial: str = START  # the row whose model this one starts from; "" starts at random
-    whole: bool = False  # starts from all of it, not from its backbone alone
+    recipe: str = ""  # name in the catalogue, without "-scratch"; "" trains nothing
+    changes: Mapping[str, Any] = field(default_factory=dict, hash=False)  # changes of the recipe; with `of`, of the model's config.json
+    of: str = ""  # row whose model is measured again
+    detector: str = ""  # with `of`: row whose model detects the people
+    true_boxes: bool = False  # with `of`: embed the true boxes instead of detections
+    cbgm: bool = False  # with `of`: rank by CBGM
+    teacher: str = ""  # row whose crop network teaches
+    initial: str = START  # row whose model this one starts from; "" starts at random
+    whole: bool = False  # start from the whole model, not from its backbone alone
     learns_from: Literal["scenes", "sub-tasks", "crops"] = "scenes"
-    main: bool = False  # has more seeds
+    main: bool = False  # trained with more seeds
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The rows that come first, with the same seed."""
+        """Rows that must be done first, with the same seed."""
         return tuple(filter(None, (self.of, self.detector) if self.of else (self.teacher, self.initial)))
 
     @property
     def serves(self) -> bool:
-        """Whether others start from it, or are taught by it."""
+        """Whether another row starts from it or is taught by it."""
         return any(self.name in (other.initial, other.teacher) for other in ROWS.values())
 
     @property
     def is_measured(self) -> bool:
-        """Whether it is more than a start for others."""
+        """Whether it is in the table, and more than a start of other rows."""
         return self.learns_from == "scenes"
 
 
@@ -97,7 +97,7 @@ def _network(**changes: Any) -> dict[str, Any]:
 
 
 def _mutual(information: float = 0.0, divergence: float = 0.0, diversity: float = 0.0) -> dict[str, Any]:
-    """The paper prints no weights; all have the code's of the first."""
+    """Weights of the mutual terms; the paper prints none, so all take the first one's in the authors' code."""
     return {"losses": {"mutual": {"information": information, "divergence": divergence, "diversity": diversity}}}
 
 
@@ -107,7 +107,9 @@ def _region_rows() -> list[Row]:
         Row("nae", "nae-prw", main=True),
         Row("nae-serial", of="nae", changes={"serial": True}),
         Row("nae-true-boxes", of="nae", true_boxes=True),
-        Row("nae-naes-boxes", of="nae", detector="nae"),  # the paper's is nae-serial, where the second pass moves and scores them once more
+        Row(
+            "nae-naes-boxes", of="nae", detector="nae"
+        ),  # the paper compares nae-serial, whose second pass moves and scores the boxes once more
         Row("nae-seqnets-boxes", of="nae", detector="seqnet"),
         Row("seqnet", "seqnet-prw", main=True),
         Row("seqnet-without-fcs", of="seqnet", changes={"first_score": False}),
@@ -161,7 +163,7 @@ def _two_branch_rows() -> list[Row]:
 
 
 def _trident_rows() -> list[Row]:
-    # the binary and the unlabelled term go together: the paper (Sec. 5.3, Table 2) leaves out both, as one without the other is biased
+    # the binary and the unlabelled term belong together: the paper (Sec. 5.3, Table 2) leaves out both, because one alone is biased
     parts = ("agwf", "parts", "agwf-and-parts", "binary-and-unlabelled")
     return [Row("trident", "trident-prw", main=True)] + [Row(f"trident-without-{part}", f"trident-prw-without-{part}") for part in parts]
 
@@ -210,25 +212,27 @@ def _pretraining(name: str, plan: Mapping[str, Any] | None = None, *, main: bool
     return Row(name, "hybrid-resnet18", changes, initial="", learns_from="sub-tasks", main=main)
 
 
-_START = Row(START, "reid-prw-r-1", initial="", learns_from="crops", main=True)  # R-1: a crop has nothing around it to shift into
+_START = Row(
+    START, "reid-prw-r-1", initial="", learns_from="crops", main=True
+)  # R-1: without shifts, because a crop has no surroundings to shift into
 _ALL = [_START, *_region_rows(), *_dense_rows(), *_two_branch_rows(), *_trident_rows(), *_dkd_rows(), *_hybrid_rows()]
 ROWS = {row.name: row for row in _ALL}
 if len(ROWS) != len(_ALL):
-    raise ValueError("two rows have one name")
+    raise ValueError("two rows have the same name")
 
 
 def recipe_of(row: Row, seed: int, pictures: int, *, steps: int = STEPS, initial: Path | None = None) -> Recipe:
-    """The recipe of a row that trains.
+    """Recipe of a row that trains.
 
     Args:
-        row: one with a recipe.
-        seed: of the training.
-        pictures: of its data set, before `share` takes a part of them.
-        steps: of the optimizer; rounded to whole epochs.
-        initial: folder of the model that it starts from.
+        row: Row with a recipe.
+        seed: Seed of the training.
+        pictures: Number of pictures of its data set, before `share` takes a part of them.
+        steps: Number of optimizer steps, rounded to whole epochs.
+        initial: Folder of the model that it starts from.
 
     Raises:
-        ValidationError: pydantic's; the row's changes are not a recipe's.
+        ValidationError: pydantic's; the row's changes do not fit a recipe.
     """
     named = recipes()[f"{row.recipe}-scratch"].model_dump(mode="json")
     architecture = named["network"]["architecture"]
@@ -254,7 +258,7 @@ def recipe_of(row: Row, seed: int, pictures: int, *, steps: int = STEPS, initial
 
 
 def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` with `changes`, object by object; lists and all else are replaced."""
+    """`values` with `changes`: objects are merged, lists and other values replaced."""
     result = dict(values)
     for key, change in changes.items():
         old = result.get(key)

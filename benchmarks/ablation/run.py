@@ -1,23 +1,23 @@
-"""Every ablation of the five papers at one small size: train, measure, and set beside what the papers say.
+"""Every ablation of the five papers at one small size: train, measure, and compare with the papers' numbers.
 
-    python benchmarks/ablation.py data DATA --assets MAKEHUMAN [--workers 2]
-    python benchmarks/ablation.py train DATA OUT [--only ROW ...] [--steps 1500] [--seeds 1] [--main-seeds 2] [--points 5]
-                                       [--device auto]
-    python benchmarks/ablation.py table OUT
-    python benchmarks/ablation.py rows
+    python -m benchmarks.ablation data DATA --assets MAKEHUMAN [--workers 2]
+    python -m benchmarks.ablation train DATA OUT [--only ROW ...] [--steps 1500] [--seeds 1] [--main-seeds 2] [--points 5]
+                                                 [--device auto]
+    python -m benchmarks.ablation table OUT
+    python -m benchmarks.ablation rows
 
-`train` goes through the rows of `ablation_rows.py`, those that others start from first. OUT/ROW-SEED holds each one's training, and
-`result.json` once it is done: what is done is skipped, a training that was cut off goes on from its last state. The same command may run
-in several processes at once, which share the work; on a GPU one for each core, because the networks are too small to fill it.
-`--only` takes the rows named and those that they need. `--points 2` stops a training after the second of the five points of its
-learning curve (652 of 1,467 steps), unless others start from it or are taught by it; it is done then, and goes on from its state if its
-`result.json` is deleted. `table` prints Markdown of what is there, and compares rows at the last point that both have.
+`train` works through the rows of `rows.py`; rows that others start from come first. OUT/ROW-SEED holds the training of a row, and its
+`result.json` when it is done. Finished rows are skipped, and an interrupted training resumes from its last state. Several processes may
+run the same command and share the work; on a GPU, run one per core, because the networks are too small to fill it.
+`--only` takes the named rows and the rows that they need. `--points 2` stops a training after the second of the five points of its
+learning curve (652 of 1,467 steps), unless other rows start from it or are taught by it; delete its `result.json` to resume it.
+`table` prints Markdown of the results, and compares rows at the last point that both reached.
 
-How long: on one thread of a busy two-core machine with AVX-512 a training of 1500 steps took 14 minutes (the pre-training), 8 (`start`) or
-5 (a teacher), 652 steps 2 (NAE, DKD), 4 (AlignPS) or 6 (ROI-AlignPS), measuring included; on another machine two to three times as
-long. Run two processes with OMP_NUM_THREADS=1 on two cores, or a GPU, which has not been tried yet.
-For the longer run of a claim that did not come out: `--only` its two rows, more `--steps`, another OUT, with the folders of the rows that
-they start from copied there if those are to be the same.
+Time, on one thread of a busy two-core machine with AVX-512: a training of 1500 steps took 14 minutes (the pre-training), 8 (`start`) or 5
+(a teacher), 652 steps took 2 (NAE, DKD), 4 (AlignPS) or 6 (ROI-AlignPS), measuring included; on another machine two to three times as
+long. On two cores run two processes with OMP_NUM_THREADS=1. A GPU has not been tried.
+To run a claim longer: `--only` its two rows, more `--steps`, and another OUT; copy the folders of the rows that they start from there to
+keep the same starts.
 """
 
 import fcntl
@@ -59,9 +59,9 @@ from personsearch.training.run import train as train_recipe
 
 RESULT, LOCK = "result.json", "lock"
 MAIN_SEEDS, OTHER_SEEDS = 2, 1
-CBGM = (10, 3)  # k1, k2: the paper's for galleries of a hundred pictures (Table 4)
+CBGM = (10, 3)  # k1, k2: the paper's choice for galleries of a hundred pictures (Table 4)
 SAVE_EVERY = 250  # steps between two states
-WAIT = 5.0  # seconds until rows that other processes train are looked at again
+WAIT = 5.0  # seconds between two looks at rows that other processes train
 
 app = typer.Typer(add_completion=False)
 
@@ -74,39 +74,39 @@ class Job:
     seed: int
 
     def folder(self, out: Path) -> Path:
-        """Of its training and its result."""
+        """Folder of its training and result."""
         return out / f"{self.row.name}-{self.seed}"
 
     @property
     def needs(self) -> list["Job"]:
-        """What has to be done before."""
+        """Jobs that must be done first."""
         return [Job(ROWS[name], self.seed) for name in self.row.needs]
 
 
 class Bench:
-    """Data, budget and place of all rows."""
+    """Data, budget and output folder of all rows."""
 
     def __init__(self, data: Path, out: Path, steps: int, device: str, points: int = MEASUREMENTS) -> None:
-        self.data, self.out, self.steps = data, out.resolve(), steps  # a recipe names folders in `out`, and has to stay the same to go on
+        self.data, self.out, self.steps = data, out.resolve(), steps  # a recipe names folders in `out` and must not change to resume
         self.points = points
         self.device = resolve_device(device)
 
     @cached_property
     def train_set(self) -> PeopleDataset:
-        """What the rows learn from, decoded when first asked for."""
+        """Training data of the rows, decoded at the first use."""
         return data_sets.train_set(self.data)
 
     @cached_property
     def test_set(self) -> PeopleDataset:
-        """What they are measured on."""
+        """Test data of the rows."""
         return data_sets.test_set(self.data)
 
     def model(self, name: str, seed: int) -> Path:
-        """The model folder of a row that was trained."""
+        """Model folder of a trained row."""
         return Job(ROWS[name], seed).folder(self.out) / MODEL_FOLDER
 
     def run(self, job: Job) -> dict[str, Any]:
-        """Train or measure."""
+        """Train or measure a row; its numbers."""
         started = time.time()
         numbers = self._train(job) if job.row.recipe else self._measure(job)
         about = {"row": job.row.name, "seed": job.seed, "steps": self.steps, "device": self.device}
@@ -134,7 +134,8 @@ class Bench:
         lines = [json.loads(line) for line in (folder / LOG_FILE).read_text(encoding="utf-8").splitlines()]
         measured = [line for line in lines if "mAP" in line]
         last_step = max(line["step"] for line in lines)
-        if row.is_measured and (not measured or measured[-1]["step"] < last_step):  # cut off after its last step, while it was measured
+        # interrupted after its last step, during the measurement
+        if row.is_measured and (not measured or measured[-1]["step"] < last_step):
             crops = isinstance(recipe.losses, ReidLosses)
             scores = search_scores(open_folder(folder / MODEL_FOLDER, self.device), self.test_set, true_boxes=crops)
             measured.append({"step": last_step, **scores})
@@ -160,7 +161,7 @@ class Bench:
 
 @contextmanager
 def changed(model: Path, changes: dict[str, Any]) -> Iterator[Path]:
-    """A copy of a model folder with changes of its config.json."""
+    """Temporary copy of a model folder with changes of its config.json."""
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home)
         shutil.copytree(model, folder, dirs_exist_ok=True)
@@ -170,7 +171,7 @@ def changed(model: Path, changes: dict[str, Any]) -> Iterator[Path]:
 
 
 def cbgm_scores(model: PersonModel, dataset: PeopleDataset, k1: int, k2: int) -> dict[str, float]:
-    """`search_scores` with the people around each query: the paper's CBGM on cosines."""
+    """Numbers of `search_scores`, ranked by the paper's CBGM with the people around each query."""
     scenes, queries = [], []
     for number in range(len(dataset)):
         sample = dataset[number]
@@ -195,19 +196,19 @@ def cbgm_scores(model: PersonModel, dataset: PeopleDataset, k1: int, k2: int) ->
 
 
 def jobs_of(only: list[str] | None, seeds: int, main_seeds: int) -> list[Job]:
-    """The work, what others need first; all seeds of a row that a row of several seeds needs.
+    """All jobs in order of work; a row that others need has as many seeds as they have.
 
     Raises:
-        BadParameter: typer's; there is no such row.
+        BadParameter: typer's; a row is unknown.
     """
     unknown = set(only or ()) - ROWS.keys()
     if unknown:
-        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: the rows are {', '.join(ROWS)}")
+        raise typer.BadParameter(f"unknown row {', '.join(sorted(unknown))}; the rows are {', '.join(ROWS)}")
     jobs: dict[Job, None] = {}
 
     def add(job: Job) -> None:
-        for one in job.needs:
-            add(one)
+        for needed in job.needs:
+            add(needed)
         jobs[job] = None
 
     def count(row: Row) -> int:
@@ -222,33 +223,33 @@ def jobs_of(only: list[str] | None, seeds: int, main_seeds: int) -> list[Job]:
 
 
 def read_results(out: Path, steps: int | None = None) -> dict[str, list[dict[str, Any]]]:
-    """Row -> what was measured, by seed; rows that only serve as a start are left out.
+    """Results of each row, by seed; without rows that only serve as a start.
 
     Raises:
-        BadParameter: typer's; there are results of other budgets.
+        BadParameter: typer's; the folder holds results of several budgets.
     """
     results: dict[str, list[dict[str, Any]]] = {}
     budgets = set() if steps is None else {steps}
     for file in sorted(out.glob(f"*/{RESULT}")):
-        one = json.loads(file.read_text(encoding="utf-8"))
-        if "mAP" in one:
-            budgets.add(one["steps"])
-            results.setdefault(one["row"], []).append(one)
+        result = json.loads(file.read_text(encoding="utf-8"))
+        if "mAP" in result:
+            budgets.add(result["steps"])
+            results.setdefault(result["row"], []).append(result)
     if len(budgets) > 1:
-        raise typer.BadParameter(f"{out} would hold trainings of {' and '.join(map(str, sorted(budgets)))} steps; take another folder")
+        raise typer.BadParameter(f"{out} would mix trainings of {' and '.join(map(str, sorted(budgets)))} steps; choose another folder")
     return results
 
 
 def work(bench: Bench, jobs: list[Job]) -> list[Job]:
-    """Do all jobs, beside other processes that do the same; those that failed, and those that need them."""
+    """Do all jobs, sharing them with other processes; the jobs that failed and the jobs that need these."""
     left, failed = list(jobs), []
     while left:
         before = len(left)
         for job in list(left):
-            if any(one in failed for one in job.needs):
+            if any(needed in failed for needed in job.needs):
                 failed.append(job)
                 left.remove(job)
-            elif all(is_done(one, bench.out) for one in job.needs):
+            elif all(is_done(needed, bench.out) for needed in job.needs):
                 try:
                     done = is_done(job, bench.out) or do(job, bench)
                 except PersonSearchError as error:
@@ -263,17 +264,17 @@ def work(bench: Bench, jobs: list[Job]) -> list[Job]:
 
 
 def is_done(job: Job, out: Path) -> bool:
-    """Whether its result is there."""
+    """Whether its result exists."""
     return (job.folder(out) / RESULT).exists()
 
 
 def do(job: Job, bench: Bench) -> bool:
-    """Do a job and write its result; False, at once, if another process is at it."""
+    """Do a job and write its result; False, at once, if another process does it."""
     folder = job.folder(bench.out)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # it ends with the process, however that ends
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released when the process ends, however it ends
         except BlockingIOError:
             return False
         if not is_done(job, bench.out):
@@ -286,30 +287,30 @@ def do(job: Job, bench: Bench) -> bool:
 
 @app.command()
 def data(folder: Path, assets: Annotated[Path, typer.Option(help="Folder of MakeHuman meshes.")], workers: int = 1) -> None:
-    """Render the data sets that are missing."""
+    """Render the missing data sets."""
     for part in data_sets.make(folder, assets, workers=workers):
         typer.echo(str(part))
 
 
 @app.command()
 def train(
-    folder: Annotated[Path, typer.Argument(help="Of the data.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of the data.")],
     out: Path,
-    only: Annotated[list[str] | None, typer.Option(help="A row; may be given several times.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Row to train; repeat it for several.")] = None,
     steps: int = STEPS,
     seeds: int = OTHER_SEEDS,
     main_seeds: int = MAIN_SEEDS,
-    points: Annotated[int, typer.Option(min=1, max=MEASUREMENTS, help="Stop after so many of a curve's points.")] = MEASUREMENTS,
+    points: Annotated[int, typer.Option(min=1, max=MEASUREMENTS, help="Number of points of the learning curve to train.")] = MEASUREMENTS,
     device: str = "auto",
-    assets: Annotated[Path | None, typer.Option(help="Folder of MakeHuman meshes, to make the data if they are missing.")] = None,
+    assets: Annotated[Path | None, typer.Option(help="Folder of MakeHuman meshes, to render missing data.")] = None,
 ) -> None:
-    """Train and measure what is not done yet."""
+    """Train and measure the rows that are not done yet."""
     jobs = jobs_of(only, seeds, main_seeds)
     if not data_sets.is_complete(folder):
         if assets is None:
-            raise typer.BadParameter(f"{folder} lacks data; make them with the command `data`, or name --assets")
+            raise typer.BadParameter(f"{folder} lacks data; render them with the command `data`, or pass --assets")
         data(folder, assets)
-    read_results(out, steps)  # of another budget: told before any work
+    read_results(out, steps)  # fails before any work if the folder has another budget
     if failed := work(Bench(folder, out, steps, device, points), jobs):
         typer.echo(f"not done: {', '.join(f'{job.row.name} {job.seed}' for job in failed)}", err=True)
         raise typer.Exit(1)
@@ -317,14 +318,14 @@ def train(
 
 @app.command()
 def table(out: Path) -> None:
-    """Print Markdown: the rows, the papers' claims, and the learning curves of required claims that did not come out."""
+    """Print Markdown: rows, claims, and the learning curves of required claims that were not confirmed."""
     results = read_results(out)
     typer.echo(claims.markdown(results) + claims.curves(results), nl=False)
 
 
 @app.command()
 def rows(seeds: int = OTHER_SEEDS, main_seeds: int = MAIN_SEEDS) -> None:
-    """Print the rows in the order of work, with what they need."""
+    """Print the rows in order of work, each with the rows that it needs."""
     for job in jobs_of(None, seeds, main_seeds):
         typer.echo(f"{job.row.name} {job.seed} {'trains' if job.row.recipe else 'measures'} {' '.join(job.row.needs)}".rstrip())
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.bundled import numbers, yardstick
+from benchmarks.bundled import numbers, public_networks
 from benchmarks.real_pictures import mot17, pennfudan, pets
 from personsearch import PersonSearcher, images
 from personsearch.calibration import calibrate
@@ -147,7 +147,7 @@ def test_street_frames_reach_the_public_networks(shared: Path, searcher: PersonS
 def test_a_low_resolution_sequence_beats_the_public_networks(shared: Path, tmp_path: Path, searcher: PersonSearcher) -> None:
     sequence = list(pets(shared / "data/pets09_s2l1"))
     ours = numbers(sequence, searcher, cross_camera=False)
-    theirs = numbers(sequence, yardstick(shared, tmp_path), cross_camera=False)
+    theirs = numbers(sequence, public_networks(shared, tmp_path), cross_camera=False)
     assert ours["mAP"] > theirs["mAP"]
     assert ours["top1"] > theirs["top1"]
 

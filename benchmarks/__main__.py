@@ -1,0 +1,40 @@
+"""List the benchmarks, or run one: `python -m benchmarks [NAME [OPTION ...]]`."""
+
+import runpy
+import sys
+
+BENCHMARKS = {
+    "latency": "seconds, images/s and peak memory of each network, as opened and in plain eager float32",
+    "indexing": "images/s of indexing beside the bare network on pictures in memory",
+    "search": "time of a search beside one pass over the gallery; recall of float16 storage and of the vector index",
+    "bundled": "accuracy and speed of the bundled model beside two public networks",
+    "ablation": "every comparison of the five papers, trained at one small size",
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the benchmark that the first argument names, with the others as its options; without arguments, print the list.
+
+    Returns:
+        Exit code: 2 for an unknown name.
+    """
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return 0
+    name, *options = arguments
+    if name not in BENCHMARKS:
+        print(f"error: unknown benchmark {name!r}\n{usage()}", file=sys.stderr)
+        return 2
+    sys.argv = [name, *options]
+    runpy.run_module(f"benchmarks.{name}", run_name="__main__")
+    return 0
+
+
+def usage() -> str:
+    """How to run a benchmark, and a line for each."""
+    lines = [f"  {name:10}{measures}" for name, measures in BENCHMARKS.items()]
+    return "\n".join(["usage: python -m benchmarks NAME [OPTION ...]   (NAME --help prints its options)", *lines])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,66 @@
+"""`python -m benchmarks`: the list, the choice of a benchmark, and each benchmark's own command."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import BENCHMARKS, main
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"]])
+def test_the_list_has_a_line_for_each_benchmark(arguments, capsys) -> None:
+    assert main(arguments) == 0
+    usage, *lines = capsys.readouterr().out.splitlines()
+    assert usage.startswith("usage: python -m benchmarks NAME")
+    assert [line.split(maxsplit=1) for line in lines] == [[name, measures] for name, measures in BENCHMARKS.items()]
+
+
+def test_an_unknown_name_prints_the_list_and_fails(capsys) -> None:
+    assert main(["speed"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: unknown benchmark 'speed'\nusage: ")
+
+
+def test_every_script_with_a_command_is_in_the_list() -> None:
+    scripts = {path.stem for path in (ROOT / "benchmarks").glob("[!_]*.py") if '__name__ == "__main__"' in path.read_text(encoding="utf-8")}
+    packages = {path.parent.name for path in (ROOT / "benchmarks").glob("*/__main__.py")}
+    assert scripts | packages == set(BENCHMARKS)
+
+
+def test_the_readme_has_the_lines_of_the_list() -> None:
+    readme = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+    for name, measures in BENCHMARKS.items():
+        assert f"| `{name}` | {measures} |" in readme
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_each_benchmark_runs_by_its_name_and_as_a_module(name) -> None:
+    for command in (("benchmarks", name), (f"benchmarks.{name}",)):
+        done = run(*command, "--help")
+        assert done.returncode == 0, done.stderr
+        assert f"python -m benchmarks.{name}" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_ablation_prints_the_table_of_a_folder() -> None:
+    done = run("benchmarks.ablation", "table", "benchmarks/ablation/results")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout in (ROOT / "benchmarks/ablation/ABLATION.md").read_text(encoding="utf-8")
+    assert done.stdout.startswith("| row | points |")
+
+
+@pytest.mark.slow
+def test_search_measures_a_small_gallery_in_one_round() -> None:
+    done = run("benchmarks", "search", "--boxes", "2000", "--rounds", "1", "--dim", "16")
+    assert done.returncode == 0, done.stderr
+    assert "| 2,000 | 64 |" in done.stdout
