@@ -27,6 +27,7 @@ class Detections:
     scores: Array  # (N,) float32, 0..1
     embeddings: Array  # (N, D) float32, unit L2 norm
     image: Any = field(default=None, repr=False, compare=False)  # what the caller passed, for draw()
+    scene: Array | None = field(default=None, repr=False, compare=False)  # (S,) float32 unit row of the whole scene, of a model with GFN
 
     def __post_init__(self) -> None:
         n = len(self.scores)
@@ -41,7 +42,7 @@ class Detections:
 
     def take(self, index: Array) -> "Detections":
         """The detections at `index`: a boolean keep-mask (N,), or integer rows in the order wanted."""
-        return Detections(self.boxes[index], self.scores[index], self.embeddings[index], self.image)
+        return Detections(self.boxes[index], self.scores[index], self.embeddings[index], self.image, self.scene)
 
     def draw(self, image: Any = None) -> "Image":
         """The scene with every box and its score, as a PIL picture.

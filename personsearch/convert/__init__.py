@@ -19,6 +19,7 @@ from personsearch.weights import local, manifest, save_model
 CONVERTERS = {
     "seqnet": "personsearch.convert.seqnet",
     "nae": "personsearch.convert.nae",
+    "gfn": "personsearch.convert.gfn",
     "alignps": "personsearch.convert.alignps",
     "roi-alignps": "personsearch.convert.alignps",
 }

@@ -13,7 +13,7 @@ SHARED = {
 MEMORY = "roi_heads.reid_loss.lut"  # one row for each identity trained on
 DATASETS = {5532: "CUHK-SYSU", 482: "PRW"}
 BOXES = re.compile(r"\w+\.boxes\.")
-NO_PERSON_ROWS = 4  # of a box regressor, before the person's four; never used
+PERSON_ROWS = 4  # of a box regressor, the last; four before them, of no person, are never used
 
 
 def translate(tensors: Mapping[str, Tensor], renamed: Mapping[str, str]) -> dict[str, Tensor]:
@@ -24,7 +24,7 @@ def translate(tensors: Mapping[str, Tensor], renamed: Mapping[str, str]) -> dict
         renamed: beginning of a name, as a pattern -> ours; names that fit none stay as they are.
     """
     ours = {_rename(name, {**SHARED, **renamed}): tensor for name, tensor in tensors.items() if not TRAINING_ONLY.match(name)}
-    return {name: tensor[NO_PERSON_ROWS:] if BOXES.match(name) else tensor for name, tensor in ours.items()}
+    return {name: tensor[-PERSON_ROWS:] if BOXES.match(name) else tensor for name, tensor in ours.items()}
 
 
 def trained_on(tensors: Mapping[str, Tensor]) -> str | None:

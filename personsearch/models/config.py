@@ -6,7 +6,8 @@ from pydantic import Field, field_validator, model_validator
 
 from personsearch.options import Settings
 
-BackboneName = Literal["resnet50", "resnet18", "shufflenet", "mobilenet"]  # the last is for crop networks only
+# mobilenet is for crop networks only
+BackboneName = Literal["resnet50", "resnet18", "shufflenet", "mobilenet", "convnext-tiny", "convnext-base"]
 Norm = Literal["frozen", "batch", "group"]
 Style = Literal["pytorch", "caffe"]
 
@@ -42,5 +43,5 @@ class SceneConfig(Settings):
     @classmethod
     def _has_regions(cls, backbone: BackboneConfig) -> BackboneConfig:
         if backbone.name == "mobilenet":
-            raise ValueError("mobilenet is for crop networks; give resnet50, resnet18 or shufflenet")
+            raise ValueError("mobilenet is for crop networks; give resnet50, resnet18, shufflenet, convnext-tiny or convnext-base")
         return backbone

@@ -19,6 +19,7 @@ ARCHITECTURES = {
     "oim": "personsearch.models.rcnn",
     "nae": "personsearch.models.rcnn",
     "seqnet": "personsearch.models.seqnet",
+    "seqnext": "personsearch.models.seqnext",
     "dkd": "personsearch.models.dkd",
     "reid": "personsearch.models.two_step.crop_model",
     "trident": "personsearch.models.trident",

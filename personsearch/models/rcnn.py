@@ -111,7 +111,11 @@ class RegionNetwork(SceneNetwork):
 
     def detect(self, batch: SceneBatch) -> list[SceneDetections]:
         """People of each image, best first."""
-        c4, frames = self(batch.pixels), frames_of(batch.resized, batch.pixels)
+        return self.detect_on(self(batch.pixels), batch)
+
+    def detect_on(self, c4: Tensor, batch: SceneBatch) -> list[SceneDetections]:
+        """People of each image, best first, of the batch's map of level 4."""
+        frames = frames_of(batch.resized, batch.pixels)
         # Image by image: a region's numbers then do not depend on the batch, nor does the memory for them
         images = zip(torch.split(c4, 1), self.rpn(c4, frames), frames, strict=True)
         return self._in_original(batch, frames, [self.find(*image) for image in images])

@@ -44,7 +44,7 @@ class ReidConfig(Settings):
 
     @model_validator(mode="after")
     def _stride_of_a_resnet(self) -> "ReidConfig":
-        if self.last_stride == 1 and self.backbone.name in ("shufflenet", "mobilenet"):
+        if self.last_stride == 1 and not self.backbone.name.startswith("resnet"):
             raise ValueError(f"last_stride 1 is for ResNets; {self.backbone.name} needs 2")
         return self
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError
 from personsearch.options import Precision
+from personsearch.ranking import SceneFilter
 from personsearch.results import Detections
 
 T = TypeVar("T")
@@ -44,6 +45,7 @@ class SceneDetections:
     boxes: Tensor  # (N, 4) xyxy, original pixels
     scores: Tensor  # (N,) best first
     embeddings: Tensor  # (N, D) unit rows
+    scene: Tensor | None = None  # (S,) unit row of the whole scene, of a network with a gallery filter
 
 
 class SceneNetwork(nn.Module, ABC):
@@ -62,6 +64,19 @@ class SceneNetwork(nn.Module, ABC):
     @abstractmethod
     def embed(self, batch: SceneBatch, boxes: list[Tensor]) -> list[Tensor]:
         """(N, D) unit rows for each image's (N, 4) boxes in original pixels; N may be 0."""
+
+    @property
+    def scene_filter(self) -> SceneFilter | None:
+        """What compares whole scenes for a query person; None: the network has no gallery filter."""
+        return None
+
+    def embed_scenes(self, batch: SceneBatch) -> Tensor:
+        """(B, S) unit rows of whole scenes.
+
+        Raises:
+            ConfigError: the network has no gallery filter.
+        """
+        raise ConfigError(f"a {type(self).__name__} has no gallery filter; GFN's models have one (`personsearch models`)")
 
 
 class SceneModel:
@@ -106,7 +121,7 @@ class SceneModel:
         """The people of each image from `min_score` on, best first; boxes in original pixels."""
 
         def run(batch: SceneBatch, _: list[int]) -> list[Detections]:
-            return [Detections(_numpy(found.boxes), _numpy(found.scores), _numpy(found.embeddings)) for found in self.network.detect(batch)]
+            return [_detections(found) for found in self.network.detect(batch)]
 
         return [found.take(found.scores >= min_score) for found in self._by_shape(prepared, run)]
 
@@ -118,6 +133,24 @@ class SceneModel:
             return [_numpy(rows) for rows in self.network.embed(batch, tensors)]
 
         return self._by_shape(prepared, run)
+
+    @property
+    def scene_filter(self) -> SceneFilter | None:
+        """What compares whole scenes for a query person; None: the network has no gallery filter."""
+        return self.network.scene_filter
+
+    def embed_scenes(self, prepared: Sequence[SceneInput]) -> Array:
+        """(N, S) unit rows of N whole scenes, for `scene_filter`.
+
+        Raises:
+            ConfigError: the network has no gallery filter.
+        """
+
+        def run(batch: SceneBatch, _: list[int]) -> list[Array]:
+            return list(_numpy(self.network.embed_scenes(batch)))
+
+        rows: list[Array] = self._by_shape(prepared, run)
+        return np.stack(rows) if rows else np.zeros((0, self.embedding_dim), np.float32)
 
     def embed_crops(self, crops: Sequence[Array]) -> Array:
         """(N, D) unit rows of N bare crops, each embedded in a made-up scene around it (see `scene_of_crop`)."""
@@ -178,6 +211,11 @@ def scene_of_crop(crop: Array) -> tuple[Array, Array]:
     top, left = height, (scene.shape[1] - width) // 2
     scene[top : top + height, left : left + width] = crop
     return scene, np.array([left, top, left + width, top + height], np.float32)
+
+
+def _detections(found: SceneDetections) -> Detections:
+    scene = None if found.scene is None else _numpy(found.scene)
+    return Detections(_numpy(found.boxes), _numpy(found.scores), _numpy(found.embeddings), scene=scene)
 
 
 def _numpy(tensor: Tensor) -> Array:

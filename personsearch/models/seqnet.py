@@ -22,7 +22,7 @@ from personsearch.models.scene import SceneModel
 class SeqNetConfig(RegionConfig):
     """What the config.json of a SeqNet says; the defaults are the released network."""
 
-    architecture: Literal["seqnet"] = "seqnet"
+    architecture: Literal["seqnet", "seqnext"] = "seqnet"
     name: str = "seqnet"
     baseline: HeadKind = "nae"  # the second head: SeqNet on NAE, or on OIM (Table 6)
     first_nms: bool = True  # NMS between the heads (Table 3)

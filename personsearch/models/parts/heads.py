@@ -16,7 +16,7 @@ from personsearch.models.parts.resnet import LastStage, level_channels
 REGION_LEVEL = 4
 CLASSES = 2  # no person, person
 
-HeadKind = Literal["oim", "nae", "nae+"]
+HeadKind = Literal["oim", "nae", "nae+", "scored"]
 
 
 def strongest(maps: Tensor) -> Tensor:
@@ -63,6 +63,8 @@ class HeadOutput:
 
 class BaselineHead(nn.Module, ABC):
     """A head that scores, moves and embeds regions: res5, and a box regressor with batch norm; subclasses embed."""
+
+    boxes: nn.Module
 
     def __init__(self, backbone: BackboneConfig) -> None:
         super().__init__()
@@ -145,7 +147,34 @@ class PixelwiseHead(BaselineHead):
         return means / F.pad(means, (0, 1)).max()  # the 0 more is for an image without regions
 
 
-BASELINE_HEADS: dict[HeadKind, Callable[[BackboneConfig, int], BaselineHead]] = {"oim": OIMHead, "nae": NAEHead, "nae+": PixelwiseHead}
+class ScoredHead(BaselineHead):
+    """SeqNeXt's second head: one score and four box deltas, each a plain linear layer, beside the embedding.
+
+    Source: Jaffe and Zakhor, Gallery Filter Network for Person Search (arXiv 2210.12903); LukeJaffe/GFN@72e8d9e.
+    """
+
+    def __init__(self, backbone: BackboneConfig, dim: int) -> None:
+        super().__init__(backbone)
+        self.classes = nn.Linear(self.res5.channels, 1)
+        self.boxes = nn.Linear(self.res5.channels, 4)
+        self.embedding = ProjectedEmbedding(self.inputs, dim)
+
+    def forward(self, regions: Tensor | Regions) -> HeadOutput:
+        """Of (N, C, 14, 14) regions."""
+        res4, res5 = strongest(cells_of(regions)), strongest(self.res5(regions))
+        return HeadOutput(self.classes(res5).float().flatten(), self.boxes(res5).float(), self.embedding([res4, res5]))
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """(N,) 0..1."""
+        return logits.sigmoid()
+
+
+BASELINE_HEADS: dict[HeadKind, Callable[[BackboneConfig, int], BaselineHead]] = {
+    "oim": OIMHead,
+    "nae": NAEHead,
+    "nae+": PixelwiseHead,
+    "scored": ScoredHead,
+}
 
 
 def build_baseline_head(backbone: BackboneConfig, kind: HeadKind, dim: int) -> BaselineHead:

@@ -10,6 +10,7 @@ from torchvision.models.shufflenetv2 import InvertedResidual
 from torchvision.ops.misc import FrozenBatchNorm2d
 
 from personsearch.models.config import BackboneConfig, Norm
+from personsearch.models.parts.convnext import CONVNEXT_BLOCKS, convnext_channels, convnext_stage
 from personsearch.models.parts.deform import DeformConv
 from personsearch.models.parts.region_pool import Regions, cells_of
 
@@ -110,12 +111,32 @@ class MobileNet(Backbone):
         return maps
 
 
+class ConvNeXt(Backbone):
+    """ConvNeXt up to level `deepest`, with torchvision's names: features.0, features.1, ...; it has layer norms whatever the config's norm.
+
+    Source: arXiv 2201.03545.
+    """
+
+    def __init__(self, config: BackboneConfig, deepest: int = DEEPEST) -> None:
+        super().__init__()
+        self.channels = {level: convnext_channels(config, level) for level in range(2, deepest + 1)}
+        self.features = nn.Sequential(*(part for level in self.channels for part in convnext_stage(config, level)))
+
+    def forward(self, pixels: Tensor) -> dict[int, Tensor]:
+        """Levels 2 to `deepest`."""
+        maps, x = {}, pixels
+        for level in self.channels:
+            first = 2 * (level - 2)
+            x = maps[level] = self.features[first : first + 2](x)
+        return maps
+
+
 class LastStage(nn.Module):
     """The backbone's last stage (res5) with weights of its own, to run on regions of level 4."""
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
-        self.layer4 = shufflenet_stage(config, DEEPEST) if config.name == "shufflenet" else resnet_stage(config, DEEPEST)
+        self.layer4 = build_stage(config, DEEPEST)
         self.channels = level_channels(config, DEEPEST)
         init_weights(self)
 
@@ -129,11 +150,22 @@ def build_backbone(config: BackboneConfig, deepest: int = DEEPEST) -> Backbone:
     """The backbone of a config, with random weights, up to level `deepest` (2..5)."""
     if config.name == "mobilenet":
         return MobileNet(config)
+    if config.name in CONVNEXT_BLOCKS:
+        return ConvNeXt(config, deepest)
     return ShuffleNet(config, deepest) if config.name == "shufflenet" else ResNet(config, deepest)
+
+
+def build_stage(config: BackboneConfig, level: int) -> nn.Sequential:
+    """The backbone's stage that makes `level` (3..5) of the one before it."""
+    if config.name in CONVNEXT_BLOCKS:
+        return convnext_stage(config, level)
+    return shufflenet_stage(config, level) if config.name == "shufflenet" else resnet_stage(config, level)
 
 
 def level_channels(config: BackboneConfig, level: int) -> int:
     """Channels of the backbone's map at `level` (2..5)."""
+    if config.name in CONVNEXT_BLOCKS:
+        return convnext_channels(config, level)
     if config.name == "shufflenet":
         first = SHUFFLENET_CHANNELS.get(config.width, 4 * max(2, round(29 * config.width)))
         return 24 if level == 2 else first * 2 ** (level - 3)
