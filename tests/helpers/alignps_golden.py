@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
@@ -25,7 +26,7 @@ from tests.data.synth_image import synth
 
 DATA = Path(__file__).parent.parent / "data"
 SOURCES = {"alignps": "alignps", "alignps_plus": "alignps", "roi_alignps": "roi-alignps"}
-FORMS = ["plain", "fast"]
+FORMS = [pytest.param("plain", marks=pytest.mark.slow), "fast"]
 # Ten times the spread between the authors' code in float32 and in float64.
 BOXES, SCORES, EMBEDDINGS = 2e-3, 5e-5, 2e-5
 

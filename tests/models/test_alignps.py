@@ -105,6 +105,7 @@ def test_golden_numbers_notice_a_threshold_after_centerness(monkeypatch) -> None
         assert_golden(opened.detect([opened.prepare(picture())])[0], golden("alignps"))
 
 
+@pytest.mark.slow
 def test_a_picture_gives_the_same_in_any_batch() -> None:
     opened = model("alignps", "fast", short_side=160, long_side=256, min_class_score=0.001)
     pictures = [synth(240, 320, 3), synth(236, 316, 5), synth(240, 500, 6)]  # the last has another padded shape
@@ -133,6 +134,7 @@ def test_the_plain_form_does_not_mix_a_batch() -> None:
                 torch.testing.assert_close(getattr(both, field)[image], expected, atol=1e-9 * expected.abs().max().item(), rtol=0)
 
 
+@pytest.mark.slow
 def test_a_query_gets_the_detection_that_overlaps_it_most_whatever_its_score() -> None:
     opened, expected = model("alignps", "fast"), golden("alignps")
     prepared, last = opened.prepare(picture()), len(expected["boxes"]) - 1
@@ -158,6 +160,7 @@ def test_no_boxes_give_no_rows() -> None:
     assert opened.embed([opened.prepare(scene())], [np.zeros((0, 4), np.float32)])[0].shape == (0, 32)
 
 
+@pytest.mark.slow
 def test_a_query_where_nobody_was_found_gets_the_cell_of_its_centre() -> None:
     opened = model("alignps", "fast")
     prepared = opened.prepare(picture())

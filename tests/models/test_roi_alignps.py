@@ -50,6 +50,7 @@ def test_golden_numbers_at_full_size(form, shared: Path) -> None:
     assert_golden(opened.detect([prepared])[0], expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("branch", "field"), [("alignps", "emb"), ("roi", "roi_emb")])
 def test_branches_of_table_6(branch, field) -> None:
     opened, expected = model("roi_alignps", "plain", branch=branch), golden("roi_alignps")
@@ -77,6 +78,7 @@ def test_golden_numbers_notice_another_number_of_samples(monkeypatch) -> None:
         assert_golden(opened.detect([opened.prepare(picture())])[0], golden("roi_alignps"))
 
 
+@pytest.mark.slow
 def test_a_picture_gives_the_same_in_any_batch() -> None:
     opened = model("roi_alignps", "fast", short_side=160, long_side=256, min_class_score=0.001)
     pictures = [synth(240, 320, 3), synth(236, 316, 5), synth(240, 500, 6)]  # the last has another padded shape
@@ -84,6 +86,7 @@ def test_a_picture_gives_the_same_in_any_batch() -> None:
     assert min(len(found) for found in together) > 3
 
 
+@pytest.mark.slow
 def test_a_query_where_nobody_was_found_gets_the_regions_of_its_own_box() -> None:
     fused, roi = model("roi_alignps", "plain"), model("roi_alignps", "plain", branch="roi")
     prepared = fused.prepare(picture())

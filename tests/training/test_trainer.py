@@ -128,6 +128,7 @@ def test_what_was_measured_is_not_measured_again(tmp_path) -> None:
     assert lines(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_only_the_epochs_that_are_due_are_measured_after_a_break(tmp_path) -> None:
     for evaluation in (first := Evaluation(), second := Evaluation()):
         one = trainer(tmp_path, options={"evaluate": evaluation})
@@ -248,6 +249,7 @@ def test_train_from_files(tmp_path) -> None:
     assert train(recipe, data, tmp_path / "out", device="cpu", resume=True, progress=False) == model
 
 
+@pytest.mark.slow
 def test_a_training_may_stop_after_an_epoch_and_go_on(tmp_path) -> None:
     """Its schedule is the whole training's, so that both ways give the same numbers."""
     recipe, whole, parts = recipe_of("nae", epochs=2, batch_size=2), tmp_path / "whole", tmp_path / "parts"

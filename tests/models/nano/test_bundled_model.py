@@ -57,6 +57,7 @@ def test_the_demo_says_so_when_rank_1_is_wrong(searcher: PersonSearcher, monkeyp
     assert "Rank 1 is another person" in demo_result.summary
 
 
+@pytest.mark.slow
 def test_automatic_threshold_tells_present_from_absent_people(searcher: PersonSearcher, tmp_path: Path) -> None:
     without = [path for path in sorted(SCENES.iterdir()) if path.name not in TRUTH]
     gallery = searcher.index([str(path) for path in without], gallery=tmp_path / "without", progress=False)
@@ -86,6 +87,7 @@ def largest_difference(first: Detections, second: Detections) -> float:
     return max(np.abs(first.boxes - second.boxes).max(), 1e3 * np.abs(first.embeddings - second.embeddings).max())
 
 
+@pytest.mark.slow
 def test_both_engines_find_the_same_people(searcher: PersonSearcher) -> None:
     """Rounding differs by far less than 0.05 pixels and 5e-5 of an embedding; wrong weights by far more."""
     torch_searcher = PersonSearcher.from_pretrained(device="cpu", backend="torch")

@@ -235,6 +235,7 @@ def test_a_searcher_of_the_folder_detects_and_embeds(folder: Path) -> None:
     np.testing.assert_allclose(rows, people.embeddings[:2], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_fingerprint_follows_options_and_weights(folder: Path, tmp_path: Path) -> None:
     other = tensors()
     other[f"{EMBEDDER}neck.0.weight"] = other[f"{EMBEDDER}neck.0.weight"] + np.float16(0.5)

@@ -27,7 +27,7 @@ def pixels(height: int = 64, width: int = 96) -> Tensor:
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("name", THEIRS)
+@pytest.mark.parametrize("name", [pytest.param("resnet50", marks=pytest.mark.slow), *(name for name in THEIRS if name != "resnet50")])
 def test_torchvisions_weights_fit_and_give_its_maps(name) -> None:
     make, values = THEIRS[name]
     torch.manual_seed(0)

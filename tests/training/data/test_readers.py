@@ -153,6 +153,7 @@ def test_train_on_a_data_set_by_name(tmp_path) -> None:
     assert (model / "model.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_train_on_a_data_set_by_name_on_the_command_line(tmp_path) -> None:
     root, recipe, out = write_train_frames(tmp_path / "prw"), tmp_path / "recipe.json", tmp_path / "out"
     recipe.write_text(recipe_of("nae", epochs=1).model_copy(update={"share": 0.5}).model_dump_json())

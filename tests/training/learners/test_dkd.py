@@ -258,6 +258,7 @@ def test_student_and_teacher_look_at_the_same_moved_boxes(teacher) -> None:
             assert (mine - true).abs().max() <= 5.5  # half of min(2 x 84 x 4 / 64, 40)
 
 
+@pytest.mark.slow
 def test_a_teacher_never_changes_and_is_in_no_file(teacher, tmp_path) -> None:
     data, recipe = MadeUpScenes(2), dkd_recipe(teacher)
     learning = Trainer(recipe, build_learner(recipe, PEOPLE), data, tmp_path)
