@@ -9,7 +9,7 @@ from hypothesis import settings
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a worker is a core's; torch reads it when it is imported
 
-settings.register_profile("untimed", deadline=None)  # a busy machine is no counterexample
+settings.register_profile("untimed", deadline=None)  # a busy machine is not a counterexample
 settings.load_profile("untimed")
 
 

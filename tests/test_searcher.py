@@ -22,7 +22,7 @@ from tests.helpers.fakes import BLUE, GREEN, RED, YELLOW, RectangleModel, scene
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Three scenes: red with green, green alone, nobody."""
+    """Three scenes: red with green, green alone, no people."""
     folder = tmp_path / "photos"
     folder.mkdir()
     save(folder / "a.png", scene((RED, 10, 10, 60), (GREEN, 100, 20, 50)))

@@ -65,7 +65,7 @@ def hits(found: Found) -> list[tuple[str, int, float, float]]:
     ],
 )
 def test_the_index_gives_what_comparing_everybody_gives(gallery: Gallery, options: SearchOptions, with_contexts: bool) -> None:
-    """400 of 1,200 people, with CBGM all of their scenes, are looked at, so here nobody of the best is missed."""
+    """400 of 1,200 people, with CBGM all of their scenes, are looked at, so here none of the best is missed."""
     given = contexts() if with_contexts else None
     found = {}
     for engine, limit in (("exact", 10**9), ("index", 0)):

@@ -17,7 +17,7 @@ GET = (
     "download leftImg8bit_trainvaltest of Cityscapes and the annotations of CityPersons (cvgroup-njust/CityPersons), "
     "and name the folder that holds leftImg8bit/ and annotations/anno_train.mat"
 )
-PEOPLE = (1, 2, 3, 4)  # pedestrian, rider, sitting, unusual posture; 0 is no person, 5 a group with one box
+PEOPLE = (1, 2, 3, 4)  # pedestrian, rider, sitting, unusual posture; 0 is not a person, 5 a group with one box
 
 
 def load(root: Path, split: Literal["train", "val"] = "train") -> tuple[Picture, ...]:

@@ -14,7 +14,7 @@ class Crop:
     """A picture of one person, not decoded."""
 
     path: Path
-    identity: int = UNLABELLED  # -1: nobody knows who it is
+    identity: int = UNLABELLED  # -1: unknown
     camera: int | None = None
 
 

@@ -87,28 +87,28 @@ def read_protocol(file: Path, folder: Path) -> tuple[QueryPerson, ...]:
     Raises:
         DataError: the file is missing or broken.
     """
-    nobody: dict[str, Candidate] = {}  # of 2,900 lists of 4,000 most are the same pictures without the person
+    empty: dict[str, Candidate] = {}  # of 2,900 lists of 4,000 most are the same pictures without the person
     with reading(file, GET):
         rows = np.ravel(read_mat(file)[file.stem])
-        return tuple(_query(row, number, folder, nobody) for number, row in enumerate(rows))
+        return tuple(_query(row, number, folder, empty) for number, row in enumerate(rows))
 
 
-def _query(row: Any, number: int, folder: Path, nobody: dict[str, Candidate]) -> QueryPerson:
+def _query(row: Any, number: int, folder: Path, empty: dict[str, Candidate]) -> QueryPerson:
     asked = row["Query"][0, 0]
     box = xywh_to_xyxy(np.trunc(np.ravel(asked["idlocate"]).astype(np.float64)))
     if box.shape != (1, 4):
         raise DataError(f"query {number} has {box.size} numbers as its box; it must have 4")
-    candidates = tuple(_candidates(np.ravel(row["Gallery"]), folder, nobody))
+    candidates = tuple(_candidates(np.ravel(row["Gallery"]), folder, empty))
     return QueryPerson(folder / text(asked["imname"]), box[0], number, None, candidates)
 
 
-def _candidates(rows: Array, folder: Path, nobody: dict[str, Candidate]) -> Iterator[Candidate]:
+def _candidates(rows: Array, folder: Path, empty: dict[str, Candidate]) -> Iterator[Candidate]:
     for one in rows:
         name, box = text(one["imname"]), np.ravel(one["idlocate"]).tolist()
         if not box:
-            if name not in nobody:
-                nobody[name] = Candidate(folder / name, None)
-            yield nobody[name]
+            if name not in empty:
+                empty[name] = Candidate(folder / name, None)
+            yield empty[name]
         else:
             x, y, width, height = box
             yield Candidate(folder / name, (float(x), float(y), float(width), float(height)))

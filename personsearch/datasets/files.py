@@ -82,4 +82,4 @@ def text(value: Any) -> str:
 def check_folder(path: Path, get: str) -> None:
     """Raises DataError unless the folder is there; `get` says how to get the data set."""
     if not path.is_dir():
-        raise DataError(f"there is no folder {path}; {get}")
+        raise DataError(f"{path} is not a folder; {get}")

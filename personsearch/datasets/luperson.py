@@ -1,4 +1,4 @@
-"""LUPerson: four million crops of people from street videos, whom nobody named, in an LMDB or as plain files.
+"""LUPerson: four million crops of unnamed people from street videos, in an LMDB or as plain files.
 
 Layout: `lmdb/data.mdb` (or `data.mdb` in the folder itself) with keys such as `03_01_0012_00000045` (country, city, video, crop) and
 JPEG files as values; or a folder of pictures. The authors' `keys.pkl` lists the keys again: it is a pickle, so it is never opened.
@@ -74,7 +74,7 @@ def load(root: Path, *, limit: int | None = None) -> Sequence[bytes] | Sequence[
 
 
 def choose(everything: tuple[T, ...], limit: int | None) -> tuple[T, ...]:
-    """`limit` of them, evenly chosen, in their order; all if there are no more."""
+    """`limit` of them, evenly chosen, in their order; all if there are fewer."""
     if limit is None or limit >= len(everything):
         return everything
     return tuple(everything[place * len(everything) // limit] for place in range(limit))

@@ -1,4 +1,4 @@
-"""Market-1501: crops of people from six cameras; everything stands in the files' names.
+"""Market-1501: crops of people from six cameras; the files' names hold everything.
 
 Layout: `bounding_box_train/`, `query/`, `bounding_box_test/` with files such as `0002_c1s1_000451_03.jpg`.
 """
@@ -12,7 +12,7 @@ from personsearch.errors import DataError
 
 GET = "download Market-1501-v15.09.15, unpack it, and name the folder that holds bounding_box_train/"
 JUNK = -1  # a person of the test set, badly cut: counts neither for nor against
-DISTRACTOR = 0  # in the gallery, but nobody looks for them
+DISTRACTOR = 0  # in the gallery, but never a query
 _NAME = re.compile(r"(-1|\d{4})_c(\d)s\d_\d+_\d+\.jpg(\.jpg)?")
 
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from personsearch.boxes import Array
 from personsearch.errors import DataError
 
-UNLABELLED = -1  # identity of a person whom nobody named
+UNLABELLED = -1  # identity of an unnamed person
 
 
 def no_boxes() -> Array:
@@ -24,10 +24,10 @@ class Picture:
 
     path: Path
     boxes: Array  # (N, 4) float32, xyxy pixels; N may be 0
-    identities: Array  # (N,) int64, or -1 for people whom nobody named
+    identities: Array  # (N,) int64, or -1 for unnamed people
     camera: int | None = None
     ignore: Array = field(default_factory=no_boxes)  # (K, 4) float32 xyxy, where a found person is neither right nor wrong
-    ignore_polygons: tuple[Array, ...] = ()  # the same regions as (P, 2) float32 corners each, where they are no boxes
+    ignore_polygons: tuple[Array, ...] = ()  # the same regions as (P, 2) float32 corners each, where they are not boxes
 
     def __post_init__(self) -> None:
         n = len(self.identities)

@@ -32,7 +32,7 @@ def load_train(root: Path) -> tuple[tuple[Picture, ...], int]:
 
 
 def load_test(root: Path) -> SearchSet:
-    """The pictures of `val.json` and the queries, each searched in all pictures but its own; the sequence stands as the camera.
+    """The pictures of `val.json` and the queries, each searched in all pictures but its own; the sequence counts as the camera.
 
     Raises:
         DataError: a file is missing or broken; the message says what to download.

@@ -78,7 +78,7 @@ def load_queries(root: Path) -> tuple[QueryPerson, ...]:
 
 
 def read_coco(file: Path, folder: Path) -> tuple[Picture, ...]:
-    """The frames of a COCO-style file of AlignPS; `person_id` is -1 or -2 where nobody named the person.
+    """The frames of a COCO-style file of AlignPS; `person_id` is -1 or -2 where the person is unnamed.
 
     Raises:
         DataError: the file is missing or broken.

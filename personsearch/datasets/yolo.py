@@ -14,14 +14,14 @@ GET = "put the pictures into images/ and a text file of the same name into label
 
 
 def load(root: Path, *, person_class: int = 0) -> tuple[Picture, ...]:
-    """The pictures of `images/` by path; one without a text file has nobody in it.
+    """The pictures of `images/` by path; one without a text file has no people.
 
     Args:
         root: the folder of `images/` and `labels/`; subfolders of the two correspond.
         person_class: number of the class that counts; COCO's is 0.
 
     Raises:
-        DataError: a folder is missing, there is no picture, or a text file or picture is broken.
+        DataError: a folder is missing, no picture was found, or a text file or picture is broken.
     """
     images = root / "images"
     check_folder(images, GET)

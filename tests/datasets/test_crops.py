@@ -25,7 +25,7 @@ def touch(*paths: Path) -> None:
 
 def test_a_folder_for_each_person(tmp_path: Path) -> None:
     touch(tmp_path / "bob" / "1.jpg", tmp_path / "ann" / "x" / "2.PNG", tmp_path / "ann" / "notes.txt", tmp_path / ".cache" / "3.jpg")
-    (tmp_path / "nobody").mkdir()
+    (tmp_path / "empty").mkdir()
     found, names = crops.load_folders(tmp_path)
     assert names == ("ann", "bob")
     assert found == (Crop(tmp_path / "ann" / "x" / "2.PNG", 0), Crop(tmp_path / "bob" / "1.jpg", 1))
@@ -38,7 +38,7 @@ def test_unlabelled_crops(tmp_path: Path) -> None:
 
 def test_folders_of_crops_missing_or_empty(tmp_path: Path) -> None:
     for load in (crops.load_folders, crops.load_unlabelled):
-        with pytest.raises(DataError, match="there is no folder"):
+        with pytest.raises(DataError, match="is not a folder"):
             load(tmp_path / "nowhere")
         with pytest.raises(DataError, match=r"holds no (folder with )?picture"):
             load(tmp_path)
@@ -55,7 +55,7 @@ def test_market_names(tmp_path: Path) -> None:
 
 
 def test_market_missing_or_broken(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"there is no folder .*bounding_box_train; download Market"):
+    with pytest.raises(DataError, match="bounding_box_train is not a folder; download Market"):
         market1501.load(tmp_path)
     (tmp_path / "bounding_box_train").mkdir()
     with pytest.raises(DataError, match=r"holds no \.jpg files"):

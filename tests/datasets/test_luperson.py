@@ -84,7 +84,7 @@ def test_a_plain_folder_of_pictures(tmp_path) -> None:
 
 
 def test_missing_empty_or_damaged(tmp_path) -> None:
-    with pytest.raises(DataError, match=r"there is no folder .*; ask the authors of LUPerson"):
+    with pytest.raises(DataError, match=r"is not a folder; .*; ask the authors of LUPerson"):
         luperson.load(tmp_path / "nowhere")
     with pytest.raises(DataError, match="holds no picture"):
         luperson.load(tmp_path)

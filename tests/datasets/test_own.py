@@ -36,7 +36,7 @@ def write_posetrack21(root: Path) -> Path:
 def test_posetrack21_training_and_ignored_regions(tmp_path: Path) -> None:
     pictures, count = posetrack21.load_train(write_posetrack21(tmp_path))
     assert count == 2
-    assert [one.identities.tolist() for one in pictures] == [[0], [0, 1]]  # picture 3 has nobody
+    assert [one.identities.tolist() for one in pictures] == [[0], [0, 1]]  # picture 3 has no people
     assert pictures[0].path == tmp_path / "images" / "train" / "1.jpg"
     assert pictures[0].boxes.tolist() == [[0, 10, 20, 60]]
     assert pictures[0].ignore.tolist() == [[5, 1, 9, 8]]
@@ -142,7 +142,7 @@ def test_yolo_empty_label_file(tmp_path: Path) -> None:
 
 
 def test_yolo_missing_or_broken(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no folder"):
+    with pytest.raises(DataError, match="is not a folder"):
         yolo.load(tmp_path)
     with pytest.raises(DataError, match=r"a.txt is damaged or of another form .*; put the pictures into images/"):
         yolo.load(write_yolo(tmp_path, "0 0.5 0.5\n"))

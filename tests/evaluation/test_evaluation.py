@@ -161,7 +161,7 @@ def test_a_query_without_a_true_match_counts_zero_in_the_means() -> None:
 
 
 def test_pictures_without_people_or_detections() -> None:
-    """Nobody found in c lowers the part that was found; d's false alarm ranks, but enters no detection number."""
+    """Nothing found in c lowers the part that was found; d's false alarm ranks, but enters no detection number."""
     scenes = (scene("b"), scene("c", people=ANNA_HERE), scene("d", (HERE, like_anna(0.9))), scene("a", (HERE, ANNA), people=ANNA_HERE))
     assert search(*scenes)["mAP"] == pytest.approx(0.5)
     measured = evaluate(EvaluationData(scenes, ()), protocol="prw")

@@ -1,4 +1,4 @@
-"""Regions to ignore: areas by hand and by counting pixels, and whom they take out of an evaluation."""
+"""Regions to ignore: areas by hand and by counting pixels, and the people they take out of an evaluation."""
 
 from dataclasses import replace
 
@@ -64,7 +64,7 @@ def test_area_within_agrees_with_points_counted_inside() -> None:
         odd = np.zeros(len(x), bool)
         for (x0, y0), (x1, y1) in zip(polygon.tolist(), np.roll(polygon, -1, axis=0).tolist(), strict=True):
             odd ^= ((y0 < y) != (y1 < y)) & (x < x0 + (y - y0) * (x1 - x0) / (y1 - y0))
-        # a point stands for 1/1024; the sides are 100 long at most, and a point's square is 1/32 wide
+        # a point covers 1/1024; the sides are 100 long at most, and a point's square is 1/32 wide
         assert area_within(polygon, box(left, top, right, bottom)) == pytest.approx(odd.sum() / 1024, abs=0.1)
 
 
@@ -111,7 +111,7 @@ def scene(name: str, found: list[np.ndarray], rows: list[list[float]], scores: l
 
 
 def data(ignored: list[bool] | None) -> EvaluationData:
-    """In b a stranger, surer and more alike, stands before the person; both may be in a region."""
+    """In b a stranger, surer and more alike, ranks before the person; both may be in a region."""
     first = scene("a", [PERSON], [[1, 0]], [0.5], None)
     second = scene("b", [STRANGER, PERSON, FAR], [[1, 0], [0.8, 0.6], [0, 1]], [0.9, 0.8, 0.1], ignored)
     return EvaluationData((first, second), (EvaluationQuery("a", 0, 7, np.array([1, 0], np.float32)),))
@@ -136,7 +136,7 @@ def test_who_is_left_out() -> None:
 
     assert left(None, 0.01) == [100, 0, 200]
     assert left([True] * 3, 0.01) == [0]
-    assert left([True] * 3, 0.5) == [0, 200]  # below the score nobody is judged
+    assert left([True] * 3, 0.5) == [0, 200]  # detections below the score are not judged
     assert left([True] * 3, 0.85) == [0, 200]
     empty = replace(data(None).scenes[0], found=data(None).scenes[0].found.take(np.zeros(0, np.int64)), ignored=np.zeros(0, bool))
     assert len(without_ignored(EvaluationData((empty,), ()), 0.01).scenes[0].found) == 0
@@ -149,7 +149,7 @@ def test_boxes_are_matched_before_they_are_left_out() -> None:
     truth, found, scores = np.stack([near, beside]), np.stack([between, beside, poor]), np.array([0.9, 0.8, 0.7], np.float32)
     # `between` is the best of `near` (90 / 110 against 85 / 115 and 80 / 120), and of its two equal ones the first is taken: it is matched.
     assert detection_metrics([(truth, found, scores)], ignored=[np.array([True, False, False])]).recall == 1
-    found[0] = [1.2, 0, 11.2, 10]  # now nearer to `beside`, whose best is its very own: matched by nobody
+    found[0] = [1.2, 0, 11.2, 10]  # now nearer to `beside`, whose best is its very own: matched by none
     measured = detection_metrics([(truth, found, scores)], ignored=[np.array([True, False, False])])
     assert (measured.recall, measured.ap) == (0.5, 0.5)
     assert detection_metrics([(truth, found[1:], scores[1:])]).recall == 1  # the order that the authors do not take

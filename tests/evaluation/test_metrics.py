@@ -44,7 +44,7 @@ def test_average_precision_is_scikit_learns(seed: int, count: int, levels: int) 
 
 
 def test_rank_of_first_by_hand() -> None:
-    """The hit of 0.8 stands behind 0.9 and the equal one before it, and before the equal one behind it."""
+    """The hit of 0.8 comes after 0.9 and the equal one before it, and before the equal one behind it."""
     keys = np.array([0.8, 0.8, 0.9, 0.8, 0.1])
     assert rank_of_first(np.array([False, True, False, False, True]), keys) == 3
     assert rank_of_first(np.array([False, False, True, False, True]), keys) == 1
@@ -88,12 +88,12 @@ def test_detection_metrics_by_hand() -> None:
 
 
 def test_empty_scenes() -> None:
-    nobody, nothing = boxes(), np.zeros(0)
+    no_box, nothing = boxes(), np.zeros(0)
     assert detection_metrics([]).recall == detection_metrics([]).ap == 0
-    assert detection_metrics([(boxes(BOX), nobody, nothing)]).recall == 0
+    assert detection_metrics([(boxes(BOX), no_box, nothing)]).recall == 0
     good = (boxes(BOX), boxes(BOX), np.array([0.5]))
-    false_alarm = (nobody, boxes(AWAY), np.array([0.9]))
-    assert detection_metrics([good, false_alarm, (nobody, nobody, nothing)]).ap == 1  # scenes without people are left out
+    false_alarm = (no_box, boxes(AWAY), np.array([0.9]))
+    assert detection_metrics([good, false_alarm, (no_box, no_box, nothing)]).ap == 1  # scenes without people are left out
 
 
 @given(seed=st.integers(0, 2**32 - 1), people=st.integers(0, 6), found=st.integers(0, 9))

@@ -74,7 +74,7 @@ def test_posetrack21_with_two_people_asked_for_in_one_picture(tmp_path: Path) ->
 
 
 def test_posetrack21_people_found_in_a_region_to_ignore_are_no_false_alarms(tmp_path: Path) -> None:
-    # Red in picture 3 is 60 high. A taller red stands beside, whom nobody annotated: score 0.95 against 0.9, 0.8, 0.7 and 0.6.
+    # Red in picture 3 is 60 high. A taller red person beside it is not annotated: score 0.95 against 0.9, 0.8, 0.7 and 0.6.
     searcher = PersonSearcher(RectangleModel())
     plain = evaluate_dataset(searcher, "posetrack21", write_posetrack21(tmp_path / "plain", stranger=True))
     assert plain["detection"]["all"] == {"recall": 1.0, "ap": pytest.approx((1 / 2 + 2 / 3 + 3 / 4 + 4 / 5) / 4)}
@@ -143,9 +143,9 @@ def test_arrays_carry_unlabelled_people_and_context_without_the_query(tmp_path: 
 
 
 def test_an_empty_data_set() -> None:
-    nobody = SearchSet((), ())
-    features = make_features(PersonSearcher(RectangleModel()), nobody, min_score=0.0, true_boxes=True)
-    arrays = to_arrays(nobody, features, context_min_score=0.0)
+    empty = SearchSet((), ())
+    features = make_features(PersonSearcher(RectangleModel()), empty, min_score=0.0, true_boxes=True)
+    arrays = to_arrays(empty, features, context_min_score=0.0)
     assert (arrays.scenes, arrays.queries) == ((), ())
 
 

@@ -1,4 +1,4 @@
-"""AGWF's regular gallery of PRW: whom it ignores."""
+"""AGWF's regular gallery of PRW: the people it ignores."""
 
 import numpy as np
 
@@ -38,8 +38,8 @@ def test_a_box_that_fits_a_labelled_person_better_stays() -> None:
 
 def test_scenes_without_people_or_finds_stay() -> None:
     empty = scene("a", [], [])
-    nobody = Scene("b", 0, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), scene("b", [NAMED], [[1, 0]]).found)
-    kept = without_unlabelled(EvaluationData((empty, nobody), ())).scenes
+    no_people = Scene("b", 0, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), scene("b", [NAMED], [[1, 0]]).found)
+    kept = without_unlabelled(EvaluationData((empty, no_people), ())).scenes
     assert [len(one.found.boxes) for one in kept] == [0, 1]
 
 

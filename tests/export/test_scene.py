@@ -1,4 +1,4 @@
-"""Exported networks find what PyTorch finds: golden-filled ones, other sizes, and nobody at all."""
+"""Exported networks find what PyTorch finds: golden-filled ones, other sizes, and empty pictures."""
 
 import json
 from pathlib import Path
@@ -49,7 +49,7 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "roi-alignps": (ROIAlignPS, ROIAlignPSConfig, DENSE),
     "roi-alignps, its first branch": (ROIAlignPS, ROIAlignPSConfig, DENSE | {"branch": "alignps"}),
     "roi-alignps, its second branch": (ROIAlignPS, ROIAlignPSConfig, DENSE | {"branch": "roi"}),
-    "roi-alignps of nobody": (ROIAlignPS, ROIAlignPSConfig, DENSE | {"min_class_score": 0.9999}),
+    "roi-alignps without people": (ROIAlignPS, ROIAlignPSConfig, DENSE | {"min_class_score": 0.9999}),
 }
 
 
@@ -134,11 +134,11 @@ def test_every_network_is_exported_and_finds_nobody_too(name: str, tmp_path: Pat
     assert all(agree(differences(plain, exported, one)) for one in odd)
     batch = exported.detect([exported.prepare(one) for one in odd])
     assert [one.boxes.shape for one in batch] == [one.boxes.shape for one in plain.detect([plain.prepare(one) for one in odd])]
-    assert (max(map(len, batch)) > 5) == (name != "roi-alignps of nobody")
+    assert (max(map(len, batch)) > 5) == (name != "roi-alignps without people")
     if splits:
         assert agree(differences(plain, exported, quiet))
-        (nobody,) = exported.detect([exported.prepare(quiet)])
-        assert nobody.embeddings.shape == (0, network.embedding_dim)
+        (empty,) = exported.detect([exported.prepare(quiet)])
+        assert empty.embeddings.shape == (0, network.embedding_dim)
     with torch.no_grad():
         for one in network.parameters():
             one.mul_(1 + 0.1 * torch.rand_like(one))

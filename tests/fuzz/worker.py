@@ -96,7 +96,7 @@ def _work(pipe: Connection) -> None:
                 answer: tuple[Verdict, str] = ("right", "")
             except PersonSearchError as error:
                 answer = _refusal(error)
-            except BaseException as error:  # a Rust panic is no Exception
+            except BaseException as error:  # a Rust panic is not an Exception
                 answer = ("fault", "".join(traceback.format_exception(error)[-4:]))
         pipe.send(answer)
 

@@ -33,8 +33,8 @@ def yolo_lines(people: list[tuple[int, ...]], number: int = 0) -> str:
 def write_pictures(data: Path) -> Path:
     """Write the folder and return it.
 
-    Of coco128, by number: 0 two people, to be held out; 1 two people, one of them small; 2 one, but nobody labelled it;
-    3 a dog; 4 one person, held out, the file is damaged; 5 nobody. Then a photograph in each folder, and a video of red frames.
+    Of coco128, by number: 0 two people, to be held out; 1 two people, one of them small; 2 one, but unlabelled;
+    3 a dog; 4 one person, held out, the file is damaged; 5 no people. Then a photograph in each folder, and a video of red frames.
     """
     shown: list[list[tuple[int, ...]]] = [[TALL, (60, 10, 90, 110)], [TALL, SMALL], [TALL], [], [TALL], []]
     labels = [yolo_lines(people) for people in shown]

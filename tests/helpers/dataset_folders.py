@@ -12,7 +12,7 @@ from scipy.io import savemat
 from tests.helpers.fakes import BLUE, GREEN, RED, YELLOW, scene
 
 TRAIN_FRAMES = {"c1s1_000001": [(7, 10, 20, 20, 90)], "c2s1_000002": [(7, 30, 20, 20, 80), (932, 80, 20, 20, 60), (-2, 150, 20, 20, 50)]}
-# Red is person 3, blue person 5, green nobody knows; the height of a person is its score.
+# Red is person 3, blue person 5, green is unknown; the height of a person is its score.
 TEST_FRAMES = {
     "c1s3_000010": [(RED, 3, 10, 90), (BLUE, 5, 60, 80)],
     "c1s3_000020": [(RED, 3, 20, 85), (GREEN, -2, 100, 70)],
@@ -93,7 +93,7 @@ def write_posetrack21(root: Path, *, stranger: bool = False, region: Sequence[tu
 
     Args:
         root: the folder to make.
-        stranger: another red person, whom nobody annotated, in picture 3 at 125..145, 20..115.
+        stranger: another red person, not annotated, in picture 3 at 125..145, 20..115.
         region: corners of a polygon to ignore in picture 3.
     """
     (root / "posetrack_person_search").mkdir(parents=True)

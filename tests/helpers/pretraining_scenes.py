@@ -1,4 +1,4 @@
-"""Small sub-task data sets: made-up scenes whose people nobody named, and crops of people in the formats of their data sets."""
+"""Small sub-task data sets: made-up scenes of unnamed people, and crops of people in the formats of their data sets."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the tests of pictures and pages share: scenes where one magenta person stands on grey."""
+"""What the tests of pictures and pages share: scenes with one magenta person on grey."""
 
 import base64
 import io

@@ -25,11 +25,11 @@ TINY = {
     "embedding_dim": 128,
     "proposals": {"after_nms": 40},
 }
-PEOPLE, TALL, NOBODY = picture(120, 160, 1), picture(160, 120, 2), np.zeros((120, 160, 3), np.uint8)
+PEOPLE, TALL, EMPTY = picture(120, 160, 1), picture(160, 120, 2), np.zeros((120, 160, 3), np.uint8)
 
 
 def tiny(**changes: Any) -> DKD:
-    """A small student that finds people in PEOPLE and TALL, and none in NOBODY; its batch norms are as after training."""
+    """A small student that finds people in PEOPLE and TALL, and none in EMPTY; its batch norms are as after training."""
     torch.manual_seed(0)
     network = DKD(DKDConfig(**TINY | changes))
     with torch.no_grad():
@@ -86,7 +86,7 @@ def test_a_small_backbone_gets_a_linear_layer() -> None:
 
 def test_what_an_image_gives_does_not_depend_on_its_batch() -> None:
     student = model()
-    images = [PEOPLE, TALL, NOBODY, picture(120, 160, 5), picture(60, 160, 4), picture(118, 160, 6)]
+    images = [PEOPLE, TALL, EMPTY, picture(120, 160, 5), picture(60, 160, 4), picture(118, 160, 6)]
     together = found_alone_and_together(student, images)
     assert len(together[2]) == 0
     assert min(len(found) for i, found in enumerate(together) if i != 2) >= 3
@@ -94,7 +94,7 @@ def test_what_an_image_gives_does_not_depend_on_its_batch() -> None:
 
 def test_nobody_is_a_result() -> None:
     student = model()
-    (found,) = detect(student, NOBODY)
+    (found,) = detect(student, EMPTY)
     assert found.boxes.shape == (0, 4)
     assert found.embeddings.shape == (0, 128)
     assert student.detect([]) == []

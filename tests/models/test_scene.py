@@ -1,4 +1,4 @@
-"""What stands between every network for scenes and its users."""
+"""The parts between every network for scenes and its users."""
 
 import numpy as np
 import pytest

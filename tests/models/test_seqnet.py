@@ -113,11 +113,11 @@ TINY = {
     "embedding_dim": 32,
     "proposals": {"after_nms": 40},
 }
-PEOPLE, TALL, NOBODY = picture(120, 160, 1), picture(160, 120, 2), np.zeros((120, 160, 3), np.uint8)
+PEOPLE, TALL, EMPTY = picture(120, 160, 1), picture(160, 120, 2), np.zeros((120, 160, 3), np.uint8)
 
 
 def tiny(precision: Precision = "float32", **changes: Any) -> SceneModel:
-    """A small network that finds people in PEOPLE and TALL, and none in NOBODY."""
+    """A small network that finds people in PEOPLE and TALL, and none in EMPTY."""
     torch.manual_seed(0)
     net = SeqNet(SeqNetConfig(**TINY | changes))
     with torch.no_grad():
@@ -132,7 +132,7 @@ def detect(model: SceneModel, *images: Array) -> list[Detections]:
 @pytest.mark.parametrize("baseline", ["oim", "nae", "nae+"])
 def test_what_an_image_gives_does_not_depend_on_its_batch(baseline) -> None:
     model = tiny(baseline=baseline)
-    images = [PEOPLE, TALL, NOBODY, picture(120, 160, 5), picture(60, 160, 4), picture(118, 160, 6)]
+    images = [PEOPLE, TALL, EMPTY, picture(120, 160, 5), picture(60, 160, 4), picture(118, 160, 6)]
     together = found_alone_and_together(model, images)
     assert len(together[2]) == 0
     assert min(len(found) for i, found in enumerate(together) if i != 2) >= 3
@@ -154,7 +154,7 @@ def test_embeddings_do_not_depend_on_the_batch() -> None:
         np.zeros((0, 4), np.float32),
         np.array([[5, 5, 50, 100]], np.float32),
     ]
-    images = [PEOPLE, NOBODY, TALL]
+    images = [PEOPLE, EMPTY, TALL]
     together = model.embed([model.prepare(image) for image in images], boxes)
     assert [rows.shape for rows in together] == [(2, 32), (0, 32), (1, 32)]
     for image, box, rows in zip(images, boxes, together, strict=True):
@@ -162,7 +162,7 @@ def test_embeddings_do_not_depend_on_the_batch() -> None:
 
 
 def test_a_scene_of_nobody_is_a_result() -> None:
-    (found,) = detect(tiny(), NOBODY)
+    (found,) = detect(tiny(), EMPTY)
     assert found.boxes.shape == (0, 4)
     assert found.embeddings.shape == (0, 32)
     assert tiny().detect([]) == []
@@ -227,7 +227,7 @@ def test_without_fcs_the_second_head_scores() -> None:
 
 
 def test_without_nms_the_second_head_sees_every_likely_proposal() -> None:
-    """Table 3: all 40 proposals score above 0, so all go on, `max_people` at most; with NMS fewer do, and nobody is seen twice."""
+    """Table 3: all 40 proposals score above 0, so all go on, `max_people` at most; with NMS fewer do, and no person is seen twice."""
     seen: list[int] = []
     for changes in ({}, {"first_nms": False}, {"first_nms": False, "max_people": 9}):
         model = tiny(keep_score=0.0, **changes)
@@ -253,7 +253,7 @@ def test_context_puts_the_query_first_and_drops_who_overlaps_it() -> None:
 def test_context_of_nobody_is_the_query_alone() -> None:
     model = tiny()
     with torch.inference_mode():
-        (around,) = model.network.detect_around(batch_of(model.prepare(NOBODY)), [torch.tensor([[10.0, 10, 50, 100]])])
+        (around,) = model.network.detect_around(batch_of(model.prepare(EMPTY)), [torch.tensor([[10.0, 10, 50, 100]])])
     torch.testing.assert_close(around.boxes, torch.tensor([[10.0, 10, 50, 100]]))
     assert around.scores.tolist() == [1]
 

@@ -30,7 +30,7 @@ from tests.helpers.seqnet_golden import batch_of
 
 SMALL = {"backbone": {"name": "resnet18", "width": 0.25}, "short_side": 160, "long_side": 256, "embedding_dim": 32}
 TINY = SMALL | {"proposals": {"after_nms": 40}}
-NOBODY = np.zeros((120, 160, 3), np.uint8)
+EMPTY = np.zeros((120, 160, 3), np.uint8)
 
 
 def picture(height: int, width: int, seed: int) -> Array:
@@ -166,7 +166,7 @@ def test_a_wrong_config_names_the_field(values, word, tmp_path) -> None:
 
 def test_what_an_image_gives_does_not_depend_on_its_batch() -> None:
     finder = model(network())
-    images = [PEOPLE, picture(160, 120, 2), NOBODY, picture(120, 160, 5), picture(118, 160, 6)]
+    images = [PEOPLE, picture(160, 120, 2), EMPTY, picture(120, 160, 5), picture(118, 160, 6)]
     together = found_alone_and_together(finder, images)
     assert max(map(len, together)) >= 3
 

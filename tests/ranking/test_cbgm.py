@@ -42,7 +42,7 @@ def test_match_raises_at_most_one_and_never_lowers(seed: int, people: int, other
     assert (after >= edges[0]).all()
     assert (after != edges[0]).sum() <= 1
     assert set(after.tolist()) <= set(edges.ravel().tolist())
-    assert np.array_equal(match(edges[:1]), edges[0])  # alone, there is no context
+    assert np.array_equal(match(edges[:1]), edges[0])  # alone, without context
 
 
 def test_context_keeps_the_query_whatever_its_score() -> None:

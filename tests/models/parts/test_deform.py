@@ -88,7 +88,7 @@ def test_training_on_a_cpu_leaves_torchvisions_operator_alone(monkeypatch) -> No
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("stride", [1, 2])
 def test_no_image_at_all_gives_none(form, stride) -> None:
-    """A deformable res5 sees the regions of nobody."""
+    """A deformable res5 takes an empty list of regions."""
     with torch.no_grad():
         assert form(random_conv(3, 40, stride=stride))(torch.zeros(0, 3, 14, 14)).shape == (0, 40, 14 // stride, 14 // stride)
 

@@ -9,7 +9,7 @@ SURE = 10.0  # logit: sigmoid is 1 to 5e-5
 
 
 def blank(height: int = 10, width: int = 12, stride: int = 8) -> LevelMaps:
-    """Nobody anywhere; the feature of a cell is (row, column)."""
+    """No people; the feature of a cell is (row, column)."""
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     return LevelMaps(
         stride=stride,
@@ -76,7 +76,7 @@ def test_only_the_best_cells_and_people_are_kept() -> None:
 def test_the_released_rules_take_1000_cells_of_a_level_and_100_people() -> None:
     crowded = blank(40, 40)
     crowded.class_logits.fill_(SURE)
-    crowded.distances.fill_(0.1)  # nobody overlaps
+    crowded.distances.fill_(0.1)  # no overlap
     assert len(people(crowded, resized=(320, 320), original=(320, 320)).boxes) == 100
     assert len(people(crowded, resized=(320, 320), original=(320, 320), max_people=5000).boxes) == 1000
 
