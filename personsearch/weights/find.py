@@ -88,9 +88,11 @@ def _of_organisation(name: str, source: Convert) -> Path:
 def _unknown(name: str) -> str:
     stored = ", ".join(local_models()) or "none yet"
     address = f"hf:{name}" if re.fullmatch(r"[\w.-]+/[\w.-]+", name) else "hf:org/name"
-    return (
+    lines = (
         f"unknown model {name!r}. It is not a folder, a converted model in {home() / 'models'} ({stored}), or one of: "
-        f"{', '.join(manifest.models())}.\n"
-        f"For the Hugging Face Hub write {address!r}; `personsearch models` lists all models; "
-        "docs/models.md shows how to make a model folder."
+        f"{', '.join(manifest.models())}.",
+        f"For the Hugging Face Hub write {address!r}.",
+        "For a list of models run: personsearch models",
+        "For a model folder of your own see docs/models.md.",
     )
+    return "\n* ".join(lines)
