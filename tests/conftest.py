@@ -13,6 +13,16 @@ settings.register_profile("untimed", deadline=None)  # a busy machine is not a c
 settings.load_profile("untimed")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests marked `extra` unless -m names that mark, so that `-m "not slow"` leaves them out too."""
+    if "extra" in config.option.markexpr:
+        return
+    left_out = [item for item in items if item.get_closest_marker("extra")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Galleries and models of a test stay in the test's own folder."""
