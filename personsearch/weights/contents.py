@@ -41,7 +41,7 @@ def model_files(find_file: FileFinder, *, under: str = "") -> list[str]:
         under: Folder of a model inside the model, with "/" at its end.
 
     Raises:
-        ConfigError: config.json is malformed, or names a file outside the folder or one that is neither ONNX nor safetensors.
+        ConfigError: config.json is malformed, or names a file outside the folder or one that is not ONNX, OpenVINO or safetensors.
         WeightsError: A file is missing.
     """
     config_path = _get(find_file, under + CONFIG_FILE)

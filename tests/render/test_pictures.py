@@ -1,6 +1,5 @@
-"""Pictures of results."""
+"""Scenes with detections, and montages of a query with its hits."""
 
-import re
 from pathlib import Path
 
 import cv2
@@ -13,72 +12,9 @@ from PIL import Image
 from personsearch.boxes import Array
 from personsearch.errors import ImageError
 from personsearch.hits import Query
-from personsearch.render import lettering, pictures, views
+from personsearch.render import pictures, views
 from personsearch.results import Detections
 from tests.helpers.render_scenes import BOX, MAGENTA, OFF, TILE, extent, hit, jpegs, misfit, page_of, result, saved, scene
-
-# -- the person's view
-
-
-def test_window_by_hand() -> None:
-    # 0.74 of 320 pixels for 148 is a scale of 1.6, so the tile shows 150 x 200 pixels around (500, 400)
-    window, scale = views._window(np.array([480, 326, 520, 474], np.float32), 1000, 800, TILE)
-    assert scale == pytest.approx(1.6)
-    assert window.tolist() == pytest.approx([425, 300, 575, 500])
-
-
-@given(st.integers(2, 5000), st.integers(2, 5000), st.data())
-def test_window_holds_the_box_and_stays_in_the_scene(width: int, height: int, data: st.DataObject) -> None:
-    x1, y1 = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
-    x2, y2 = data.draw(st.integers(x1 + 1, width)), data.draw(st.integers(y1 + 1, height))
-    window, scale = views._window(np.array([x1, y1, x2, y2], np.float32), width, height, TILE)
-    slack = 1e-6 * max(width, height)  # rounding of float64
-    assert (window[:2] >= -slack).all()
-    assert (window[2:] <= np.array([width, height]) + slack).all()
-    assert (window[:2] <= np.array([x1, y1]) + slack).all()
-    assert (window[2:] >= np.array([x2, y2]) - slack).all()
-    assert ((window[2:] - window[:2]) * scale <= np.array(TILE) + 1e-6).all()
-
-
-@pytest.mark.parametrize(
-    ("width", "height", "box"),
-    [
-        (400, 300, BOX),
-        (4000, 3000, (2000, 900, 2500, 2300)),  # shrunk
-        (400, 300, (190, 100, 200, 125)),  # enlarged
-        (400, 300, (100, 5, 180, 295)),  # as high as the scene
-        (1000, 90, (500, 20, 530, 80)),  # a strip
-        (400, 300, (30, 100, 370, 200)),  # lying
-    ],
-)
-def test_the_box_sits_on_the_person_at_any_scale(width: int, height: int, box: tuple[float, ...]) -> None:
-    tile = views.person(scene(width, height, box), np.array(box, np.float32), TILE, views.HIT_COLOUR)
-    assert tile.size == TILE
-    assert misfit(tile, views.HIT_COLOUR) <= OFF
-
-
-@pytest.mark.parametrize("scale", [0.97, 1.03])
-def test_the_misfit_detects_a_box_at_the_wrong_scale(scale: float) -> None:
-    tile = views.person(scene(), np.array(BOX, np.float32) * np.float32(scale), TILE, views.HIT_COLOUR)
-    assert misfit(tile, views.HIT_COLOUR) > OFF
-
-
-def test_a_person_at_the_edge_keeps_a_whole_box() -> None:
-    box = (0, 0, 60, 300)
-    tile = views.person(scene(400, 300, box), np.array(box, np.float32), TILE, views.HIT_COLOUR)
-    assert extent(tile, views.HIT_COLOUR)[:2] == [1, 1]  # one pixel of rim
-    assert extent(tile, views.HIT_COLOUR)[3] == 319
-
-
-def test_the_whole_scene_shrinks_with_its_box() -> None:
-    small = views.scene_with_box(scene(), np.array(BOX, np.float32), 200, views.HIT_COLOUR)
-    assert small.size == (200, 150)
-    assert extent(small, views.HIT_COLOUR) == pytest.approx([50 - 2, 30 - 2, 70 + 2, 80 + 2], abs=1)
-
-
-def test_a_small_scene_is_not_enlarged() -> None:
-    assert views.scene_with_box(scene(), np.array(BOX, np.float32), 1000, views.HIT_COLOUR).size == (400, 300)
-
 
 # -- drawing detections
 
@@ -258,46 +194,10 @@ def test_a_hit_in_a_video_shows_its_own_frame(tmp_path: Path) -> None:
     assert misfit(picture.crop((300, 20, 540, 340)), views.HIT_COLOUR) <= OFF
 
 
-# -- names and times
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0:00.0"), (59.94, "0:59.9"), (59.96, "1:00.0"), (75.21, "1:15.2"), (3661, "1:01:01.0"), (7199.99, "2:00:00.0")],
-)
-def test_clock(seconds: float, text: str) -> None:
-    assert lettering.clock(seconds) == text
-
-
-def test_shorten_cuts_the_middle() -> None:
-    assert lettering.shorten("a.jpg", 15, 240) == "a.jpg"
-    short = lettering.shorten("holiday" * 10 + ".jpg", 15, 100)
-    assert re.fullmatch(r"holiday\w*\.\.\.\w*y\.jpg", short)
-
-
-@given(st.text(max_size=40), st.integers(20, 240))
-def test_a_shortened_name_fits(text: str, width: int) -> None:
-    drawable, font = lettering.text_and_font(lettering.shorten(text, 15, width), 15)
-    assert font.getlength(drawable) <= width
-
-
-def test_letters_no_font_has_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lettering, "SYSTEM_FONTS", ())
-    assert lettering.text_and_font("Zoë 写真.jpg", 15)[0] == "Zoe ??.jpg"
-
-
-def test_a_system_font_writes_letters_that_pillows_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    stranger = lettering._own_font(16)  # represents a font with all letters
-    monkeypatch.setattr(lettering, "_system_font", lambda name, size: (stranger,))
-    monkeypatch.setattr(lettering, "_has_glyph", lambda font, letter: font is stranger or letter.isascii())
-    assert lettering.text_and_font("写真.jpg", 15) == ("写真.jpg", stranger)
-    assert lettering.text_and_font("a.jpg", 15)[1] is lettering._own_font(15)
-
-
 @pytest.mark.parametrize("name", ["Zoë 写真.png", "фото.png", "caf\udce9.png", "two\nlines.png", "x" * 300, "🙂.png", "صورة.png"])
 def test_any_file_name_can_be_shown(tmp_path: Path, name: str) -> None:
-    found = result(hit(name), query=Query(name))
-    assert found.montage().size == (560, 432)
-    found.save_html(tmp_path / "hits.html")
+    named = result(hit(name), query=Query(name))
+    assert named.montage().size == (560, 432)
+    named.save_html(tmp_path / "hits.html")
     shown = name.replace("\n", "?").replace("\udce9", "?")
     assert shown in (tmp_path / "hits.html").read_text(encoding="utf-8")
