@@ -8,15 +8,15 @@ import numpy as np
 
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError
-from personsearch.synthetic.camera import Camera, aim
-from personsearch.synthetic.lens import Look, develop, draw_look
-from personsearch.synthetic.lighting import draw_light, shadow_map
-from personsearch.synthetic.person import Person, PosedPerson, pose_person
-from personsearch.synthetic.poses import sample_pose
-from personsearch.synthetic.raycast import light_backdrop, look
+from personsearch.synthetic.body.poses import sample_pose
+from personsearch.synthetic.paint.raycast import light_backdrop, look
+from personsearch.synthetic.paint.sprites import draw_sprite
+from personsearch.synthetic.people.person import Person, PosedPerson, pose_person
 from personsearch.synthetic.scene import measure, merge, resolve
-from personsearch.synthetic.scenery import CENTER, HALF, draw_scenery
-from personsearch.synthetic.sprites import draw_sprite
+from personsearch.synthetic.stage.camera import Camera, aim
+from personsearch.synthetic.stage.lens import Look, develop, draw_look
+from personsearch.synthetic.stage.lighting import draw_light, shadow_map
+from personsearch.synthetic.stage.scenery import CENTER, HALF, draw_scenery
 from personsearch.synthetic.world import World, loaded, person
 
 _CROPS = 3  # stream of random numbers; world and scene have others
@@ -126,9 +126,6 @@ def _picture(eye: Camera, people: list[tuple[Person, PosedPerson, Array]], camer
         layers = merge(sprites, depth)
     color = np.zeros_like(backdrop.albedo)
     feet = np.array([[at[0], at[2], 0.4] for _, _, at in people[: len(sprites)]])
-    light_backdrop(
-        coarse.position, coarse.axes, coarse.focal, backdrop.albedo, backdrop.normal, backdrop.depth, backdrop.kind, backdrop.open_sky,
-        light.table(eye.position), shadow.depth, shadow.frame, feet, color,
-    )  # fmt: skip
+    light_backdrop(coarse.pinhole, backdrop, light.arrays(shadow, eye.position), feet, color)
     color = cv2.resize(color, (eye.width, eye.height), interpolation=cv2.INTER_LINEAR)
     return develop(resolve(color, layers.color, layers.owner), camera_look, rng)

@@ -12,8 +12,8 @@ from typing import Any
 import cv2
 
 from personsearch.errors import ConfigError
-from personsearch.synthetic.lens import jpeg_encode
-from personsearch.synthetic.scene import Scene, generate_scene
+from personsearch.synthetic.scene import RenderedScene, generate_scene
+from personsearch.synthetic.stage.lens import jpeg_encode
 from personsearch.synthetic.world import World, loaded
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def _render(world: World, folder: Path, scenes: int, first: int, index: int) -> 
     return describe(scene, first + index + 1, f"images/{name}")
 
 
-def describe(scene: Scene, image_id: int, file_name: str) -> dict[str, Any]:
+def describe(scene: RenderedScene, image_id: int, file_name: str) -> dict[str, Any]:
     """A scene as COCO rows: `image` and `annotations` (without ids)."""
     height, width = scene.image.shape[:2]
     image = {"id": image_id, "file_name": file_name, "width": width, "height": height, "camera": scene.camera}

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from personsearch.boxes import Array
-from personsearch.synthetic.camera import Camera
-from personsearch.synthetic.raycast import GROUND, Backdrop
-from personsearch.synthetic.scenery import CENTER, HALF
+from personsearch.synthetic.paint.raycast import GROUND, Backdrop
+from personsearch.synthetic.stage.camera import Camera
+from personsearch.synthetic.stage.scenery import CENTER, HALF
 
 NEAREST, FARTHEST = 4.0, 34.0  # metres from the camera
 APART = 0.55  # metres between feet

@@ -6,23 +6,23 @@ import numpy as np
 
 from personsearch.boxes import Array, clip
 from personsearch.errors import ShapeError
-from personsearch.synthetic.jit import compiled
-from personsearch.synthetic.lens import add_haze, develop
-from personsearch.synthetic.lighting import Light, ShadowMap, draw_light, shadow_map
-from personsearch.synthetic.person import Person, PosedPerson, pose_person
+from personsearch.synthetic.body.poses import sample_pose
+from personsearch.synthetic.kernels.jit import compiled
+from personsearch.synthetic.paint.raycast import SKY, SOLID, light_backdrop
+from personsearch.synthetic.paint.sprites import SAMPLES, Sprite, draw_sprite, mask_box
+from personsearch.synthetic.people.person import Person, PosedPerson, pose_person
 from personsearch.synthetic.placing import place_people
-from personsearch.synthetic.poses import sample_pose
-from personsearch.synthetic.raycast import SKY, SOLID, light_backdrop
-from personsearch.synthetic.solids import solid_meshes
-from personsearch.synthetic.sprites import SAMPLES, Sprite, draw_sprite, mask_box
-from personsearch.synthetic.world import DOUBLES, View, World, loaded, person, view
+from personsearch.synthetic.stage.lens import add_haze, develop
+from personsearch.synthetic.stage.lighting import Light, ShadowMap, draw_light, shadow_map
+from personsearch.synthetic.stage.solids import solid_meshes
+from personsearch.synthetic.world import DOUBLES, CameraView, World, loaded, person, view
 
 _SCENE = 2  # stream of random numbers; the world has others
 FAINT = 24  # samples (4 to a pixel): fewer seen ones are no person in the picture
 
 
 @dataclass(frozen=True)
-class Scene:
+class RenderedScene:
     """A rendered picture and the people in it; N may be 0."""
 
     image: Array  # (H, W, 3) uint8 RGB
@@ -56,7 +56,7 @@ class Layers:
     owner: Array  # (S*H, S*W) int16, index of the person seen, -1 for the place
 
 
-def generate_scene(seed: int, world: World, *, camera: int | None = None) -> Scene:
+def generate_scene(seed: int, world: World, *, camera: int | None = None) -> RenderedScene:
     """Render one scene.
 
     Args:
@@ -86,7 +86,7 @@ def generate_scene(seed: int, world: World, *, camera: int | None = None) -> Sce
     boxes, visible_boxes, visibility = measure(sprites, layers.owner, world.height, world.width)
     kept = visibility > 0
     identities = np.array([actor.identity for actor in actors], np.int64)
-    return Scene(image, boxes[kept], visible_boxes[kept], identities[kept], visibility[kept], chosen)
+    return RenderedScene(image, boxes[kept], visible_boxes[kept], identities[kept], visibility[kept], chosen)
 
 
 def merge(sprites: list[Sprite], backdrop_depth: Array) -> Layers:
@@ -131,7 +131,7 @@ def measure(sprites: list[Sprite], owner: Array, height: int, width: int) -> tup
     return clip(whole, height, width), seen, visibility
 
 
-def _light(scene_view: View, rng: np.random.Generator) -> Light:
+def _light(scene_view: CameraView, rng: np.random.Generator) -> Light:
     """The scene's light; before a photograph as bright as that is."""
     light = draw_light(rng, indoors=scene_view.scenery.indoors)
     if scene_view.photograph is None:
@@ -141,7 +141,7 @@ def _light(scene_view: View, rng: np.random.Generator) -> Light:
     return Light(light.to_sun, light.sun * gain, light.sky * gain, light.ground * gain)
 
 
-def _cast_actors(world: World, scene_view: View, rng: np.random.Generator) -> list[_Actor]:
+def _cast_actors(world: World, scene_view: CameraView, rng: np.random.Generator) -> list[_Actor]:
     """Who is there, where and in what pose."""
     count = min(int(rng.integers(world.people[0], world.people[1] + 1)), world.identities)
     spots = place_people(scene_view.camera, scene_view.backdrop, scene_view.scenery.solids, count, world.smallest, rng)
@@ -165,7 +165,7 @@ def _names(world: World, count: int, rng: np.random.Generator) -> list[int]:
     return names[:count]
 
 
-def _shadows(scene_view: View, light: Light, actors: list[_Actor]) -> ShadowMap:
+def _shadows(scene_view: CameraView, light: Light, actors: list[_Actor]) -> ShadowMap:
     """The sun's shadow map of people and things within 45 m."""
     casters = [(actor.posed.vertices + actor.at, actor.mesh.triangles) for actor in actors]
     if not scene_view.scenery.indoors:
@@ -179,7 +179,7 @@ def _shadows(scene_view: View, light: Light, actors: list[_Actor]) -> ShadowMap:
     return shadow_map(light, casters, np.array(near + corners + bodies))
 
 
-def _background(scene_view: View, light: Light, shadow: ShadowMap, actors: list[_Actor]) -> Array:
+def _background(scene_view: CameraView, light: Light, shadow: ShadowMap, actors: list[_Actor]) -> Array:
     """(H, W, 3) float32 the place in the scene's light, with everyone's shadow on it."""
     backdrop, camera, photograph = scene_view.backdrop, scene_view.camera, scene_view.photograph
     albedo = backdrop.albedo
@@ -188,10 +188,7 @@ def _background(scene_view: View, light: Light, shadow: ShadowMap, actors: list[
         full = light.sky + light.sun * max(float(light.to_sun[1]), 0.0)
         albedo = np.where((backdrop.kind == SOLID)[..., None], albedo, (photograph / full).astype(np.float32))
     color = np.zeros_like(albedo)
-    light_backdrop(
-        camera.position, camera.axes, camera.focal, albedo, backdrop.normal, backdrop.depth, backdrop.kind, backdrop.open_sky,
-        light.table(camera.position), shadow.depth, shadow.frame, _feet(actors), color,
-    )  # fmt: skip
+    light_backdrop(camera.pinhole, backdrop._replace(albedo=albedo), light.arrays(shadow, camera.position), _feet(actors), color)
     if photograph is not None:
         color[backdrop.kind == SKY] = photograph[backdrop.kind == SKY]
     return color

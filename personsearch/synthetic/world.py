@@ -9,13 +9,13 @@ import numpy as np
 
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, DataError
-from personsearch.synthetic.appearance import Appearance, draw_appearance, vary_one_item
-from personsearch.synthetic.assets import Assets, load_assets
-from personsearch.synthetic.camera import Camera, draw_camera
-from personsearch.synthetic.lens import Look, draw_look
-from personsearch.synthetic.person import Person, build_person
-from personsearch.synthetic.raycast import Backdrop, look
-from personsearch.synthetic.scenery import Scenery, draw_scenery
+from personsearch.synthetic.body.assets import Assets, load_assets
+from personsearch.synthetic.paint.raycast import Backdrop, look
+from personsearch.synthetic.people.appearance import Appearance, draw_appearance, vary_one_item
+from personsearch.synthetic.people.person import Person, build_person
+from personsearch.synthetic.stage.camera import Camera, draw_camera
+from personsearch.synthetic.stage.lens import Look, draw_look
+from personsearch.synthetic.stage.scenery import Scenery, draw_scenery
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 # every fourth identity is its neighbour but for one item
@@ -59,7 +59,7 @@ class World:
 
 
 @dataclass(frozen=True)
-class View:
+class CameraView:
     """A camera with all that stays the same in its pictures."""
 
     camera: Camera
@@ -100,7 +100,7 @@ def person(world: World, identity: int) -> Person:
 
 
 @lru_cache(maxsize=16)
-def view(world: World, camera: int) -> View:
+def view(world: World, camera: int) -> CameraView:
     """A camera of the world and the empty place before it.
 
     Raises:
@@ -115,7 +115,7 @@ def view(world: World, camera: int) -> View:
         files = background_files(world.backgrounds)
         photograph = _photograph(files[int(rng.integers(len(files)))], world.width, world.height, rng)
     scenery = draw_scenery(rng, clutter_only=photograph is not None)
-    return View(eye, scenery, look(eye, scenery), draw_look(rng), photograph)
+    return CameraView(eye, scenery, look(eye, scenery), draw_look(rng), photograph)
 
 
 def loaded(world: World) -> Assets:

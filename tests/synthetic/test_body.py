@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from personsearch.errors import DataError
-from personsearch.synthetic.appearance import Shape, draw_appearance, vary_one_item
-from personsearch.synthetic.assets import Assets, load_assets
-from personsearch.synthetic.body import morph, target_weights
-from personsearch.synthetic.formats import Joint, Motion
-from personsearch.synthetic.person import build_person, pose_person
-from personsearch.synthetic.poses import mirror_pose, pose_rotations, sample_pose
-from personsearch.synthetic.skeleton import bone_transforms, build_skeleton, mixed, skin, strongest
+from personsearch.synthetic.body.assets import Assets, load_assets
+from personsearch.synthetic.body.formats import Joint, Motion
+from personsearch.synthetic.body.morph import Shape, morph, target_weights
+from personsearch.synthetic.body.poses import mirror_pose, pose_rotations, sample_pose
+from personsearch.synthetic.body.skeleton import bone_transforms, build_skeleton, mixed, skin, strongest
+from personsearch.synthetic.people.appearance import draw_appearance, vary_one_item
+from personsearch.synthetic.people.person import build_person, pose_person
 from tests.helpers.synthetic_folder import joint_places, write_assets
 
 QUARTER_ABOUT_Z = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])

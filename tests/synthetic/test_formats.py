@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from personsearch.errors import DataError, MissingExtraError
-from personsearch.synthetic import jit
-from personsearch.synthetic.assets import fit, halves, load_assets, pieces
-from personsearch.synthetic.formats import read_json, read_mesh, read_motion, read_proxy, read_target
-from personsearch.synthetic.jit import compiled
+from personsearch.synthetic.body.assets import fit, halves, load_assets, pieces
+from personsearch.synthetic.body.formats import read_json, read_mesh, read_motion, read_proxy, read_target
+from personsearch.synthetic.kernels import jit
+from personsearch.synthetic.kernels.jit import compiled
 from tests.helpers.synthetic_folder import write_assets
 
 PROXY = """# a comment

@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from personsearch.synthetic import raycast
-from personsearch.synthetic.camera import aim, draw_camera
-from personsearch.synthetic.lighting import Light, shadow_map
-from personsearch.synthetic.raster import rasterize, vertex_normals
-from personsearch.synthetic.raycast import FAR, GROUND, SKY, SOLID, look
-from personsearch.synthetic.scenery import BOX, COLUMNS, CYLINDER, ELLIPSOID, Scenery, draw_scenery
-from personsearch.synthetic.shading import shadow_share
-from personsearch.synthetic.solids import solid_meshes
-from personsearch.synthetic.textures import PATTERNS, Fabric, noise_tile, smooth_noise, tile
+from personsearch.synthetic.kernels.raster import rasterize, vertex_normals
+from personsearch.synthetic.kernels.textures import PATTERNS, Fabric, noise_tile, smooth_noise, tile
+from personsearch.synthetic.paint import raycast
+from personsearch.synthetic.paint.raycast import FAR, GROUND, SKY, SOLID, look
+from personsearch.synthetic.paint.shading import shadow_share
+from personsearch.synthetic.stage.camera import aim, draw_camera
+from personsearch.synthetic.stage.lighting import Light, shadow_map
+from personsearch.synthetic.stage.scenery import BOX, COLUMNS, CYLINDER, ELLIPSOID, Scenery, draw_scenery
+from personsearch.synthetic.stage.solids import solid_meshes
 
 
 def draw(screen: list[list[float]], triangles: list[list[int]], size: int = 8) -> tuple[np.ndarray, np.ndarray]:

@@ -10,17 +10,17 @@ import pytest
 from typer.testing import CliRunner
 
 from personsearch.errors import ConfigError, DataError
-from personsearch.synthetic.camera import draw_camera
+from personsearch.synthetic.body.poses import sample_pose
 from personsearch.synthetic.cli import app
 from personsearch.synthetic.crops import render_person_crops
 from personsearch.synthetic.dataset import describe, generate_dataset
-from personsearch.synthetic.lens import develop, draw_look, jpeg_decode, jpeg_encode
-from personsearch.synthetic.lighting import NO_SHADOW, draw_light
-from personsearch.synthetic.person import pose_person
+from personsearch.synthetic.paint.sprites import Sprite, draw_sprite, mask_box
+from personsearch.synthetic.people.person import pose_person
 from personsearch.synthetic.placing import place_people
-from personsearch.synthetic.poses import sample_pose
-from personsearch.synthetic.scene import Scene, generate_scene, measure, merge, resolve
-from personsearch.synthetic.sprites import Sprite, draw_sprite, mask_box
+from personsearch.synthetic.scene import RenderedScene, generate_scene, measure, merge, resolve
+from personsearch.synthetic.stage.camera import draw_camera
+from personsearch.synthetic.stage.lens import develop, draw_look, jpeg_decode, jpeg_encode
+from personsearch.synthetic.stage.lighting import NO_SHADOW, draw_light
 from personsearch.synthetic.world import World, appearance, is_double, loaded, person, view
 from tests.helpers.synthetic_folder import write_assets
 
@@ -259,7 +259,7 @@ def test_a_data_set_is_coco(world: World, tmp_path: Path) -> None:
 def test_rows_of_a_scene_by_hand() -> None:
     image = np.zeros((40, 60, 3), np.uint8)
     box, seen = np.array([[1, 2, 11, 32]], np.float32), np.array([[1, 2, 6, 32]], np.float32)
-    record = describe(Scene(image, box, seen, np.array([9]), np.array([0.5], np.float32), 3), 4, "images/x.jpg")
+    record = describe(RenderedScene(image, box, seen, np.array([9]), np.array([0.5], np.float32), 3), 4, "images/x.jpg")
     assert record["image"] == {"id": 4, "file_name": "images/x.jpg", "width": 60, "height": 40, "camera": 3}
     assert record["annotations"] == [
         {

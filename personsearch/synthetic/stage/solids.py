@@ -3,7 +3,7 @@
 import numpy as np
 
 from personsearch.boxes import Array
-from personsearch.synthetic import scenery as s
+from personsearch.synthetic.stage import scenery as s
 
 
 def solid_meshes(solids: Array) -> list[tuple[Array, Array]]:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from personsearch.boxes import Array
-from personsearch.synthetic.camera import Camera
-from personsearch.synthetic.lighting import Light, ShadowMap
-from personsearch.synthetic.person import Person, PosedPerson
-from personsearch.synthetic.raster import rasterize
-from personsearch.synthetic.shading import shade
-from personsearch.synthetic.textures import noise_tile
+from personsearch.synthetic.kernels.raster import rasterize
+from personsearch.synthetic.kernels.textures import noise_tile
+from personsearch.synthetic.paint.shading import MaterialTables, ScreenMesh, shade
+from personsearch.synthetic.people.person import Person, PosedPerson
+from personsearch.synthetic.stage.camera import Camera
+from personsearch.synthetic.stage.lighting import Light, ShadowMap
 
 SAMPLES = 2  # per pixel and side
 
@@ -58,8 +58,7 @@ def draw_sprite(person: Person, posed: PosedPerson, at: Array, camera: Camera, l
     depth, nearest = np.full(shape, np.inf, np.float32), np.full(shape, -1, np.int32)
     rasterize(screen, person.triangles, depth, nearest)
     color = np.zeros((*shape, 3), np.float32)
-    shade(
-        screen, world, posed.normals, person.flat, person.limb, person.triangles, person.material, person.region,
-        person.materials, person.tiles, noise_tile(), light.table(camera.position), shadow.depth, shadow.frame, nearest, color,
-    )  # fmt: skip
+    mesh = ScreenMesh(screen, world, posed.normals, person.flat, person.limb, person.triangles, person.material, person.part)
+    tables = MaterialTables(person.materials, person.tiles, noise_tile())
+    shade(mesh, tables, light.arrays(shadow, camera.position), nearest, color)
     return Sprite(left, top, color, depth, nearest >= 0)

@@ -8,10 +8,10 @@ import numpy as np
 
 from personsearch.boxes import Array
 from personsearch.errors import DataError
-from personsearch.synthetic.formats import Mesh, Proxy, read_json, read_mesh, read_proxy, read_target
-from personsearch.synthetic.poses import PoseLibrary, load_poses
-from personsearch.synthetic.regions import Regions, build_regions, limb_coordinates, triangle_regions
-from personsearch.synthetic.skeleton import Skeleton, SkinWeights, build_skeleton, build_weights, mixed
+from personsearch.synthetic.body.anatomy import Anatomy, build_anatomy, limb_coordinates, triangle_parts
+from personsearch.synthetic.body.formats import Mesh, Proxy, read_json, read_mesh, read_proxy, read_target
+from personsearch.synthetic.body.poses import PoseLibrary, load_poses
+from personsearch.synthetic.body.skeleton import Skeleton, SkinWeights, build_skeleton, build_weights, mixed
 
 WHERE = "MakeHuman publishes them (CC0): github.com/makehumancommunity/makehuman, folder makehuman/data, and makehuman-assets"
 
@@ -23,8 +23,8 @@ class Surface:
     triangles: Array  # (T, 3) int64
     skin: SkinWeights
     rest: Array  # (V, 3) dm
-    limb: Array  # (V, 3) limb coordinates, see regions.py
-    region: Array  # (T,) part of the body
+    limb: Array  # (V, 3) limb coordinates, see anatomy.py
+    part: Array  # (T,) part of the body
     along: Array  # (T,) dm down the limb of each triangle's nearest corner
 
 
@@ -51,7 +51,7 @@ class Assets:
     base: Mesh
     skeleton: Skeleton
     body: Surface  # the visible skin; its vertices are all those of the base mesh
-    regions: Regions
+    anatomy: Anatomy
     targets: dict[str, tuple[Array, Array]]
     suits: dict[str, Wearable]
     shoes: dict[str, Wearable]
@@ -75,17 +75,17 @@ def load_assets(folder: Path) -> Assets:
     skeleton = build_skeleton(read_json(folder / "rig" / "default.mhskel", "bones"))
     skin = build_weights(read_json(folder / "rig" / "default_weights.mhw", "weights")["weights"], skeleton, len(base.vertices))
     targets = {path.name.removesuffix(".target.gz"): read_target(path) for path in _some(folder, "targets/macrodetails/*.target.gz")}
-    regions = build_regions(skeleton, base.vertices)
-    clothes = [_wearable(path, base, skeleton, skin, regions) for path in _some(folder, "clothes/*/*.mhclo")]
-    hair = [_wearable(path, base, skeleton, skin, regions) for path in _some(folder, "hair/*/*.mhclo")]
+    anatomy = build_anatomy(skeleton, base.vertices)
+    clothes = [_wearable(path, base, skeleton, skin, anatomy) for path in _some(folder, "clothes/*/*.mhclo")]
+    hair = [_wearable(path, base, skeleton, skin, anatomy) for path in _some(folder, "hair/*/*.mhclo")]
     shoes = {item.name: item for item in clothes if "Shoes" in item.proxy.tags}
     hats = {item.name: item for item in clothes if "Hats" in item.proxy.tags}
     suits = {item.name: item for item in clothes if item.name not in shoes and item.name not in hats}
     if not suits:
         raise DataError(f"{folder / 'clothes'} has no suit (only shoes and hats); {WHERE}")
     poses = load_poses(folder / "poses", skeleton, base.vertices)
-    body = _surface(base.triangles[base.groups["body"]], skin, base.vertices, regions)
-    return Assets(base, skeleton, body, regions, targets, suits, shoes, hats, {item.name: item for item in hair}, poses)
+    body = _surface(base.triangles[base.groups["body"]], skin, base.vertices, anatomy)
+    return Assets(base, skeleton, body, anatomy, targets, suits, shoes, hats, {item.name: item for item in hair}, poses)
 
 
 def fit(proxy: Proxy, body: Array) -> Array:
@@ -141,7 +141,7 @@ def halves(rest: Array, triangles: Array, waist: float) -> tuple[Array, Array, f
     return upper, lower, float(cut)
 
 
-def _wearable(path: Path, base: Mesh, skeleton: Skeleton, skin: SkinWeights, regions: Regions) -> Wearable:
+def _wearable(path: Path, base: Mesh, skeleton: Skeleton, skin: SkinWeights, anatomy: Anatomy) -> Wearable:
     """Read a garment and check that its mesh and its binding belong together."""
     proxy = read_proxy(path)
     mesh = read_mesh(proxy.mesh_file)
@@ -151,13 +151,13 @@ def _wearable(path: Path, base: Mesh, skeleton: Skeleton, skin: SkinWeights, reg
         raise DataError(f"{path} hangs on vertex {proxy.anchors.max()}, the base mesh has {len(base.vertices)}; use MakeHuman's hm08 base")
     weights = mixed(skin, proxy.anchors, proxy.weights, len(skeleton.names), skeleton.index("root"))
     rest = fit(proxy, base.vertices)
-    upper, lower, cut = halves(rest, mesh.triangles, float(regions.leg[0, 1]))
-    return Wearable(path.stem, proxy, _surface(mesh.triangles, weights, rest, regions), upper, lower, cut)
+    upper, lower, cut = halves(rest, mesh.triangles, float(anatomy.leg[0, 1]))
+    return Wearable(path.stem, proxy, _surface(mesh.triangles, weights, rest, anatomy), upper, lower, cut)
 
 
-def _surface(triangles: Array, skin: SkinWeights, rest: Array, regions: Regions) -> Surface:
-    limb = limb_coordinates(regions, rest)
-    return Surface(triangles, skin, rest, limb, triangle_regions(regions, skin, triangles), limb[triangles][:, :, 2].min(axis=1))
+def _surface(triangles: Array, skin: SkinWeights, rest: Array, anatomy: Anatomy) -> Surface:
+    limb = limb_coordinates(anatomy, rest)
+    return Surface(triangles, skin, rest, limb, triangle_parts(anatomy, skin, triangles), limb[triangles][:, :, 2].min(axis=1))
 
 
 def _some(folder: Path, pattern: str) -> list[Path]:

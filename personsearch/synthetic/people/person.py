@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from personsearch.boxes import Array
-from personsearch.synthetic.appearance import Appearance
-from personsearch.synthetic.assets import Assets
-from personsearch.synthetic.body import morph
-from personsearch.synthetic.dressing import dress
-from personsearch.synthetic.materials import material_table
-from personsearch.synthetic.raster import vertex_normals
-from personsearch.synthetic.skeleton import Skeleton, bone_transforms, skin
+from personsearch.synthetic.body.assets import Assets
+from personsearch.synthetic.body.morph import morph
+from personsearch.synthetic.body.skeleton import Skeleton, bone_transforms, skin
+from personsearch.synthetic.kernels.raster import vertex_normals
+from personsearch.synthetic.people.appearance import Appearance
+from personsearch.synthetic.people.dressing import dress
+from personsearch.synthetic.people.materials import material_table
 
 METRES = 0.1  # MakeHuman's unit is the decimetre
 
@@ -27,7 +27,7 @@ class Person:
     weights: Array  # (V, 4)
     triangles: Array  # (T, 3)
     material: Array  # (T,) row of `materials`
-    region: Array  # (T,) see regions.py
+    part: Array  # (T,) see anatomy.py
     flat: Array  # (V, 3) the same points on the unmorphed body: texture coordinates of torso and head
     limb: Array  # (V, 3) texture coordinates of arms and legs
     materials: Array  # (9, 46) float32
@@ -47,7 +47,7 @@ def build_person(person: Appearance, assets: Assets) -> Person:
     """The body of an appearance, dressed, as one mesh."""
     body = morph(assets, person.shape)
     parts, hanging = dress(person, assets, body)
-    rows, tiles = material_table(person, assets.regions)
+    rows, tiles = material_table(person, assets.anatomy)
     return Person(
         skeleton=assets.skeleton,
         heads=assets.skeleton.heads(body),
@@ -56,7 +56,7 @@ def build_person(person: Appearance, assets: Assets) -> Person:
         weights=np.concatenate(parts.weights),
         triangles=np.concatenate(parts.triangles),
         material=np.concatenate(parts.material),
-        region=np.concatenate(parts.region),
+        part=np.concatenate(parts.part),
         flat=np.concatenate(parts.flat),
         limb=np.concatenate(parts.limb),
         materials=rows,

@@ -3,9 +3,9 @@
 import numpy as np
 
 from personsearch.boxes import Array
-from personsearch.synthetic.appearance import Appearance
-from personsearch.synthetic.regions import Regions
-from personsearch.synthetic.textures import TILE, Color, tile
+from personsearch.synthetic.body.anatomy import Anatomy
+from personsearch.synthetic.kernels.textures import TILE, Color, tile
+from personsearch.synthetic.people.appearance import Appearance
 
 # rows of a person's material table
 SKIN, TOP, BOTTOM, OUTER, SHOES, HAIR, HAT, BAG, EYES = range(9)
@@ -21,7 +21,7 @@ NEVER = 1e6
 NO_STRAPS, TWO_STRAPS, SLING = range(3)
 
 
-def material_table(person: Appearance, regions: Regions) -> tuple[Array, Array]:
+def material_table(person: Appearance, anatomy: Anatomy) -> tuple[Array, Array]:
     """The rows and the tiles of a person's surfaces.
 
     Returns:
@@ -30,8 +30,8 @@ def material_table(person: Appearance, regions: Regions) -> tuple[Array, Array]:
     rows = np.zeros((MATERIALS, COLUMNS), np.float32)
     rows[:, [ARM_END, LEG_END, SPLIT_Y]] = NEVER
     rows[:, SOLE_Y] = -NEVER
-    rows[:, [EYE_X, EYE_Y, EYE_Z]] = regions.eye
-    rows[:, NECK_Y], rows[:, WAIST_Y] = regions.neck_y, regions.leg[0, 1] + 0.7
+    rows[:, [EYE_X, EYE_Y, EYE_Z]] = anatomy.eye
+    rows[:, NECK_Y], rows[:, WAIST_Y] = anatomy.neck_y, anatomy.leg[0, 1] + 0.7
     rows[:, ARM_RADIUS], rows[:, LEG_RADIUS] = 0.5, 0.85
     rows[:, FOLDS] = 1.0
     for row, kind, color in (
@@ -48,10 +48,10 @@ def material_table(person: Appearance, regions: Regions) -> tuple[Array, Array]:
     _paint(rows[SKIN], HAIR_COLOR, person.hair_color)
     _paint(rows[SKIN], UNDER_COLOR, person.leg_color)  # legs, where tights are worn
     rows[SKIN, FOLDS] = 0.0
-    rows[SHOES, SOLE_Y] = regions.leg[2, 1] - 0.45
+    rows[SHOES, SOLE_Y] = anatomy.leg[2, 1] - 0.45
     _paint(rows[SHOES], UNDER_COLOR, person.sole_color)
     rows[[SKIN, SHOES, BAG], GLOSS] = (0.12, 0.3, 0.2)
-    _cloth_rows(rows, person, regions)
+    _cloth_rows(rows, person, anatomy)
     tiles = np.ones((MATERIALS, TILE, TILE, 3), np.float32)
     tiles[TOP], tiles[BOTTOM] = linear(tile(person.top.fabric)), linear(tile(person.bottom.fabric))
     tiles[OUTER] = tiles[BOTTOM] if person.bottom.outer == "skirt" else tiles[TOP]
@@ -63,26 +63,26 @@ def linear(srgb: Array) -> Array:
     return np.asarray(np.clip(srgb, 0.0, 1.0) ** 2.2)
 
 
-def _cloth_rows(rows: Array, person: Appearance, regions: Regions) -> None:
+def _cloth_rows(rows: Array, person: Appearance, anatomy: Anatomy) -> None:
     """Fill the rows of top, trousers and skirt or coat, in place."""
     top, bottom = person.top, person.bottom
     rows[[TOP, BOTTOM, OUTER], KIND] = KIND_CLOTH
     coat = bottom.outer == "coat"
     rows[TOP, PERIOD], rows[BOTTOM, PERIOD] = top.fabric.period, bottom.fabric.period
     rows[OUTER, PERIOD] = top.fabric.period if coat else bottom.fabric.period
-    rows[TOP, ARM_END] = top.sleeve * regions.arm_length if top.sleeve <= 1 else NEVER
-    rows[BOTTOM, LEG_END] = bottom.length * regions.leg_length if bottom.length <= 1 else NEVER
+    rows[TOP, ARM_END] = top.sleeve * anatomy.arm_length if top.sleeve <= 1 else NEVER
+    rows[BOTTOM, LEG_END] = bottom.length * anatomy.leg_length if bottom.length <= 1 else NEVER
     _paint(rows[TOP], UNDER_COLOR, person.skin)
     _paint(rows[BOTTOM], UNDER_COLOR, person.leg_color)
     if top.split is not None and not coat:
         waist = rows[TOP, WAIST_Y]
-        rows[TOP, SPLIT_Y] = waist + top.split * (regions.neck_y - waist)
+        rows[TOP, SPLIT_Y] = waist + top.split * (anatomy.neck_y - waist)
         _paint(rows[TOP], SPLIT_COLOR, top.split_color)
     if top.opening:
         rows[TOP, OPENING] = top.opening
         _paint(rows[TOP], INNER_COLOR, top.inner_color)
     if top.logo is not None:
-        chest = regions.neck_y - 1.6
+        chest = anatomy.neck_y - 1.6
         rows[TOP, [LOGO_X, LOGO_Y, LOGO_SIZE]] = (top.logo[0], chest + top.logo[1], top.logo[2])
         _paint(rows[TOP], LOGO_COLOR, top.logo_color)
     if top.sleeve_color is not None:

@@ -1,16 +1,17 @@
 """A place without people seen by a camera: colour, normal and depth of every pixel."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from personsearch.boxes import Array
-from personsearch.synthetic import scenery as s
-from personsearch.synthetic.camera import Camera
-from personsearch.synthetic.jit import compiled
-from personsearch.synthetic.scenery import Scenery
-from personsearch.synthetic.shading import shadow_share
-from personsearch.synthetic.textures import noise_tile
+from personsearch.synthetic.kernels.jit import compiled
+from personsearch.synthetic.kernels.textures import noise_tile
+from personsearch.synthetic.paint.shading import shadow_share
+from personsearch.synthetic.stage import scenery as s
+from personsearch.synthetic.stage.camera import Camera, Pinhole
+from personsearch.synthetic.stage.lighting import LightArrays
+from personsearch.synthetic.stage.scenery import Scenery
 
 SKY, GROUND, SOLID = range(3)
 FAR = 1e6
@@ -22,9 +23,8 @@ _TILES, _BRICKS, _WINDOWS, _PANELS, _LEAVES, _PATCHES, _GOODS, _ROAD = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Backdrop:
-    """What a camera sees of a place before people enter it; any light."""
+class Backdrop(NamedTuple):
+    """What a camera sees of the scenery before people enter it, in any light."""
 
     albedo: Array  # (H, W, 3) float32 linear
     normal: Array  # (H, W, 3) float32 unit
@@ -39,11 +39,9 @@ def look(camera: Camera, scenery: Scenery) -> Backdrop:
     albedo, normal = np.zeros((*size, 3), np.float32), np.zeros((*size, 3), np.float32)
     depth, kind, open_sky = np.full(size, FAR, np.float32), np.zeros(size, np.int8), np.ones(size, np.float32)
     solids, border = _in_sight(camera, scenery.solids), np.array(scenery.border)
-    _cast(
-        camera.position, camera.axes, camera.focal, solids, _windows(camera, solids), scenery.ground, border, noise_tile(),
-        albedo, normal, depth, kind, open_sky,
-    )  # fmt: skip
-    return Backdrop(albedo, normal, depth, kind, open_sky)
+    backdrop = Backdrop(albedo, normal, depth, kind, open_sky)
+    _cast(camera.pinhole, solids, _windows(camera, solids), scenery.ground, border, noise_tile(), backdrop)
+    return backdrop
 
 
 def _in_sight(camera: Camera, solids: Array) -> Array:
@@ -71,27 +69,19 @@ def _windows(camera: Camera, solids: Array) -> Array:
 
 
 @compiled
-def light_backdrop(
-    position: Array, axes: Array, focal: float, albedo: Array, normal: Array, depth: Array, kind: Array, open_sky: Array,
-    light: Array, shadow: Array, shadow_frame: Array, feet: Array, color: Array,
-) -> None:  # fmt: skip
+def light_backdrop(pinhole: Pinhole, backdrop: Backdrop, lighting: LightArrays, feet: Array, color: Array) -> None:
     """Fill `color` (H, W, 3) with the lit backdrop, in place.
 
     Args:
-        position: (3,) of the camera.
-        axes: (3, 3) of the camera.
-        focal: Pixels.
-        albedo: See `Backdrop`, as the next four.
-        normal: (H, W, 3).
-        depth: (H, W).
-        kind: (H, W).
-        open_sky: (H, W).
-        light: (5, 3) see lighting.py.
-        shadow: (S, S) depth seen from the sun.
-        shadow_frame: (3, 4).
+        pinhole: camera.
+        backdrop: scenery that it sees.
+        lighting: light and shadow map.
         feet: (M, 3) x, z and radius of what touches the ground: a soft dark spot each.
         color: (H, W, 3) float32.
     """
+    position, axes, focal = pinhole.position, pinhole.axes, pinhole.focal
+    albedo, normal, depth, kind, open_sky = backdrop.albedo, backdrop.normal, backdrop.depth, backdrop.kind, backdrop.open_sky
+    light, shadow, shadow_frame = lighting.table, lighting.shadow, lighting.frame
     height, width = depth.shape
     point = np.zeros(3)
     for row in range(height):
@@ -125,11 +115,10 @@ def light_backdrop(
 
 
 @compiled
-def _cast(
-    position: Array, axes: Array, focal: float, solids: Array, windows: Array, ground: Array, border: Array, noise: Array,
-    albedo: Array, normal: Array, depth: Array, kind: Array, open_sky: Array,
-) -> None:  # fmt: skip
+def _cast(pinhole: Pinhole, solids: Array, windows: Array, ground: Array, border: Array, noise: Array, backdrop: Backdrop) -> None:
     """Fill the arrays of a backdrop, in place."""
+    position, axes, focal = pinhole.position, pinhole.axes, pinhole.focal
+    albedo, normal, depth, kind, open_sky = backdrop.albedo, backdrop.normal, backdrop.depth, backdrop.kind, backdrop.open_sky
     height, width = depth.shape
     ray, hit, out = np.zeros(3), np.zeros(3), np.zeros(3)
     for row in range(height):

@@ -1,11 +1,14 @@
 """The colour of a person's surface at each sample, from material, pattern and light."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from personsearch.boxes import Array
-from personsearch.synthetic import materials as m
-from personsearch.synthetic import regions
-from personsearch.synthetic.jit import compiled
+from personsearch.synthetic.body import anatomy
+from personsearch.synthetic.kernels.jit import compiled
+from personsearch.synthetic.people import materials as m
+from personsearch.synthetic.stage.lighting import LightArrays
 
 # numba bakes module constants in; names without a dot are what it accepts everywhere
 _SKIN, _CLOTH, _HAIR, _SOLID = m.KIND_SKIN, m.KIND_CLOTH, m.KIND_HAIR, m.KIND_SOLID
@@ -17,52 +20,48 @@ _BASE, _UNDER, _SPLIT, _INNER, _LOGO, _STRAP, _SLEEVE, _HAIRY = (
 )  # fmt: skip
 _EYE_X, _EYE_Y, _EYE_Z = m.EYE_X, m.EYE_Y, m.EYE_Z
 _TWO_STRAPS, _SLING = m.TWO_STRAPS, m.SLING
-_TORSO, _ARM, _LEG, _HEAD, _SKIRT = regions.TORSO, regions.ARM, regions.LEG, regions.HEAD, regions.SKIRT
+_TORSO, _ARM, _LEG, _HEAD, _SKIRT = anatomy.TORSO, anatomy.ARM, anatomy.LEG, anatomy.HEAD, anatomy.SKIRT
 # rows of a light: see lighting.py
 _SUN, _SUN_COLOR, _SKY_COLOR, _GROUND_COLOR, _EYE = range(5)
 
 
+class ScreenMesh(NamedTuple):
+    """The mesh of one posed person, in front of a camera."""
+
+    screen: Array  # (V, 3) as `rasterize` takes it, the third -1 / distance
+    world: Array  # (V, 3) metres
+    normals: Array  # (V, 3) unit
+    flat: Array  # (V, 3) points on the unmorphed body, dm
+    limb: Array  # (V, 3) limb coordinates, dm
+    triangles: Array  # (T, 3)
+    material: Array  # (T,) row of the material table
+    part: Array  # (T,) part of the body
+
+
+class MaterialTables(NamedTuple):
+    """The materials and patterns of one person."""
+
+    rows: Array  # (M, 46) float32, see materials.py
+    tiles: Array  # (M, 64, 64, 3) float32 patterns
+    noise: Array  # (256, 256) float32, 0..1
+
+
 @compiled
-def shade(
-    screen: Array,
-    world: Array,
-    normals: Array,
-    flat: Array,
-    limb: Array,
-    triangles: Array,
-    material: Array,
-    region: Array,
-    rows: Array,
-    tiles: Array,
-    noise: Array,
-    light: Array,
-    shadow: Array,
-    shadow_frame: Array,
-    nearest: Array,
-    color: Array,
-) -> None:
+def shade(mesh: ScreenMesh, tables: MaterialTables, lighting: LightArrays, nearest: Array, color: Array) -> None:
     """Fill `color` where a triangle was drawn, in place; linear light.
 
     Args:
-        screen: (V, 3) as `rasterize` got it, the third -1 / distance.
-        world: (V, 3) metres.
-        normals: (V, 3) unit.
-        flat: (V, 3) places on the unmorphed body, dm.
-        limb: (V, 3) limb coordinates, dm.
-        triangles: (T, 3).
-        material: (T,) row of `rows`.
-        region: (T,) part of the body.
-        rows: (M, 46) float32 material table.
-        tiles: (M, 64, 64, 3) float32 patterns.
-        noise: (256, 256) float32, 0..1.
-        light: (5, 3) direction to the sun, its colour, the sky's, the ground's, and the camera's place.
-        shadow: (S, S) float32 depth seen from the sun; (1, 1) for none.
-        shadow_frame: (3, 4) world to shadow columns, rows and depth.
+        mesh: vertices and triangles.
+        tables: materials.
+        lighting: light and shadow map.
         nearest: (H, W) int32 triangles, -1 where none.
         color: (H, W, 3) float32.
     """
+    screen, world, normals, flat, limb, triangles = mesh.screen, mesh.world, mesh.normals, mesh.flat, mesh.limb, mesh.triangles
+    rows, tiles, noise = tables.rows, tables.tiles, tables.noise
+    light, shadow, shadow_frame = lighting.table, lighting.shadow, lighting.frame
     height, width = nearest.shape
-    point, normal, place, way = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
+    point, normal, flat_point, way = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
     for row in range(height):
         for column in range(width):
             t = nearest[row, column]
@@ -73,12 +72,12 @@ def shade(
             for axis in range(3):
                 point[axis] = wa * world[a, axis] + wb * world[b, axis] + wc * world[c, axis]
                 normal[axis] = wa * normals[a, axis] + wb * normals[b, axis] + wc * normals[c, axis]
-                place[axis] = wa * flat[a, axis] + wb * flat[b, axis] + wc * flat[c, axis]
+                flat_point[axis] = wa * flat[a, axis] + wb * flat[b, axis] + wc * flat[c, axis]
                 way[axis] = wa * limb[a, axis] + wb * limb[b, axis] + wc * limb[c, axis]
-            surface = rows[material[t]]
-            part = region[t]
-            u, v = _texture_place(part, place, way, surface)
-            red, green, blue = _albedo(surface, tiles[material[t]], noise, part, place, way, u, v)
+            surface = rows[mesh.material[t]]
+            part = mesh.part[t]
+            u, v = _texture_place(part, flat_point, way, surface)
+            red, green, blue = _albedo(surface, tiles[mesh.material[t]], noise, part, flat_point, way, u, v)
             _bend(normal, noise, u, v, surface[_FOLDS])
             _face_camera(normal, point, light)
             lit = shadow_share(shadow, shadow_frame, point[0], point[1], point[2], 0.04)
@@ -124,7 +123,7 @@ def _corner_weights(screen: Array, a: int, b: int, c: int, x: float, y: float) -
 
 
 @compiled
-def _texture_place(part: int, place: Array, way: Array, surface: Array) -> tuple[float, float]:
+def _texture_place(part: int, flat_point: Array, way: Array, surface: Array) -> tuple[float, float]:
     """Dm around and along a part of the body.
 
     Around limbs the way is an angle times a fixed radius with a whole number of repeats per turn, so no seam
@@ -139,48 +138,48 @@ def _texture_place(part: int, place: Array, way: Array, surface: Array) -> tuple
     if part == _SKIRT:
         period = max(surface[_PERIOD], 0.01)
         turns = max(1.0, np.round(9.0 / period))
-        return np.arctan2(place[0], place[2]) / 6.2832 * turns * period, -place[1]
-    return abs(place[0]) - 0.3 * place[2], -place[1]
+        return np.arctan2(flat_point[0], flat_point[2]) / 6.2832 * turns * period, -flat_point[1]
+    return abs(flat_point[0]) - 0.3 * flat_point[2], -flat_point[1]
 
 
 @compiled
 def _albedo(
-    surface: Array, tile: Array, noise: Array, part: int, place: Array, way: Array, u: float, v: float
+    surface: Array, tile: Array, noise: Array, part: int, flat_point: Array, way: Array, u: float, v: float
 ) -> tuple[float, float, float]:
     """The colour of the surface itself."""
     kind = surface[_KIND]
     if kind == _CLOTH:
-        return _cloth(surface, tile, noise, part, place, way, u, v)
+        return _cloth(surface, tile, noise, part, flat_point, way, u, v)
     if kind == _SKIN:
-        return _skin(surface, noise, part, place)
+        return _skin(surface, noise, part, flat_point)
     base = _BASE
     gain = 1.0
     if kind == _HAIR:
-        strands = noise[int(place[1] * 9.0) & 255, int(np.arctan2(place[0], place[2]) * 160.0) & 255]
+        strands = noise[int(flat_point[1] * 9.0) & 255, int(np.arctan2(flat_point[0], flat_point[2]) * 160.0) & 255]
         gain = 0.45 + 1.1 * strands
     elif kind == _SOLID:
-        if place[1] < surface[_SOLE_Y]:
+        if flat_point[1] < surface[_SOLE_Y]:
             base = _UNDER
         gain = 0.8 + 0.35 * noise[int(v * 40.0) & 255, int(u * 40.0) & 255]
     else:
         # the iris looks ahead
-        away = np.hypot(abs(place[0]) - surface[_EYE_X], place[1] - surface[_EYE_Y])
+        away = np.hypot(abs(flat_point[0]) - surface[_EYE_X], flat_point[1] - surface[_EYE_Y])
         gain = 0.05 if away < 0.07 else 1.0
     return surface[base] * gain, surface[base + 1] * gain, surface[base + 2] * gain
 
 
 @compiled
-def _skin(surface: Array, noise: Array, part: int, place: Array) -> tuple[float, float, float]:
+def _skin(surface: Array, noise: Array, part: int, flat_point: Array) -> tuple[float, float, float]:
     """Skin with brows, lips, beard and a little redness, placed from the eyes."""
     base = _UNDER if part == _LEG else _BASE
     red, green, blue = surface[base], surface[base + 1], surface[base + 2]
-    gain = 0.92 + 0.16 * noise[int(place[1] * 30.0) & 255, int(place[0] * 30.0) & 255]
+    gain = 0.92 + 0.16 * noise[int(flat_point[1] * 30.0) & 255, int(flat_point[0] * 30.0) & 255]
     red, green, blue = red * gain, green * gain, blue * gain
-    if part != _HEAD or place[2] < surface[_EYE_Z] - 1.2:
+    if part != _HEAD or flat_point[2] < surface[_EYE_Z] - 1.2:
         return red, green, blue
-    across, above = abs(place[0]), place[1] - surface[_EYE_Y]
+    across, above = abs(flat_point[0]), flat_point[1] - surface[_EYE_Y]
     hair = 0.0
-    if place[2] > surface[_EYE_Z] - 0.6:
+    if flat_point[2] > surface[_EYE_Z] - 0.6:
         if 0.14 < above < 0.26 and 0.1 < across < 0.55:
             hair = 0.75
         elif abs(above + 0.72) < 0.09 and across < 0.24 - abs(above + 0.72):
@@ -193,34 +192,34 @@ def _skin(surface: Array, noise: Array, part: int, place: Array) -> tuple[float,
 
 @compiled
 def _cloth(
-    surface: Array, tile: Array, noise: Array, part: int, place: Array, way: Array, u: float, v: float
+    surface: Array, tile: Array, noise: Array, part: int, flat_point: Array, way: Array, u: float, v: float
 ) -> tuple[float, float, float]:
     """Cloth: its pattern, and what is sewn, printed or worn on it."""
     dirt = 0.9 + 0.2 * noise[int(v * 23.0) & 255, int(u * 23.0) & 255]
     if (part == _ARM and way[2] > surface[_ARM_END]) or (part == _LEG and way[2] > surface[_LEG_END]):
         return surface[_UNDER], surface[_UNDER + 1], surface[_UNDER + 2]
-    base = _cloth_detail(surface, part, place)
+    base = _cloth_detail(surface, part, flat_point)
     if base >= 0:
         return surface[base] * dirt, surface[base + 1] * dirt, surface[base + 2] * dirt
     size = tile.shape[0]
     i = int(np.floor(v / surface[_PERIOD] * size)) % size
     j = int(np.floor(u / surface[_PERIOD] * size)) % size
     # the edge of an open jacket is darker
-    edge = surface[_OPENING] > 0.0 and part == _TORSO and place[2] > 0.2 and abs(abs(place[0]) - surface[_OPENING]) < 0.1
+    edge = surface[_OPENING] > 0.0 and part == _TORSO and flat_point[2] > 0.2 and abs(abs(flat_point[0]) - surface[_OPENING]) < 0.1
     if edge:
         dirt *= 0.6
     return tile[i, j, 0] * dirt, tile[i, j, 1] * dirt, tile[i, j, 2] * dirt
 
 
 @compiled
-def _cloth_detail(surface: Array, part: int, place: Array) -> int:
+def _cloth_detail(surface: Array, part: int, flat_point: Array) -> int:
     """The column of the colour that covers the pattern here, or -1."""
     if part == _ARM:
         return _SLEEVE if surface[_SLEEVES] > 0.0 else -1
     if part != _TORSO:
         return -1
-    front = place[2] > 0.2
-    across, height = place[0], place[1]
+    front = flat_point[2] > 0.2
+    across, height = flat_point[0], flat_point[1]
     if surface[_STRAPS] == _TWO_STRAPS and front and 0.62 < abs(across) < 0.98 and height > surface[_NECK_Y] - 3.2:
         return _STRAP
     if surface[_STRAPS] == _SLING:

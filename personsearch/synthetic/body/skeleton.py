@@ -7,7 +7,7 @@ import numpy as np
 
 from personsearch.boxes import Array
 from personsearch.errors import DataError
-from personsearch.synthetic.jit import compiled
+from personsearch.synthetic.kernels.jit import compiled
 
 # what the generator itself speaks of; every other bone is moved by the pose files only
 REQUIRED_BONES = (

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from personsearch.boxes import Array
-from personsearch.synthetic.skeleton import Skeleton, SkinWeights
+from personsearch.synthetic.body.skeleton import Skeleton, SkinWeights
 
 TORSO, ARM, LEG, HEAD, SKIRT = range(5)
 
 
 @dataclass(frozen=True)
-class Regions:
+class Anatomy:
     """The parts of the skeleton and the axes of the limbs, on the unmorphed body."""
 
     of_bone: Array  # (B,) int64, one of TORSO, ARM, LEG, HEAD
@@ -35,37 +35,37 @@ class Regions:
         return float(np.linalg.norm(np.diff(self.leg, axis=0), axis=1).sum())
 
 
-def build_regions(skeleton: Skeleton, rest: Array) -> Regions:
-    """The regions of a skeleton in the unmorphed body of (V, 3) base vertices."""
+def build_anatomy(skeleton: Skeleton, rest: Array) -> Anatomy:
+    """The anatomy of a skeleton in the unmorphed body of (V, 3) base vertices."""
     of_bone = np.full(len(skeleton.names), TORSO)
-    for region, roots in ((ARM, ("upperarm01.L", "upperarm01.R")), (LEG, ("upperleg01.L", "upperleg01.R")), (HEAD, ("head",))):
+    for part, roots in ((ARM, ("upperarm01.L", "upperarm01.R")), (LEG, ("upperleg01.L", "upperleg01.R")), (HEAD, ("head",))):
         for name in roots:
-            of_bone[sorted(skeleton.descendants(name))] = region
+            of_bone[sorted(skeleton.descendants(name))] = part
     heads = skeleton.heads(rest)
     arm, leg = (
         np.stack([heads[skeleton.index(f"{name}.L")] for name in names])
         for names in (("upperarm01", "lowerarm01", "wrist"), ("upperleg01", "lowerleg01", "foot"))
     )
     eye = heads[skeleton.index("eye.L")] if "eye.L" in skeleton.names else heads[skeleton.index("head")]
-    return Regions(of_bone, arm, leg, eye, float(heads[skeleton.index("neck01"), 1]))
+    return Anatomy(of_bone, arm, leg, eye, float(heads[skeleton.index("neck01"), 1]))
 
 
-def triangle_regions(regions: Regions, skin: SkinWeights, triangles: Array) -> Array:
-    """(T,) the region that carries most of each triangle's weight."""
+def triangle_parts(anatomy: Anatomy, skin: SkinWeights, triangles: Array) -> Array:
+    """(T,) the part that carries most of each triangle's weight."""
     share = np.zeros((len(skin.bones), HEAD + 1))
     for k in range(skin.bones.shape[1]):
-        np.add.at(share, (np.arange(len(share)), regions.of_bone[skin.bones[:, k]]), skin.weights[:, k])
+        np.add.at(share, (np.arange(len(share)), anatomy.of_bone[skin.bones[:, k]]), skin.weights[:, k])
     return np.asarray(share[triangles].sum(axis=1).argmax(axis=1))
 
 
-def limb_coordinates(regions: Regions, rest: Array) -> Array:
+def limb_coordinates(anatomy: Anatomy, rest: Array) -> Array:
     """(V, 3) across, across and along the nearest limb, dm; of the arm above the waist, of the leg below.
 
     The first two give the angle around the limb and the distance from its axis, the third the way from
     shoulder or hip. Both sides are mirrored onto the left one.
     """
     points = rest * np.where(rest[:, :1] < 0, np.array([-1.0, 1.0, 1.0]), 1.0)
-    along_arm, along_leg = _along(regions.arm, points), _along(regions.leg, points)
+    along_arm, along_leg = _along(anatomy.arm, points), _along(anatomy.leg, points)
     nearer_arm = np.hypot(along_arm[:, 0], along_arm[:, 1]) < np.hypot(along_leg[:, 0], along_leg[:, 1])
     return np.where(nearer_arm[:, None], along_arm, along_leg)
 

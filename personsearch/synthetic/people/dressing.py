@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from personsearch.boxes import Array
-from personsearch.synthetic import materials as m
-from personsearch.synthetic.appearance import Appearance
-from personsearch.synthetic.assets import Assets, Surface, Wearable
-from personsearch.synthetic.bags import hang_bag
-from personsearch.synthetic.raster import vertex_normals
-from personsearch.synthetic.regions import ARM, LEG, SKIRT, TORSO
-from personsearch.synthetic.skeleton import SkinWeights
+from personsearch.synthetic.body.anatomy import ARM, LEG, SKIRT, TORSO
+from personsearch.synthetic.body.assets import Assets, Surface, Wearable
+from personsearch.synthetic.body.skeleton import SkinWeights
+from personsearch.synthetic.kernels.raster import vertex_normals
+from personsearch.synthetic.people import materials as m
+from personsearch.synthetic.people.appearance import Appearance
+from personsearch.synthetic.people.bags import hang_bag
 
 WIDER = 0.17  # dm by which a top stands off below the waist
 OVERLAP = 0.4  # dm that skin goes on under the end of a sleeve or trouser leg
@@ -26,7 +26,7 @@ class Parts:
     weights: list[Array]
     triangles: list[Array]
     material: list[Array]
-    region: list[Array]
+    part: list[Array]
     flat: list[Array]
     limb: list[Array]
     count: int = 0
@@ -44,7 +44,7 @@ class Parts:
         self.limb.append(cloth.limb[used])
         self.triangles.append(compact[triangles] + self.count)
         self.material.append(np.full(len(triangles), material))
-        self.region.append(cloth.region[keep])
+        self.part.append(cloth.part[keep])
         self.count += len(used)
 
 
@@ -70,7 +70,7 @@ def _add_body(parts: Parts, person: Appearance, assets: Assets, body: Array) -> 
     """The skin that no garment hides, and the eyeballs."""
     top, bottom = assets.suits[person.top.suit], assets.suits[person.bottom.suit]
     surface, height = assets.body, assets.base.vertices[:, 1]
-    waist = float(assets.regions.leg[0, 1]) + 0.15
+    waist = float(assets.anatomy.leg[0, 1]) + 0.15
     hidden = np.zeros(len(body), bool)
     # each suit hides its own half only; around the waist both agree
     hidden[top.proxy.hidden[height[top.proxy.hidden] > waist]] = True
@@ -85,7 +85,7 @@ def _add_body(parts: Parts, person: Appearance, assets: Assets, body: Array) -> 
     for name in ("helper-l-eye", "helper-r-eye"):
         if name in assets.base.groups:
             ball = assets.base.triangles[assets.base.groups[name]]
-            parts.add(body, replace(surface, triangles=ball, region=np.full(len(ball), TORSO)), np.ones(len(ball), bool), m.EYES)
+            parts.add(body, replace(surface, triangles=ball, part=np.full(len(ball), TORSO)), np.ones(len(ball), bool), m.EYES)
 
 
 def _add_clothes(parts: Parts, person: Appearance, assets: Assets, body: Array) -> None:
@@ -104,17 +104,15 @@ def _add_clothes(parts: Parts, person: Appearance, assets: Assets, body: Array) 
 
 def _beyond(person: Appearance, assets: Assets, surface: Surface, margin: float) -> Array:
     """(T,) bool: wholly farther down a limb than the end of its sleeve or trouser leg plus a margin in dm."""
-    arm, leg = person.top.sleeve * assets.regions.arm_length, person.bottom.length * assets.regions.leg_length
-    return np.asarray(
-        ((surface.region == ARM) & (surface.along > arm + margin)) | ((surface.region == LEG) & (surface.along > leg + margin))
-    )
+    arm, leg = person.top.sleeve * assets.anatomy.arm_length, person.bottom.length * assets.anatomy.leg_length
+    return np.asarray(((surface.part == ARM) & (surface.along > arm + margin)) | ((surface.part == LEG) & (surface.along > leg + margin)))
 
 
 def _hung_out(fitted: Array, top: Wearable, assets: Assets) -> Array:
     """The top with its lower end a little wider, so that trousers and skirts stay below it, and a straight hem."""
-    waist, rest = assets.regions.leg[0, 1], top.surface.rest
+    waist, rest = assets.anatomy.leg[0, 1], top.surface.rest
     amount = WIDER * np.clip(waist + 2.0 - rest[:, 1], 0.0, 1.0)
-    arms = assets.regions.of_bone[top.surface.skin.bones[:, 0]] == ARM
+    arms = assets.anatomy.of_bone[top.surface.skin.bones[:, 0]] == ARM
     wider: Array = fitted + vertex_normals(fitted, top.surface.triangles) * np.where(arms, 0.0, amount)[:, None]
     # where a welded suit was cut, the vertices below the cut are lifted to it: a saw-tooth otherwise
     wider[:, 1] += np.where(arms, 0.0, np.maximum(top.cut - rest[:, 1], 0.0))
@@ -124,7 +122,7 @@ def _hung_out(fitted: Array, top: Wearable, assets: Assets) -> Array:
 def _before_face(assets: Assets, hair: Surface) -> Array:
     """(T,) bool: hair before the eyes. The meshes are made for textures that are transparent there."""
     centre = hair.rest[hair.triangles].mean(axis=1)
-    x, y, z = assets.regions.eye
+    x, y, z = assets.anatomy.eye
     return np.asarray((np.abs(centre[:, 0]) < x + 0.42) & (centre[:, 1] < y + 0.38) & (centre[:, 2] > z - 0.35))
 
 
@@ -144,7 +142,7 @@ def _add_outer(parts: Parts, person: Appearance, assets: Assets, body: Array) ->
     shaped[used, 1] = np.maximum(shaped[used, 1], own_hem)
     rest[used, 1] = np.maximum(rest[used, 1], hem)
     lifted = rest[triangles][:, :, 1].max(axis=1) > hem + 1e-6
-    arms = np.isin(assets.regions.of_bone[assets.body.skin.bones], [ARM]) & (assets.body.skin.weights > 0)
+    arms = np.isin(assets.anatomy.of_bone[assets.body.skin.bones], [ARM]) & (assets.body.skin.weights > 0)
     weights = np.where(arms, 0.0, assets.body.skin.weights) + 1e-9
     skin_weights = SkinWeights(assets.body.skin.bones, weights / weights.sum(axis=1, keepdims=True))
     skirt = Surface(triangles, skin_weights, rest, assets.body.limb, np.full(len(triangles), SKIRT), np.zeros(len(triangles)))
@@ -153,7 +151,7 @@ def _add_outer(parts: Parts, person: Appearance, assets: Assets, body: Array) ->
 
 def _hem(person: Appearance, assets: Assets) -> float:
     """Height of the hem on the unmorphed body, dm."""
-    hip, _, ankle = assets.regions.leg[:, 1]
+    hip, _, ankle = assets.anatomy.leg[:, 1]
     return float(hip - person.bottom.hem * (hip - ankle))
 
 
@@ -163,8 +161,8 @@ def _under_hem(person: Appearance, assets: Assets, surface: Surface) -> Array:
         return np.zeros(len(surface.triangles), bool)
     corners = surface.rest[surface.triangles]
     height, sideways = corners[:, :, 1], np.abs(corners[:, :, 0]).max(axis=1)
-    leg = sideways < assets.regions.arm[1, 0]  # hands hang at the same height, farther out
-    return np.asarray((height.min(axis=1) > _hem(person, assets) + 0.1) & (height.max(axis=1) < assets.regions.leg[0, 1] + 1.2) & leg)
+    leg = sideways < assets.anatomy.arm[1, 0]  # hands hang at the same height, farther out
+    return np.asarray((height.min(axis=1) > _hem(person, assets) + 0.1) & (height.max(axis=1) < assets.anatomy.leg[0, 1] + 1.2) & leg)
 
 
 def _add_bag(parts: Parts, person: Appearance, assets: Assets, body: Array) -> int:
@@ -174,7 +172,7 @@ def _add_bag(parts: Parts, person: Appearance, assets: Assets, body: Array) -> i
     bag = hang_bag(person.bag, assets.skeleton, body, assets.suits[person.top.suit].fit(body))
     bones = np.full((len(bag.vertices), 4), len(assets.skeleton.names) if bag.hanging else bag.bone)
     weights = np.tile([1.0, 0.0, 0.0, 0.0], (len(bag.vertices), 1))
-    region = np.full(len(bag.triangles), TORSO)
-    surface = Surface(bag.triangles, SkinWeights(bones, weights), bag.vertices, np.zeros_like(bag.vertices), region, np.zeros(len(region)))
-    parts.add(bag.vertices, surface, np.ones(len(region), bool), m.BAG)
+    part = np.full(len(bag.triangles), TORSO)
+    surface = Surface(bag.triangles, SkinWeights(bones, weights), bag.vertices, np.zeros_like(bag.vertices), part, np.zeros(len(part)))
+    parts.add(bag.vertices, surface, np.ones(len(part), bool), m.BAG)
     return bag.bone if bag.hanging else -1

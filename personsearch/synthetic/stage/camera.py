@@ -1,10 +1,19 @@
 """Pinhole cameras hung as surveillance cameras are."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from personsearch.boxes import Array
+
+
+class Pinhole(NamedTuple):
+    """Position, direction and focal length of a camera; see `Camera`."""
+
+    position: Array  # (3,)
+    axes: Array  # (3, 3)
+    focal: float  # pixels
 
 
 @dataclass(frozen=True)
@@ -16,6 +25,11 @@ class Camera:
     focal: float  # pixels
     width: int
     height: int
+
+    @property
+    def pinhole(self) -> Pinhole:
+        """The camera as compiled functions take it."""
+        return Pinhole(self.position, self.axes, float(self.focal))
 
     def project(self, points: Array, scale: int = 1) -> Array:
         """(N, 3) x and y in pixels times `scale`, and -1 / depth, of (N, 3) world points in front of the camera."""

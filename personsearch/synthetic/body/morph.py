@@ -1,12 +1,25 @@
 """The naked body: the base mesh moved by weighted shape targets."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from personsearch.boxes import Array
-from personsearch.synthetic.appearance import RACES, Shape
-from personsearch.synthetic.assets import Assets
+from personsearch.synthetic.body.assets import Assets
 
 AGES = ("child", "young", "old")
+RACES = ("caucasian", "asian", "african")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The body's build."""
+
+    gender: float  # 0 woman .. 1 man
+    ages: tuple[float, float, float]  # child, young, old; sum 1
+    races: tuple[float, float, float]  # caucasian, asian, african; sum 1
+    weight: float  # -1 thin .. 1 heavy
+    scale: float
 
 
 def target_weights(shape: Shape) -> dict[str, float]:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from personsearch.boxes import Array
-from personsearch.synthetic.jit import compiled
+from personsearch.synthetic.kernels.jit import compiled
 
 
 @compiled

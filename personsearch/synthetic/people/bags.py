@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from personsearch.boxes import Array
-from personsearch.synthetic.appearance import Bag
-from personsearch.synthetic.skeleton import Skeleton
+from personsearch.synthetic.body.skeleton import Skeleton
+from personsearch.synthetic.people.appearance import Bag
 
 
 @dataclass(frozen=True)

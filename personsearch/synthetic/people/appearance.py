@@ -6,8 +6,9 @@ from typing import Literal
 
 import numpy as np
 
-from personsearch.synthetic.assets import Assets
-from personsearch.synthetic.textures import PATTERN_SHARES, PATTERNS, Color, Fabric
+from personsearch.synthetic.body.assets import Assets
+from personsearch.synthetic.body.morph import Shape
+from personsearch.synthetic.kernels.textures import PATTERN_SHARES, PATTERNS, Color, Fabric
 
 # what people wear in the street: much black, grey, blue and brown
 MUTED: tuple[Color, ...] = (
@@ -31,20 +32,8 @@ SKIN: tuple[Color, ...] = (
     (0.43, 0.29, 0.21),
     (0.3, 0.2, 0.15),
 )
-RACES = ("caucasian", "asian", "african")
 BagKind = Literal["backpack", "shoulder", "hand"]
 Outer = Literal["", "skirt", "coat"]
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The body's build."""
-
-    gender: float  # 0 woman .. 1 man
-    ages: tuple[float, float, float]  # child, young, old; sum 1
-    races: tuple[float, float, float]  # caucasian, asian, african; sum 1
-    weight: float  # -1 thin .. 1 heavy
-    scale: float
 
 
 @dataclass(frozen=True)
@@ -195,7 +184,7 @@ def _suit(assets: Assets, man: bool, upper: bool, rng: np.random.Generator) -> s
     # some women wear what is cut for men; hardly a man the other way round
     names = _suits(assets, man or rng.random() < 0.25, upper)
     # a top that ends at the ribs is for sports
-    waist = assets.regions.leg[0, 1]
+    waist = assets.anatomy.leg[0, 1]
     weights = np.ones(len(names))
     for k, name in enumerate(names if upper else ()):
         suit = assets.suits[name]

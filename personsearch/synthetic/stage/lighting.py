@@ -1,11 +1,12 @@
 """Light of a scene: a sun or none, the sky, the light thrown back by the ground, and the sun's shadow map."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from personsearch.boxes import Array
-from personsearch.synthetic.raster import rasterize
+from personsearch.synthetic.kernels.raster import rasterize
 
 SHADOW_SIZE = 1536
 
@@ -19,9 +20,9 @@ class Light:
     sky: Array
     ground: Array
 
-    def table(self, eye: Array) -> Array:
-        """(5, 3) what the shader takes, with the camera's place."""
-        return np.stack([self.to_sun, self.sun, self.sky, self.ground, eye])
+    def arrays(self, shadow: "ShadowMap", eye: Array) -> "LightArrays":
+        """This light, its shadow map, and a camera at `eye` (3,)."""
+        return LightArrays(np.stack([self.to_sun, self.sun, self.sky, self.ground, eye]), shadow.depth, shadow.frame)
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,14 @@ class ShadowMap:
 
     depth: Array  # (S, S) float32 metres; (1, 1) when nothing casts a shadow
     frame: Array  # (3, 4) world to column, row and depth
+
+
+class LightArrays(NamedTuple):
+    """Light and shadow map as compiled functions take them."""
+
+    table: Array  # (5, 3) direction to the sun, its colour, the sky's, the ground's, and the camera's position
+    shadow: Array  # (S, S) float32 depth seen from the sun; (1, 1) for none
+    frame: Array  # (3, 4) world to shadow columns, rows and depth
 
 
 NO_SHADOW = ShadowMap(np.zeros((1, 1), np.float32), np.zeros((3, 4)))

@@ -8,8 +8,8 @@ from scipy.spatial.transform import Rotation
 
 from personsearch.boxes import Array
 from personsearch.errors import DataError
-from personsearch.synthetic.formats import Motion, read_motion
-from personsearch.synthetic.skeleton import Skeleton
+from personsearch.synthetic.body.formats import Motion, read_motion
+from personsearch.synthetic.body.skeleton import Skeleton
 
 # the walk of MakeHuman is recorded on its older rig, whose bones have other names
 OLDER_RIG = {

@@ -1,0 +1,1 @@
+"""MakeHuman's body: file formats, skeleton, poses, and the shapes it can take."""

@@ -1,0 +1,1 @@
+"""Drawing without people or places: compiled functions, a z-buffer, cloth patterns and noise."""

@@ -1,0 +1,1 @@
+"""Colour of every sample: of people, and of the scene behind them."""

@@ -1,0 +1,1 @@
+"""A person: appearance, clothes, materials, and the mesh that they make."""

@@ -1,0 +1,1 @@
+"""What surrounds people: scenery, camera, light and lens."""
