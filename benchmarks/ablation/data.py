@@ -20,7 +20,7 @@ from personsearch.synthetic.crops import render_person_crops
 from personsearch.synthetic.dataset import generate_dataset
 from personsearch.synthetic.world import World
 from personsearch.training.data.dataset import CocoPeople, JoinedPeople, PeopleDataset, Sample
-from personsearch.training.data.readers import Roots, read_crops
+from personsearch.training.data.readers import NamedFolders, read_crops
 
 TRAIN_SEED, TEST_SEED, DETECTION_SEED, CROPS_SEED, START_SEED = 100, 200, 300, 400, 500
 SCENES, IDENTITIES, CAMERAS = 1000, 120, 24
@@ -61,9 +61,9 @@ def start_set(folder: Path) -> PeopleDataset:
     return InMemory(read_crops("crops", folder / "start-crops"))
 
 
-def sub_tasks(folder: Path) -> Roots:
+def sub_tasks(folder: Path) -> NamedFolders:
     """Training data of the pre-trainings."""
-    scenes: Roots = [("coco", folder / f"detection-{number}") for number in range(len(CROWDS))]
+    scenes: NamedFolders = [("coco", folder / f"detection-{number}") for number in range(len(CROWDS))]
     return [*scenes, ("crops", folder / "crops"), ("unlabelled-crops", folder / "unlabelled-crops")]
 
 

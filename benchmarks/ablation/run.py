@@ -51,10 +51,11 @@ from personsearch.ranking import Context
 from personsearch.searcher import SAME_PERSON_IOU
 from personsearch.training.checkpoint import LOG_FILE, MODEL_FOLDER, STATE_FILE
 from personsearch.training.data.dataset import PeopleDataset
-from personsearch.training.data.readers import Roots
+from personsearch.training.data.readers import NamedFolders
 from personsearch.training.measure import search_scores
 from personsearch.training.pretraining import read_sub_tasks
 from personsearch.training.recipes.schema import ReidLosses
+from personsearch.training.run import TrainOptions
 from personsearch.training.run import train as train_recipe
 
 RESULT, LOCK = "result.json", "lock"
@@ -119,10 +120,7 @@ class Bench:
         recipe = recipe_of(row, job.seed, 1 if isinstance(learned, list) else len(learned), steps=self.steps, initial=initial)
         if recipe.pretraining is not None and isinstance(learned, list):
             recipe = recipe_of(row, job.seed, len(read_sub_tasks(recipe.pretraining, learned)), steps=self.steps, initial=initial)
-        train_recipe(
-            recipe,
-            learned,
-            folder,
+        options = TrainOptions(
             device=self.device,
             resume=(folder / STATE_FILE).exists(),
             teacher=self.model(row.teacher, job.seed) if row.teacher else None,
@@ -131,6 +129,7 @@ class Bench:
             epochs=None if row.serves else self.points * recipe.evaluate_every,
             progress=sys.stderr.isatty(),
         )
+        train_recipe(recipe, learned, folder, options)
         lines = [json.loads(line) for line in (folder / LOG_FILE).read_text(encoding="utf-8").splitlines()]
         measured = [line for line in lines if "mAP" in line]
         last_step = max(line["step"] for line in lines)
@@ -143,7 +142,7 @@ class Bench:
         last = {key: value for key, value in measured[-1].items() if key not in ("step", "epoch")} if measured else {}
         return {"seconds_of_steps": round(sum(line.get("seconds", 0) for line in lines)), "curve": curve, **last}
 
-    def _learned(self, row: Row) -> PeopleDataset | Roots:
+    def _learned(self, row: Row) -> PeopleDataset | NamedFolders:
         if row.learns_from == "sub-tasks":
             return data_sets.sub_tasks(self.data)
         return self.train_set if row.is_measured else data_sets.start_set(self.data)

@@ -101,13 +101,13 @@ def train(
     if whole and initial is None:
         raise ConfigError("--whole says how much of --initial FOLDER to take; give both")
     from personsearch.training.initialise import InitialRecipe
+    from personsearch.training.run import TrainOptions
     from personsearch.training.run import train as run
 
     start = None if initial is None else InitialRecipe(folder=initial, take="whole" if whole else "backbone")
     data = list(zip(names, roots, strict=True)) or places[0]
-    folder = run(
-        recipe, data, places[-1], device=device, resume=resume, teacher=teacher, initial=start, test_data=test_data, workers=workers
-    )
+    options = TrainOptions(device=device, resume=resume, teacher=teacher, initial=start, test_data=test_data, workers=workers)
+    folder = run(recipe, data, places[-1], options)
     typer.echo(json.dumps({"folder": str(folder)}))
 
 

@@ -16,7 +16,7 @@ from personsearch.errors import ConfigError
 from personsearch.options import Settings
 from personsearch.training.data.batches import AugmentRecipe, Draw, Prepare, TrainBatch, TrainItem, TrainItems, collate
 from personsearch.training.data.dataset import JoinedPeople, PeopleDataset
-from personsearch.training.data.readers import Roots, is_crops, read_crops, read_pictures
+from personsearch.training.data.readers import NamedFolders, is_crops, read_crops, read_pictures
 from personsearch.training.data.unify import UnifyRecipe, unify
 from personsearch.training.losses.alignment import AlignmentRecipe
 from personsearch.training.losses.simsiam import ContrastRecipe
@@ -66,7 +66,7 @@ class SubTaskPeople(JoinedPeople):
         return int(np.searchsorted(self._starts, index, side="right")) - 1
 
 
-def read_sub_tasks(recipe: PretrainingRecipe, roots: Roots) -> SubTaskPeople:
+def read_sub_tasks(recipe: PretrainingRecipe, roots: NamedFolders) -> SubTaskPeople:
     """The data sets of a recipe, each found in the folder given for it.
 
     Every person of a set for detection and of an unlabelled one is an identity of its own.

@@ -1,102 +1,138 @@
-"""A training from a recipe and a data set to a model folder: what `personsearch train` does."""
+"""Train a model: from a recipe and a data set to a model folder, as `personsearch train` does."""
 
 import json
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from personsearch.errors import ConfigError
 from personsearch.models.device import resolve_device
 from personsearch.training.checkpoint import MODEL_FOLDER, STATE_FILE
 from personsearch.training.data.dataset import CocoPeople, PeopleDataset
-from personsearch.training.data.readers import Roots, part_of, read_people
+from personsearch.training.data.readers import NamedFolders, part_of, read_people
 from personsearch.training.initialise import InitialRecipe
 from personsearch.training.learners.build import build_learner
 from personsearch.training.learners.dkd import with_teacher
 from personsearch.training.measure import search_scores
 from personsearch.training.pretraining import read_sub_tasks
 from personsearch.training.recipes import load_recipe
+from personsearch.training.recipes.common import changed
 from personsearch.training.recipes.schema import Recipe, ReidLosses
-from personsearch.training.trainer import Trainer
+from personsearch.training.trainer import Evaluate, Trainer
 
-INITIAL_FILE = "initial.json"  # what was taken of the model to start from
+INITIAL_FILE = "initial.json"  # the tensors that the network took from the initial model
 ANNOTATIONS = "annotations.json"  # in the folder of a data set
 
+# A COCO-style JSON file, a folder with `annotations.json`, a data set, or (name of a reader, folder) pairs
+TrainData: TypeAlias = str | Path | PeopleDataset | NamedFolders
 
-def train(
-    recipe: str | Path | Recipe,
-    data: str | Path | PeopleDataset | Roots,
-    out: str | Path,
-    *,
-    device: str = "auto",
-    resume: bool = False,
-    teacher: str | Path | None = None,
-    initial: InitialRecipe | None = None,
-    test_data: str | Path | PeopleDataset | None = None,
-    workers: int = 0,
-    save_every: int | None = None,
-    epochs: int | None = None,
-    progress: bool = True,
-) -> Path:
-    """Train a model, or go on with a training that was stopped.
 
-    Args:
-        recipe: a recipe's name, a JSON file, or a recipe.
-        data: a COCO-style JSON file, a folder with `annotations.json`, a data set, or (name of a reader, folder) pairs.
-        out: the folder of the training: state, log and model.
+@dataclass(frozen=True)
+class TrainOptions:
+    """How a training runs; the recipe decides everything that it learns.
+
+    Attributes:
         device: "auto", "cpu", "cuda" or "cuda:1".
-        resume: go on from the state in `out`.
-        teacher: folder of a trained crop network, for the recipes that learn from one (DKD's).
-        initial: a model to start from, in place of what the recipe starts from; `initial.json` in `out` lists which tensors were taken.
-        test_data: as `data`; the model is measured on it during training, a crop network at the true boxes.
-        workers: processes that decode pictures.
-        save_every: steps between two states; None for one after each epoch.
-        epochs: stop after so many of the recipe's, at least 1, whose schedule stays as it is; `resume` goes on from there. None for all.
+        resume: continue from the state in the output folder.
+        teacher: folder of a trained crop network, for recipes that learn from one (DKD's).
+        initial: model to start from, in place of the recipe's own start; `initial.json` in the output folder lists the tensors taken.
+        test_data: data to measure the model on during training; a crop network is measured at the true boxes.
+        workers: processes that decode pictures; 0 decodes in this process.
+        save_every: steps between two states; None saves one after each epoch.
+        epochs: epochs to train, at least 1; the recipe's schedule stays, and `resume` continues it. None trains all of them.
         progress: show a bar on stderr.
 
+    Raises:
+        ConfigError: `epochs` is below 1.
+    """
+
+    device: str = "auto"
+    resume: bool = False
+    teacher: str | Path | None = None
+    initial: InitialRecipe | None = None
+    test_data: TrainData | None = None
+    workers: int = 0
+    save_every: int | None = None
+    epochs: int | None = None
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        if self.epochs is not None and self.epochs < 1:
+            raise ConfigError(f"epochs must be at least 1, or None for all of the recipe's; got {self.epochs}")
+
+
+DEFAULTS = TrainOptions()
+
+
+def train(recipe: str | Path | Recipe, data: TrainData, out: str | Path, options: TrainOptions = DEFAULTS) -> Path:
+    """Train a model, or continue a training that was stopped.
+
+    Args:
+        recipe: name of a recipe, a JSON file, or a recipe.
+        data: COCO-style JSON file, folder with `annotations.json`, data set, or (name of a reader, folder) pairs.
+        out: folder of the training: state, log and model.
+        options: device, start, measurement and length.
+
     Returns:
-        The folder of the model, for `PersonSearcher.from_pretrained`.
+        Folder of the model, for `PersonSearcher.from_pretrained`.
 
     Raises:
-        ConfigError: the recipe is malformed or needs another teacher, `epochs` is below 1, or `out` holds a training already (or, to
-            resume, another's).
-        DataError: the data set is not as it should be, or there is no state to resume.
-        DeviceError: no such device.
-        WeightsError: the weights to start from are missing or another network's.
-        TrainingError: a loss is no finite number.
+        ConfigError: the recipe is malformed or needs another teacher, or `out` already holds a training (with `resume`: of another
+            recipe).
+        DataError: the data set is malformed, or there is no state to resume.
+        DeviceError: the device is missing.
+        WeightsError: the initial weights are missing, or of another network.
+        TrainingError: a loss is not finite.
     """
-    if epochs is not None and epochs < 1:
-        raise ConfigError(f"epochs must be at least 1, or None for all of the recipe's; got {epochs}")
-    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-    if teacher is not None:
-        chosen = with_teacher(chosen, Path(teacher))
-    if initial is not None:
-        chosen = chosen.model_copy(update={"initial": initial, "backbone_weights": None})
-    folder, dataset = Path(out), part_of(_dataset(data, chosen), chosen.share, chosen.seed)
-    if not resume and (folder / STATE_FILE).exists():
-        raise ConfigError(f"{folder} holds a training already; resume it, or choose another folder")
-    crops = isinstance(chosen.losses, ReidLosses)  # such a network finds nobody by itself
-    learner = build_learner(chosen, dataset.identities)
+    trainer = prepare(recipe, data, out, options)
+    trainer.run(None if options.epochs is None else options.epochs * trainer.steps_per_epoch)
+    return Path(out) / MODEL_FOLDER
+
+
+def prepare(recipe: str | Path | Recipe, data: TrainData, out: str | Path, options: TrainOptions = DEFAULTS) -> Trainer:
+    """A trainer at its first step, or at the step of the state to resume; see `train` for arguments and errors."""
+    complete = _complete(recipe if isinstance(recipe, Recipe) else load_recipe(recipe), options)
+    folder, dataset = Path(out), part_of(_dataset(data, complete), complete.share, complete.seed)
+    if not options.resume and (folder / STATE_FILE).exists():
+        raise ConfigError(f"{folder} already holds a training; resume it, or choose another folder")
+    learner = build_learner(complete, dataset.identities)
     trainer = Trainer(
-        chosen,
+        complete,
         learner,
         dataset,
         folder,
-        device=resolve_device(device),
-        workers=workers,
-        evaluate=None if test_data is None else partial(search_scores, dataset=_dataset(test_data), true_boxes=crops),
-        save_every=save_every,
-        progress=progress,
+        device=resolve_device(options.device),
+        workers=options.workers,
+        evaluate=_measurement(complete, options),
+        save_every=options.save_every,
+        progress=options.progress,
     )
-    if resume:
+    if options.resume:
         trainer.resume()
     if learner.taken is not None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / INITIAL_FILE).write_text(json.dumps(learner.taken.to_dict(), indent=2) + "\n", encoding="utf-8")
-    trainer.run(None if epochs is None else epochs * trainer.steps_per_epoch)
-    return folder / MODEL_FOLDER
+    return trainer
 
 
-def _dataset(data: str | Path | PeopleDataset | Roots, recipe: Recipe | None = None) -> PeopleDataset:
+def _complete(recipe: Recipe, options: TrainOptions) -> Recipe:
+    """The recipe with the teacher and the initial model of the options."""
+    if options.teacher is not None:
+        recipe = with_teacher(recipe, Path(options.teacher))
+    if options.initial is not None:
+        recipe = changed(recipe, initial=options.initial, backbone_weights=None)
+    return recipe
+
+
+def _measurement(recipe: Recipe, options: TrainOptions) -> Evaluate | None:
+    if options.test_data is None:
+        return None
+    crops_only = isinstance(recipe.losses, ReidLosses)  # such a network detects nobody by itself
+    return partial(search_scores, dataset=_dataset(options.test_data), true_boxes=crops_only)
+
+
+def _dataset(data: TrainData, recipe: Recipe | None = None) -> PeopleDataset:
     if isinstance(data, str | Path):
         path = Path(data)
         return CocoPeople(path / ANNOTATIONS if path.is_dir() else path)

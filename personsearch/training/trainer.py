@@ -1,6 +1,7 @@
 """The training loop: any device, mixed precision, accumulated gradients, and the same numbers after a break as without."""
 
 import copy
+import json
 import logging
 import math
 import time
@@ -86,8 +87,9 @@ class Trainer:
             ConfigError: it is another recipe's.
         """
         state = load_state(self.out)
-        if (state["recipe"], state["data"]) != (self.recipe.model_dump_json(), [self.pictures, self.identities]):
-            raise ConfigError(f"{self.out} holds a training by another recipe or on other data; take its own, or another folder")
+        same_recipe = json.loads(state["recipe"]) == self.recipe.model_dump(mode="json")
+        if not same_recipe or state["data"] != [self.pictures, self.identities]:
+            raise ConfigError(f"{self.out} holds a training by another recipe or on other data; pass its own, or another folder")
         self.learner.load_state_dict(state["learner"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])

@@ -212,10 +212,10 @@ def test_a_model_measured_again_has_the_point_of_its_training_alone() -> None:
 def test_who_serves_others_is_trained_to_the_end(tmp_path, monkeypatch, row, epochs) -> None:
     asked = []
 
-    def train(recipe, data, out, **options):
+    def train(recipe, data, out, options):
         out.mkdir(parents=True)
         (out / "log.jsonl").write_text('{"step": 1, "mAP": 0.3}')
-        asked.append((recipe.evaluate_every, options["epochs"]))
+        asked.append((recipe.evaluate_every, options.epochs))
 
     monkeypatch.setattr(ablation, "train_recipe", train)
     monkeypatch.setattr("benchmarks.ablation.data.start_set", lambda folder: range(PICTURES))
@@ -309,7 +309,7 @@ def test_a_row_that_another_process_trains_is_left_to_it(tmp_path) -> None:
 @pytest.mark.parametrize(("row", "true_boxes"), [("oim", False), ("reid", True)])
 @pytest.mark.parametrize(("measured_at", "expected"), [(3, 0.3), (1, 0.7)])
 def test_a_training_cut_off_while_it_was_measured_is_measured_again(tmp_path, monkeypatch, row, true_boxes, measured_at, expected) -> None:
-    def train(recipe, data, out, **options):
+    def train(recipe, data, out, options):
         out.mkdir(parents=True)
         lines = [{"step": step, "loss": 1.0, "seconds": 2.0} for step in (1, 2, 3)] + [{"step": measured_at, "epoch": 0, "mAP": 0.3}]
         (out / "log.jsonl").write_text("\n".join(map(json.dumps, lines)))

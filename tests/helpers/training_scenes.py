@@ -6,12 +6,15 @@ import numpy as np
 
 from personsearch.boxes import Array
 from personsearch.models.base import PersonModel
+from personsearch.options import parse
 from personsearch.training.data.dataset import Sample
 from personsearch.training.recipes.schema import Recipe
+from personsearch.training.run import TrainOptions
 from personsearch.training.trainer import Trainer
 
 COLOURS = np.array([[220, 40, 40], [40, 200, 60], [50, 70, 230], [230, 210, 40]], np.float32)
 HEIGHT, WIDTH = 128, 192
+QUIET = TrainOptions(device="cpu", progress=False)
 
 
 class MadeUpScenes:
@@ -86,7 +89,7 @@ def recipe_of(name: str, **changes) -> Recipe:
     own = {key: changes.pop(key) for key in OF_THE_RECIPE if key in changes}
     augment = {"sizes": [[HEIGHT, WIDTH]], "flip": 0.0}
     values = {"name": name, "network": network | {"name": name} | changes, "losses": losses, "optimizer": OPTIMIZER, "augment": augment}
-    return Recipe.model_validate(values | {"batch_size": 4} | own)
+    return parse(Recipe, values | {"batch_size": 4} | own, name)
 
 
 def learned_by_heart(learning: Trainer, scores: Callable[[PersonModel], dict[str, float]]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from personsearch.training.learners.base import Learner
 from personsearch.training.learners.build import build_learner
 from personsearch.training.recipes.schema import Recipe
 from personsearch.training.run import train
-from tests.helpers.training_scenes import HEIGHT, WIDTH, MadeUpScenes, recipe_of
+from tests.helpers.training_scenes import HEIGHT, QUIET, WIDTH, MadeUpScenes, recipe_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -202,7 +203,7 @@ def test_the_lists_are_logged_and_short_where_empty(tmp_path, caplog) -> None:
 
 def test_train_from_a_model_writes_what_it_took(tmp_path) -> None:
     source, data = saved(tmp_path / "source", "nae"), MadeUpScenes(2)
-    model = train(recipe_of("nae", epochs=1), data, tmp_path / "out", device="cpu", initial=InitialRecipe(folder=source), progress=False)
+    model = train(recipe_of("nae", epochs=1), data, tmp_path / "out", replace(QUIET, initial=InitialRecipe(folder=source)))
     listed = json.loads((tmp_path / "out" / "initial.json").read_text())
     assert set(listed) == {"taken", "adapted", "left", "kept"}
     assert set(listed["taken"]) | set(listed["kept"]) == set(load_file(model / "model.safetensors"))

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from personsearch.training.learners.build import build_learner
 from personsearch.training.measure import search_scores
 from personsearch.training.run import train
 from personsearch.training.trainer import Trainer
-from tests.helpers.training_scenes import MadeUpScenes, learned_by_heart, recipe_of
+from tests.helpers.training_scenes import QUIET, MadeUpScenes, learned_by_heart, recipe_of
 from tests.helpers.training_state import assert_same
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -241,28 +242,28 @@ def test_no_pictures_are_told(tmp_path) -> None:
 def test_train_from_files(tmp_path) -> None:
     recipe, data = tmp_path / "recipe.json", coco_folder(tmp_path / "data")
     recipe.write_text(recipe_of("alignps", epochs=1).model_dump_json())
-    model = train(recipe, data, tmp_path / "out", device="cpu", test_data=data / "annotations.json", progress=False)
+    model = train(recipe, data, tmp_path / "out", replace(QUIET, test_data=data / "annotations.json"))
     assert PersonSearcher.from_pretrained(str(model), device="cpu").model.name == "alignps"
     assert lines(tmp_path / "out")[-1]["queries"] == 6
-    with pytest.raises(ConfigError, match="holds a training already"):
-        train(recipe, data, tmp_path / "out", device="cpu", progress=False)
-    assert train(recipe, data, tmp_path / "out", device="cpu", resume=True, progress=False) == model
+    with pytest.raises(ConfigError, match="already holds a training"):
+        train(recipe, data, tmp_path / "out", QUIET)
+    assert train(recipe, data, tmp_path / "out", replace(QUIET, resume=True)) == model
 
 
 @pytest.mark.slow
 def test_a_training_may_stop_after_an_epoch_and_go_on(tmp_path) -> None:
     """Its schedule is the whole training's, so that both ways give the same numbers."""
     recipe, whole, parts = recipe_of("nae", epochs=2, batch_size=2), tmp_path / "whole", tmp_path / "parts"
-    train(recipe, MadeUpScenes(4), whole, device="cpu", progress=False)
-    train(recipe, MadeUpScenes(4), parts, device="cpu", progress=False, epochs=1)
+    train(recipe, MadeUpScenes(4), whole, QUIET)
+    train(recipe, MadeUpScenes(4), parts, replace(QUIET, epochs=1))
     assert [line["step"] for line in lines(parts)] == [1, 2]
-    train(recipe, MadeUpScenes(4), parts, device="cpu", progress=False, resume=True)
+    train(recipe, MadeUpScenes(4), parts, replace(QUIET, resume=True))
     assert without_times(whole) == without_times(parts)
 
 
 def test_a_training_of_no_epochs_is_told(tmp_path) -> None:
     with pytest.raises(ConfigError, match="at least 1"):
-        train(recipe_of("nae"), MadeUpScenes(2), tmp_path / "out", device="cpu", epochs=0)
+        train(recipe_of("nae"), MadeUpScenes(2), tmp_path / "out", replace(QUIET, epochs=0))
     assert not (tmp_path / "out").exists()
 
 

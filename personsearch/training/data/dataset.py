@@ -44,7 +44,7 @@ class PeopleDataset(Protocol):
 
 
 @dataclass(frozen=True)
-class _Picture:
+class _CocoPicture:
     path: Path
     camera: int | None
     boxes: Array
@@ -144,8 +144,8 @@ def _people_by_image(content: dict[str, Any], file: Path, min_visibility: float)
     return kept
 
 
-def _picture(image: dict[str, Any], rows: list[dict[str, Any]], new: dict[int, int], folder: Path) -> _Picture:
+def _picture(image: dict[str, Any], rows: list[dict[str, Any]], new: dict[int, int], folder: Path) -> _CocoPicture:
     boxes = np.array([row["bbox"] for row in rows], np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     identities = np.array([new.get(int(row.get("person_id", UNLABELLED)), UNLABELLED) for row in rows], np.int64)
-    return _Picture(folder / image["file_name"], image.get("camera"), boxes, identities)
+    return _CocoPicture(folder / image["file_name"], image.get("camera"), boxes, identities)

@@ -26,14 +26,14 @@ from personsearch.datasets.people import UNLABELLED, Picture, number_identities
 from personsearch.errors import ConfigError
 from personsearch.training.data.dataset import JoinedPeople, PeopleDataset, Sample
 
-Roots = list[tuple[str, Path]]  # (name of a reader, folder of its data set)
+NamedFolders = list[tuple[str, Path]]  # (name of a reader, folder of its data set)
 LUPERSON_30K = 30_000
 
 
 class PicturePeople:
     """Whole pictures of a reader. Boxes are cut to the picture; who is wholly outside it is left out.
 
-    Regions to ignore play no part: what is found there counts as background.
+    Regions to ignore have no effect here: detections in them count as background.
 
     Args:
         pictures: of the reader.
@@ -115,7 +115,7 @@ def part_of(dataset: PeopleDataset, share: float, seed: int) -> PeopleDataset:
     return PartPeople(dataset, np.sort(order[: max(1, round(share * len(dataset)))]).tolist())
 
 
-def read_people(roots: Roots) -> PeopleDataset:
+def read_people(roots: NamedFolders) -> PeopleDataset:
     """The training parts of data sets of whole pictures, one after the other; nobody is in two of them.
 
     Raises:

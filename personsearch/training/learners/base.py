@@ -15,7 +15,7 @@ from personsearch.models.parts.rpn import RegionProposals
 from personsearch.training.data.batches import AugmentRecipe, Prepare, TrainBatch, TrainItems
 from personsearch.training.data.dataset import PeopleDataset
 from personsearch.training.initialise import Taken
-from personsearch.training.losses.regions import ProposalRecipe, Regions, cell_labels, proposal_losses
+from personsearch.training.losses.regions import ProposalRecipe, SampledRegions, cell_labels, proposal_losses
 
 
 class Learner(nn.Module, ABC):
@@ -66,7 +66,7 @@ def propose(
     return rpn.select(logits, deltas, anchors, frames, limits=(recipe.before_nms, recipe.after_nms)), losses
 
 
-def person_loss(head: BaselineHead, seen: HeadOutput, regions: Regions) -> Tensor:
+def person_loss(head: BaselineHead, seen: HeadOutput, regions: SampledRegions) -> Tensor:
     """How wrong a head is about which regions are people; the mean over regions (NAE+: over their cells).
 
     Source: dichen-cd/NAE4PS@ec43d1e; the norm of NAE's embedding, rescaled, is the logit.

@@ -17,6 +17,7 @@ from personsearch.training.learners.base import Learner, propose
 from personsearch.training.learners.reid import FEWEST, named
 from personsearch.training.losses.distillation import DistillationRecipe, Opinion, distillation
 from personsearch.training.losses.regions import region_box_loss, sample_regions
+from personsearch.training.recipes.common import changed
 from personsearch.training.recipes.schema import DKDLosses, Recipe
 
 
@@ -136,8 +137,8 @@ def with_teacher(recipe: Recipe, folder: Path) -> Recipe:
     """The recipe with its teacher's folder.
 
     Raises:
-        ConfigError: it is not DKD's.
+        ConfigError: the recipe is not DKD's.
     """
     if not isinstance(recipe.losses, DKDLosses):
-        raise ConfigError(f"{recipe.name} learns from no teacher; leave it out")
-    return recipe.model_copy(update={"losses": recipe.losses.model_copy(update={"teacher": folder})})
+        raise ConfigError(f"{recipe.name} does not learn from a teacher; leave out the teacher")
+    return changed(recipe, losses=changed(recipe.losses, teacher=folder))

@@ -16,8 +16,8 @@ from personsearch.training.data.batches import AugmentRecipe, TrainBatch, TrainI
 from personsearch.training.data.dataset import PeopleDataset
 from personsearch.training.learners.base import person_loss, propose
 from personsearch.training.learners.region import RegionLearner
-from personsearch.training.losses.alignment import AlignmentModule, AlignmentRecipe, Features, cells_inside
-from personsearch.training.losses.regions import Regions, region_box_loss, sample_regions
+from personsearch.training.losses.alignment import AlignmentModule, AlignmentRecipe, DomainFeatures, cells_inside
+from personsearch.training.losses.regions import SampledRegions, region_box_loss, sample_regions
 from personsearch.training.losses.simsiam import Predictor, contrast
 from personsearch.training.pretraining import PairBatch, PairItems, PretrainingRecipe, SubTaskPeople
 from personsearch.training.recipes.schema import RegionLosses
@@ -109,7 +109,7 @@ class PretrainingLearner(RegionLearner):
         return [boxes if chosen else boxes[:0] for boxes, chosen in zip(batch.boxes, wanted, strict=True)]
 
     def _alignment(
-        self, batch: PairBatch, c4: Tensor, detected: tuple[Tensor, Tensor], regions: Regions, pooled: Tensor, embeddings: Tensor
+        self, batch: PairBatch, c4: Tensor, detected: tuple[Tensor, Tensor], regions: SampledRegions, pooled: Tensor, embeddings: Tensor
     ) -> dict[str, Tensor]:
         """The losses of all modules.
 
@@ -126,14 +126,16 @@ class PretrainingLearner(RegionLearner):
         people, owners = regions.positive, owners_of(regions.boxes)
         losses: dict[str, dict[str, Tensor]] = {}
         if self.detection_alignment is not None:
-            scenes = Features(c4, inside, *detected, batch.sets).take(~crops)
+            scenes = DomainFeatures(c4, inside, *detected, batch.sets).take(~crops)
             losses["detection"] = self.detection_alignment(scenes)
         if self.reid_alignment is not None:
             chosen = people & crops[owners]
             rows, domains = embeddings[chosen], batch.sets[owners[chosen]] - first_crops
-            losses["reid"] = self.reid_alignment(Features(pooled[chosen], None, rows, torch.arange(len(rows), device=rows.device), domains))
+            losses["reid"] = self.reid_alignment(
+                DomainFeatures(pooled[chosen], None, rows, torch.arange(len(rows), device=rows.device), domains)
+            )
         if self.task_alignment is not None:
-            losses["task"] = self.task_alignment(Features(c4, inside, embeddings[people], owners[people], crops.long()))
+            losses["task"] = self.task_alignment(DomainFeatures(c4, inside, embeddings[people], owners[people], crops.long()))
         return {f"{module}_{name}": loss for module, terms in losses.items() for name, loss in terms.items()}
 
 

@@ -10,7 +10,7 @@ from personsearch.models.seqnet import SeqNet, SeqNetConfig
 from personsearch.training.data.batches import TrainBatch
 from personsearch.training.learners.base import Learner, person_loss, propose
 from personsearch.training.losses.oim import OIMLoss
-from personsearch.training.losses.regions import Regions, region_box_loss, sample_regions
+from personsearch.training.losses.regions import SampledRegions, region_box_loss, sample_regions
 from personsearch.training.recipes.schema import RegionLosses
 
 
@@ -50,7 +50,7 @@ class RegionLearner(Learner):
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """The boxes that go on to the second head, and the losses of the first."""
         recipe = self.recipe.first
-        regions: Regions = sample_regions(proposals, batch.boxes, batch.identities, recipe.sampling)
+        regions: SampledRegions = sample_regions(proposals, batch.boxes, batch.identities, recipe.sampling)
         seen = head(self.network.pool(c4, regions.boxes))
         losses = {
             "first_class": recipe.class_weight * F.cross_entropy(seen.class_logits, regions.positive.long()),

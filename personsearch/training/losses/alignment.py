@@ -36,7 +36,7 @@ class AlignmentRecipe(Settings):
 
 
 @dataclass(frozen=True)
-class Features:
+class DomainFeatures:
     """What an alignment module looks at: M maps, and N people or regions in them. M and N may be 0."""
 
     maps: Tensor  # (M, C, H, W)
@@ -45,12 +45,12 @@ class Features:
     owners: Tensor  # (N,) int64, whose map each row belongs to
     domains: Tensor  # (M,) int64, where each map is from
 
-    def take(self, chosen: Tensor) -> "Features":
+    def take(self, chosen: Tensor) -> "DomainFeatures":
         """The maps at (M,) bool, with the rows that are theirs."""
         place = chosen.long().cumsum(dim=0) - 1
         mine = chosen[self.owners]
         inside = None if self.inside is None else self.inside[chosen]
-        return Features(self.maps[chosen], inside, self.rows[mine], place[self.owners[mine]], self.domains[chosen])
+        return DomainFeatures(self.maps[chosen], inside, self.rows[mine], place[self.owners[mine]], self.domains[chosen])
 
 
 class _Scaled(torch.autograd.Function):
@@ -110,7 +110,7 @@ class AlignmentModule(nn.Module):
         self.classifiers = DomainClassifiers(channels, dim, domains, recipe)
         self.recipe = recipe
 
-    def forward(self, features: Features) -> dict[str, Tensor]:
+    def forward(self, features: DomainFeatures) -> dict[str, Tensor]:
         """The weighted terms of Eq. 7, () each: `image`, `instance`, `consistency`; 0 without maps."""
         recipe, scale = self.recipe, self.recipe.reversal
         of_maps, of_rows = self._logits(features, -scale)
@@ -125,7 +125,7 @@ class AlignmentModule(nn.Module):
             losses["consistency"] = recipe.consistency * inconsistency(of_maps[features.owners], of_rows)
         return {name: recipe.weight * loss for name, loss in losses.items()}
 
-    def _logits(self, features: Features, factor: float) -> tuple[Tensor, Tensor]:
+    def _logits(self, features: DomainFeatures, factor: float) -> tuple[Tensor, Tensor]:
         """Of maps and rows; the features get `factor` times the gradient."""
         maps, rows = reverse_gradient(features.maps, -factor), reverse_gradient(features.rows, -factor)
         return self.classifiers.of_maps(maps, features.inside), self.classifiers.of_rows(rows)

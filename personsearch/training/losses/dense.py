@@ -13,7 +13,7 @@ from personsearch.models.parts.fcos import LevelMaps
 from personsearch.models.parts.fcos_select import REACH_IN_STRIDES
 from personsearch.options import Settings
 
-NOBODY = -1  # index of the person of a cell that is background
+BACKGROUND = -1  # index of the person of a cell that is background
 GIOU_EPS = 1e-6
 
 
@@ -29,7 +29,7 @@ class DenseRecipe(Settings):
 
 
 @dataclass(frozen=True)
-class Cells:
+class PyramidCells:
     """All cells of one image, level by level, row by row."""
 
     centres: Tensor  # (P, 2) x, y in pixels of the resized image
@@ -57,7 +57,7 @@ class DenseTargets:
     identities: Tensor  # (K,) of the positive rows
 
 
-def cells_of(levels: Sequence[LevelMaps]) -> Cells:
+def cells_of(levels: Sequence[LevelMaps]) -> PyramidCells:
     """The cells of a head's maps."""
     parts = []
     for number, maps in enumerate(levels):
@@ -71,7 +71,7 @@ def cells_of(levels: Sequence[LevelMaps]) -> Cells:
             torch.inf if last else maps.stride * REACH_IN_STRIDES,
         )
         parts.append((centres, *(centres.new_full((len(centres),), value) for value in (maps.stride, *reach))))
-    return Cells(*(torch.cat(part) for part in zip(*parts, strict=True)))
+    return PyramidCells(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
 def rows_of(levels: Sequence[LevelMaps]) -> DenseOutput:
@@ -84,7 +84,7 @@ def rows_of(levels: Sequence[LevelMaps]) -> DenseOutput:
     return DenseOutput(rows("class_logits")[:, 0], rows("centerness_logits")[:, 0], rows("distances"), rows("features"))
 
 
-def assign(cells: Cells, boxes: Tensor, radius: float) -> tuple[Tensor, Tensor]:
+def assign(cells: PyramidCells, boxes: Tensor, radius: float) -> tuple[Tensor, Tensor]:
     """Whose each cell is: (P,) int64 index of the person or -1, and (P, 4) distances in pixels to that person's sides.
 
     A cell is a person's if its centre lies inside the box and nearer to the box's centre than `radius` strides along both
@@ -98,7 +98,7 @@ def assign(cells: Cells, boxes: Tensor, radius: float) -> tuple[Tensor, Tensor]:
     Source: FCOS (arXiv 1904.01355) with center sampling; daodaofr/AlignPS@5d62dbc (_get_target_single).
     """
     if not len(boxes):
-        nobody = torch.full((len(cells.centres),), NOBODY, device=boxes.device)
+        nobody = torch.full((len(cells.centres),), BACKGROUND, device=boxes.device)
         return nobody, boxes.new_zeros(len(nobody), 4)
     x, y = cells.centres[:, 0, None], cells.centres[:, 1, None]
     distances = torch.stack([x - boxes[:, 0], y - boxes[:, 1], boxes[:, 2] - x, boxes[:, 3] - y], dim=2)  # (P, N, 4)
@@ -110,15 +110,15 @@ def assign(cells: Cells, boxes: Tensor, radius: float) -> tuple[Tensor, Tensor]:
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     smallest, person = torch.where(own, areas, torch.inf).min(dim=1)
     chosen = distances[torch.arange(len(person), device=person.device), person]
-    return person.masked_fill(smallest.isinf(), NOBODY), chosen
+    return person.masked_fill(smallest.isinf(), BACKGROUND), chosen
 
 
-def targets_of(cells: Cells, boxes: Sequence[Tensor], identities: Sequence[Tensor], radius: float) -> DenseTargets:
+def targets_of(cells: PyramidCells, boxes: Sequence[Tensor], identities: Sequence[Tensor], radius: float) -> DenseTargets:
     """The targets of a batch, of each image's (N, 4) boxes and (N,) identities."""
     people, distances, names = [], [], []
     for image_boxes, image_identities in zip(boxes, identities, strict=True):
         person, reach = assign(cells, image_boxes, radius)
-        positive = person != NOBODY
+        positive = person != BACKGROUND
         people.append(positive)
         distances.append((reach / cells.strides[:, None])[positive])
         names.append(image_identities[person[positive]])

@@ -1,6 +1,6 @@
 """Online instance matching: who a feature is, among all labelled identities and the last unlabelled people."""
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from personsearch.options import Settings
 
-UNLABELLED = -1  # identity of a person whom nobody named
+Average: TypeAlias = Literal["labelled", "all"]
+
 SHORTEST = 1e-12
 
 
@@ -23,7 +24,7 @@ class OIMRecipe(Settings):
     momentum: float = Field(default=0.5, ge=0, lt=1)  # share of the old row when an identity is seen again
     unit_rows: bool = True  # rows of the table are normalised after each update (AlignPS's TriQueue heads: not)
     focal_gamma: float = Field(default=0.0, ge=0)  # factor (1 - p)^gamma (AlignPS: 2)
-    average: Literal["labelled", "all"] = "labelled"  # over labelled features, or over all, unlabelled ones counting 0
+    average: Average = "labelled"  # over labelled features, or over all, unlabelled ones counting 0
 
 
 class OIMLoss(nn.Module):

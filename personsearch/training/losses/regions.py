@@ -11,8 +11,8 @@ from torch import Tensor
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler, BoxCoder, Matcher
 from torchvision.ops import box_iou
 
+from personsearch.datasets.people import UNLABELLED
 from personsearch.options import Settings
-from personsearch.training.losses.oim import UNLABELLED
 
 BoxLoss = Literal["smooth_l1", "l1"]
 POSITIVE, NEGATIVE, NO_PART = 1, 0, -1  # labels of a box
@@ -55,7 +55,7 @@ class RegionRecipe(Settings):
 
 
 @dataclass(frozen=True)
-class Regions:
+class SampledRegions:
     """The regions of a batch that a head learns from; N is their sum over the images."""
 
     boxes: list[Tensor]  # (N_i, 4) of each image
@@ -87,7 +87,9 @@ def match(boxes: Tensor, people: Tensor, recipe: SamplingRecipe, *, keep_best: b
     return labels, torch.where(found >= 0, found, overlap.argmax(dim=0))
 
 
-def sample_regions(proposals: Sequence[Tensor], people: Sequence[Tensor], identities: Sequence[Tensor], recipe: SamplingRecipe) -> Regions:
+def sample_regions(
+    proposals: Sequence[Tensor], people: Sequence[Tensor], identities: Sequence[Tensor], recipe: SamplingRecipe
+) -> SampledRegions:
     """A random choice of each image's proposals and true boxes, in their order.
 
     Args:
@@ -106,10 +108,10 @@ def sample_regions(proposals: Sequence[Tensor], people: Sequence[Tensor], identi
         positives.append(positive)
         matched.append(true_boxes[index] if len(true_boxes) else torch.full_like(kept, NOWHERE))
         names.append(torch.where(positive, true_names[index], UNLABELLED) if len(true_boxes) else torch.full_like(index, UNLABELLED))
-    return Regions(boxes, torch.cat(positives), torch.cat(matched), torch.cat(names))
+    return SampledRegions(boxes, torch.cat(positives), torch.cat(matched), torch.cat(names))
 
 
-def region_box_loss(deltas: Tensor, regions: Regions, coder: BoxCoder, recipe: RegionRecipe) -> Tensor:
+def region_box_loss(deltas: Tensor, regions: SampledRegions, coder: BoxCoder, recipe: RegionRecipe) -> Tensor:
     """The weighted box loss of the positive regions, over all regions."""
     positive = regions.positive
     targets = coder.encode_single(regions.matched[positive], regions.all_boxes[positive])
@@ -150,7 +152,7 @@ def proposal_losses(
     return {"rpn_class": classes / count, "rpn_box": recipe.box_weight * off / count}
 
 
-def cell_labels(regions: Regions, size: int) -> Tensor:
+def cell_labels(regions: SampledRegions, size: int) -> Tensor:
     """(N, 1, size, size) float32: 1 for the cells of a region whose centre is inside the matched person's box, else 0.
 
     Negatives have such cells too, where they overlap a person; with nobody in the image there are none.

@@ -1,58 +1,173 @@
-"""The recipes that have a name: as the papers say, as the authors' code does where it differs, and from scratch.
+"""The named recipes: as the papers say, as the authors' code does where it differs, and from scratch.
 
-"paper" follows the text of the papers. Where it is silent (margin and mining of the triplet loss, weight of the mutual
-information, clipping of gradients, where the neck's offsets start) it has the code's value. "code" is the released code,
-quirks included. A recipe of these starts from a ResNet-50 trained on ImageNet (`backbone_weights`); those on "-scratch" do
-not, so nothing in them is frozen.
+"paper" follows the text of the papers. Where the text is silent (margin and mining of the triplet loss, weight of the mutual
+information, gradient clipping, initial offsets of the neck) it takes the code's value. "code" follows the released code, quirks
+included. These recipes start from a ResNet-50 trained on ImageNet (`backbone_weights`); "-scratch" recipes start from random
+weights and freeze nothing.
 
 Sources: arXiv 2109.00211, Sec. IV-A; arXiv 2103.10148, Implementation; daodaofr/AlignPS@5d62dbc (configs);
 serend1p1ty/SeqNet@edec285 (defaults.py); dichen-cd/NAE4PS@ec43d1e (README, configs);
 Han, Ko and Sim (ICCV 2021), Sec. 5.2. ImageNet weights are never downloaded.
 """
 
-from functools import cache
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from personsearch.errors import ConfigError
+from personsearch.models.alignps import AlignPSConfig
+from personsearch.models.config import BackboneConfig
+from personsearch.models.parts.rpn import ProposalConfig
+from personsearch.models.rcnn import RCNNConfig
+from personsearch.models.roi_alignps import ROIAlignPSConfig
+from personsearch.models.seqnet import SeqNetConfig
+from personsearch.models.trident import TridentConfig
 from personsearch.options import parse
 from personsearch.training.data.batches import AugmentRecipe
 from personsearch.training.losses.agwf import AGWFRecipe
-from personsearch.training.losses.oim import OIMRecipe
-from personsearch.training.losses.regions import ProposalRecipe, RegionRecipe, SamplingRecipe
+from personsearch.training.losses.oim import Average, OIMRecipe
+from personsearch.training.losses.regions import ProposalRecipe, RegionRecipe
 from personsearch.training.losses.triplet import TripletRecipe
-from personsearch.training.recipes.dkd import dkd_recipes
-from personsearch.training.recipes.hybrid import BACKBONES, hybrid_recipes, tuned_recipes
-from personsearch.training.recipes.schema import DenseLosses, OptimizerRecipe, Recipe, RegionLosses, TridentLosses, TwoBranchLosses
+from personsearch.training.recipes.common import DATA, FIRST_LAYERS, NEGATIVES_BELOW, Builder, Data, changed, network_of
+from personsearch.training.recipes.dkd import dkd_builders
+from personsearch.training.recipes.hybrid import BACKBONES, hybrid_builders, tuned_builders
+from personsearch.training.recipes.schema import (
+    DenseLosses,
+    OptimizerRecipe,
+    Recipe,
+    RegionLosses,
+    TridentLosses,
+    TwoBranchLosses,
+)
 
-QUEUES = {"cuhk": 5000, "prw": 500}  # unlabelled people that OIM keeps
-MIN_SCORES = {"cuhk": 0.2, "prw": 0.15}  # of the evaluations of AlignPS
+QUEUES: dict[Data, int] = {"cuhk": 5000, "prw": 500}  # unlabelled people that OIM keeps
+MIN_SCORES: dict[Data, float] = {"cuhk": 0.2, "prw": 0.15}  # in the evaluations of AlignPS
 MULTI_SCALE = AugmentRecipe(sizes=((400, 667), (600, 1000), (800, 1333), (900, 1500), (1000, 1666), (1200, 2000)))
-FIRST_LAYERS = ("backbone.conv1", "backbone.bn1")
-NEGATIVES_BELOW = SamplingRecipe(negative_iou=0.1)  # NAE's and ROI-AlignPS's; SeqNet's is 0.5
 ALIGNPS_DROPS = (16, 22)
-# From scratch, our choices; all but the first are measured in benchmarks/ABLATION.md
+# Our choices for training from scratch; all but the first are measured in benchmarks/ablation/ABLATION.md
 SCRATCH_RATE = 1e-3
-# A third for AlignPS and ROI-AlignPS, as in their papers, and for Trident, unlike in its: without a norm behind them the wide convolutions
-# of a neck, and encoders, learn badly at more
+# A third for AlignPS and ROI-AlignPS, as in their papers, and for Trident, unlike in its paper: wide convolutions of a neck, and
+# encoders, learn badly at higher rates when no norm follows them
 SLOW_SCRATCH_RATE = 3.33e-4
-OFFSET_RATE = 0.001  # of the learning rate, for deformable offsets
-# What Trident's Tables 1 and 2 leave out: changes of the network, and of the numbers of its losses
-TRIDENT_ABLATIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "agwf": ({}, {"adaptive": False}),
-    "parts": ({"partitions": None}, {}),
-    "agwf-and-parts": ({"partitions": None}, {"adaptive": False}),
-    "binary": ({}, {"binary": False}),
-    "unlabelled": ({}, {"unlabelled": False}),
-    "binary-and-unlabelled": ({}, {"binary": False, "unlabelled": False}),
+OFFSET_RATE = 0.001  # factor on the learning rate, for deformable offsets
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """The parts of Trident that a row of its Tables 1 and 2 keeps."""
+
+    parts: bool = True
+    adaptive: bool = True
+    binary: bool = True
+    unlabelled: bool = True
+
+
+TRIDENT_ABLATIONS = {
+    "agwf": Ablation(adaptive=False),
+    "parts": Ablation(parts=False),
+    "agwf-and-parts": Ablation(parts=False, adaptive=False),
+    "binary": Ablation(binary=False),
+    "unlabelled": Ablation(unlabelled=False),
+    "binary-and-unlabelled": Ablation(binary=False, unlabelled=False),
 }
 
 
-def _rcnn(architecture: str, data: str) -> Recipe:
-    """OIM and NAE; the paper of SeqNet has OIM "the same as in" NAE's."""
+@cache
+def builders() -> dict[str, Builder]:
+    """The function that builds each named recipe; building happens when it is called."""
+    of_data = {name: build for data in DATA for name, build in _data_builders(data).items()}
+    hybrid = hybrid_builders()
+    return of_data | hybrid | _scratch({name: build for name, build in hybrid.items() if name.removeprefix("hybrid-") in BACKBONES})
+
+
+@cache
+def recipes() -> dict[str, Recipe]:
+    """Every named recipe, built."""
+    return {name: build() for name, build in builders().items()}
+
+
+def load_recipe(name_or_file: str | Path) -> Recipe:
+    """A recipe by name, or from a JSON file.
+
+    Raises:
+        ConfigError: the name and the file are unknown, or the file is not a recipe; the message names the field.
+    """
+    builder = builders().get(str(name_or_file))
+    if builder is not None:
+        return builder()
+    path = Path(name_or_file)
+    if not path.is_file():
+        raise ConfigError(f"unknown recipe {str(name_or_file)!r}; pass a JSON file, or one of: {', '.join(sorted(builders()))}")
+    return parse(Recipe, path.read_bytes(), path)
+
+
+def from_scratch(recipe: Recipe) -> Recipe:
+    """The recipe for a network with random weights: every layer learns, every norm is live, with AdamW and a cosine schedule.
+
+    Deformable offsets start at zero and learn slowly. AdamW moves every weight by the learning rate, however small its gradient,
+    and an offset sums thousands of weights: at the full rate one step moves taps by whole cells.
+    """
+    backbone = {**recipe.network.get("backbone", {}), "norm": "batch"}
+    name = recipe.network["name"] + "-scratch"
+    slow = isinstance(recipe.losses, DenseLosses | TwoBranchLosses | TridentLosses)
+    return changed(
+        recipe,
+        name=name,
+        network={**recipe.network, "name": name, "backbone": backbone},
+        frozen=(),
+        neck_offsets="zero",
+        optimizer=OptimizerRecipe(
+            name="adamw",
+            learning_rate=SLOW_SCRATCH_RATE if slow else SCRATCH_RATE,
+            weight_decay=0.05,
+            clip=10.0,
+            warmup_steps=500,
+            schedule="cosine",
+            offset_rate=OFFSET_RATE,
+        ),
+    )
+
+
+def _data_builders(data: Data) -> dict[str, Builder]:
+    """All recipes of one data set. The ablations of Trident are those of PRW, on which its paper measured them."""
+    region: dict[str, Builder] = {
+        f"oim-{data}": partial(_rcnn, "oim", data),
+        f"nae-{data}": partial(_rcnn, "nae", data),
+        f"seqnet-{data}": partial(_seqnet, data),
+        f"trident-{data}": partial(_trident, data),
+        **{f"trident-{data}-without-{part}": partial(_trident, data, part) for part in TRIDENT_ABLATIONS if data == "prw"},
+        **dkd_builders(data),
+    }
+    paper: dict[str, Builder] = {
+        f"alignps-{data}": partial(_alignps_paper, data),
+        f"alignps-plus-{data}": partial(_alignps_paper, data, plus=True),
+        f"roi-alignps-{data}": partial(_roi_paper, data),
+    }
+    code: dict[str, Builder] = {
+        f"alignps-{data}-code": partial(_alignps_code, data),
+        f"alignps-plus-{data}-code": partial(_alignps_code, data, plus=True),
+        f"roi-alignps-{data}-code": partial(_roi_code, data),
+    }
+    whole = {name: paper[name] for name in (f"alignps-{data}", f"roi-alignps-{data}")}
+    tuned = tuned_builders(f"nae-{data}", region[f"nae-{data}"], whole)
+    return {**region, **{f"{name}-paper": build for name, build in paper.items()}, **code, **tuned, **_scratch(region | paper)}
+
+
+def _scratch(starts: Mapping[str, Builder]) -> dict[str, Builder]:
+    def build(start: Builder) -> Recipe:
+        return from_scratch(start())
+
+    return {f"{name}-scratch": partial(build, start) for name, start in starts.items()}
+
+
+def _rcnn(architecture: Literal["oim", "nae"], data: Data) -> Recipe:
+    """OIM and NAE; SeqNet's paper has OIM "the same as in" NAE's."""
+    name = f"{architecture}-{data}"
     return Recipe(
-        name=f"{architecture}-{data}",
-        network={"architecture": architecture, "name": f"{architecture}-{data}"},
+        name=name,
+        network=network_of(RCNNConfig(architecture=architecture, name=name)),
         losses=RegionLosses(head=RegionRecipe(sampling=NEGATIVES_BELOW, box_weight=10.0), oim=OIMRecipe(queue_size=QUEUES[data])),
         optimizer=OptimizerRecipe(clip=10.0, biases="all", bias_decay=0.0, warmup_steps="epoch", drops=(16,)),
         epochs=22,
@@ -60,10 +175,11 @@ def _rcnn(architecture: str, data: str) -> Recipe:
     )
 
 
-def _seqnet(data: str) -> Recipe:
+def _seqnet(data: Data) -> Recipe:
+    name = f"seqnet-{data}"
     return Recipe(
-        name=f"seqnet-{data}",
-        network={"architecture": "seqnet", "name": f"seqnet-{data}"},
+        name=name,
+        network=network_of(SeqNetConfig(architecture="seqnet", name=name)),
         losses=RegionLosses(oim=OIMRecipe(queue_size=QUEUES[data])),
         optimizer=OptimizerRecipe(clip=10.0, warmup_steps="epoch", drops=(16,)),
         epochs=20 if data == "cuhk" else 18,
@@ -71,18 +187,20 @@ def _seqnet(data: str) -> Recipe:
     )
 
 
-def _trident(data: str, without: str | None = None) -> Recipe:
-    """Trident, as a whole or without a part. Its paper takes NAE's numbers for region proposals.
+def _trident(data: Data, without: str | None = None) -> Recipe:
+    """Trident, as a whole or without one part. Its paper takes NAE's numbers for region proposals.
 
-    It gives neither how regions are sampled, nor the weight of the box loss, frozen layers or clipping: they are NAE's too.
+    The paper gives neither the sampling of regions, nor the weight of the box loss, frozen layers or clipping: these are NAE's too.
     """
-    network, reid = ({}, {}) if without is None else TRIDENT_ABLATIONS[without]
     name = f"trident-{data}" if without is None else f"trident-{data}-without-{without}"
+    keeps = Ablation() if without is None else TRIDENT_ABLATIONS[without]
+    whole = TridentConfig(architecture="trident", name=name)
     return Recipe(
         name=name,
-        network={"architecture": "trident", "name": name, **network},
+        network=network_of(whole if keeps.parts else TridentConfig(architecture="trident", name=name, partitions=None)),
         losses=TridentLosses(
-            head=RegionRecipe(sampling=NEGATIVES_BELOW, box_weight=10.0), reid=AGWFRecipe(queue_size=QUEUES[data], **reid)
+            head=RegionRecipe(sampling=NEGATIVES_BELOW, box_weight=10.0),
+            reid=AGWFRecipe(queue_size=QUEUES[data], adaptive=keeps.adaptive, binary=keeps.binary, unlabelled=keeps.unlabelled),
         ),
         optimizer=OptimizerRecipe(clip=10.0, warmup_steps="epoch", warmup_start=0.0, drops=(8,)),
         epochs=14 if data == "cuhk" else 10,
@@ -91,30 +209,60 @@ def _trident(data: str, without: str | None = None) -> Recipe:
     )
 
 
-def _network(architecture: str, data: str, *, plus: bool = False, **more: Any) -> dict[str, Any]:
-    backbone = {"style": "caffe", "norm": "frozen", **({"deformable": [3, 4, 5]} if plus else {})}
-    name = f"{architecture}{'-plus' if plus else ''}-{data}"
-    return {"architecture": architecture, "name": name, "min_score": MIN_SCORES[data], "backbone": backbone, **more}
+def _alignps_paper(data: Data, *, plus: bool = False) -> Recipe:
+    name = f"alignps-plus-{data}" if plus else f"alignps-{data}"
+    backbone = _alignps_backbone(plus=plus)
+    config = AlignPSConfig(architecture="alignps", name=name, min_score=MIN_SCORES[data], backbone=backbone)
+    return _paper(name, config, _paper_losses(data))
 
 
-def _paper_losses(data: str) -> DenseLosses:
-    return DenseLosses(
+def _alignps_code(data: Data, *, plus: bool = False) -> Recipe:
+    """On PRW the code's losses are FocalOimSub: another temperature, unit rows and no triplet loss."""
+    paper = _alignps_paper(data, plus=plus)
+    losses, decay = _code_losses(data, average="all"), 1e-4
+    if data == "prw":
+        oim = OIMRecipe(scale=15.0, queue_scale=10.0, focal_gamma=2.0, queue_size=QUEUES[data], queue_channels=64, average="all")
+        losses, decay = DenseLosses(oim=oim, triplet=None), 7e-4 if plus else 1e-3
+    rates = changed(paper.optimizer, weight_decay=decay, warmup_steps=500, biases="plain", bias_rate=2.0, bias_decay=0.0)
+    return changed(paper, name=f"{paper.network['name']}-code", losses=losses, optimizer=rates)
+
+
+def _roi_paper(data: Data) -> Recipe:
+    name, backbone = f"roi-alignps-{data}", _alignps_backbone(plus=False)
+    config = ROIAlignPSConfig(architecture="roi-alignps", name=name, min_score=MIN_SCORES[data], backbone=backbone, rpn=ProposalConfig())
+    losses = TwoBranchLosses(
+        dense=_paper_losses(data),
+        head=RegionRecipe(sampling=NEGATIVES_BELOW, box_weight=10.0),
         oim=OIMRecipe(scale=10.0, focal_gamma=2.0, queue_size=QUEUES[data]),
-        triplet=TripletRecipe(table_rows="once"),
     )
+    return _paper(name, config, losses)
 
 
-def _paper_optimizer() -> OptimizerRecipe:
-    return OptimizerRecipe(learning_rate=0.001, warmup_steps=300, warmup_start=1 / 3, drops=ALIGNPS_DROPS, clip=35.0)
+def _roi_code(data: Data) -> Recipe:
+    paper = _roi_paper(data)
+    losses = TwoBranchLosses(
+        dense=_code_losses(data, average="labelled"),
+        proposals=ProposalRecipe(box_loss="l1", inside_only=True),
+        head=RegionRecipe(sampling=NEGATIVES_BELOW, box_loss="l1", box_weight=10.0),
+        oim=OIMRecipe(queue_size=QUEUES[data]),
+    )
+    rates = changed(paper.optimizer, learning_rate=0.0015, clip=10.0, warmup_steps=1141, warmup_start=1 / 200)
+    return changed(paper, name=f"{paper.network['name']}-code", losses=losses, optimizer=rates, batch_size=5)
 
 
-def _alignps_paper(data: str, *, plus: bool = False) -> Recipe:
-    network = _network("alignps", data, plus=plus)
+def _alignps_backbone(*, plus: bool) -> BackboneConfig:
+    if plus:
+        return BackboneConfig(style="caffe", norm="frozen", deformable=(3, 4, 5))
+    return BackboneConfig(style="caffe", norm="frozen")
+
+
+def _paper(name: str, config: AlignPSConfig, losses: DenseLosses | TwoBranchLosses) -> Recipe:
+    """The schedule that AlignPS and ROI-AlignPS share."""
     return Recipe(
-        name=f"{network['name']}-paper",
-        network=network,
-        losses=_paper_losses(data),
-        optimizer=_paper_optimizer(),
+        name=f"{name}-paper",
+        network=network_of(config),
+        losses=losses,
+        optimizer=OptimizerRecipe(learning_rate=0.001, warmup_steps=300, warmup_start=1 / 3, drops=ALIGNPS_DROPS, clip=35.0),
         augment=MULTI_SCALE,
         epochs=24,
         batch_size=4,
@@ -123,117 +271,16 @@ def _alignps_paper(data: str, *, plus: bool = False) -> Recipe:
     )
 
 
-def _code_losses(data: str, *, average: Any, triplet: bool = True) -> DenseLosses:
-    """The TriQueue heads: rows of the table are not normalised, a quarter of the queue's numbers is written."""
+def _paper_losses(data: Data) -> DenseLosses:
+    return DenseLosses(
+        oim=OIMRecipe(scale=10.0, focal_gamma=2.0, queue_size=QUEUES[data]),
+        triplet=TripletRecipe(table_rows="once"),
+    )
+
+
+def _code_losses(data: Data, *, average: Average) -> DenseLosses:
+    """The losses of the TriQueue heads: rows of the table are not normalised, and the queue keeps a quarter of each feature."""
     return DenseLosses(
         oim=OIMRecipe(scale=10.0, focal_gamma=2.0, queue_size=QUEUES[data], queue_channels=64, unit_rows=False, average=average),
-        triplet=TripletRecipe(table_rows="each", skip_identity_zero=True) if triplet else None,
+        triplet=TripletRecipe(table_rows="each", skip_identity_zero=True),
     )
-
-
-def _alignps_code(data: str, *, plus: bool = False) -> Recipe:
-    paper = _alignps_paper(data, plus=plus)
-    losses, decay = _code_losses(data, average="all"), 1e-4
-    if data == "prw":  # FocalOimSub: another temperature, unit rows, no triplet
-        oim = losses.oim.model_copy(update={"scale": 15.0, "queue_scale": 10.0, "unit_rows": True})
-        losses, decay = losses.model_copy(update={"oim": oim, "triplet": None}), 7e-4 if plus else 1e-3
-    changes = {"weight_decay": decay, "warmup_steps": 500, "biases": "plain", "bias_rate": 2.0, "bias_decay": 0.0}
-    return paper.model_copy(
-        update={
-            "name": f"{paper.network['name']}-code",
-            "losses": losses,
-            "optimizer": paper.optimizer.model_copy(update=changes),
-        }
-    )
-
-
-def _roi_paper(data: str) -> Recipe:
-    network = _network("roi-alignps", data, rpn={})
-    return _alignps_paper(data).model_copy(
-        update={
-            "name": f"{network['name']}-paper",
-            "network": network,
-            "losses": TwoBranchLosses(
-                dense=_paper_losses(data),
-                head=RegionRecipe(sampling=NEGATIVES_BELOW, box_weight=10.0),
-                oim=OIMRecipe(scale=10.0, focal_gamma=2.0, queue_size=QUEUES[data]),
-            ),
-        }
-    )
-
-
-def _roi_code(data: str) -> Recipe:
-    paper = _roi_paper(data)
-    changes = {"learning_rate": 0.0015, "clip": 10.0, "warmup_steps": 1141, "warmup_start": 1 / 200}
-    return paper.model_copy(
-        update={
-            "name": f"{paper.network['name']}-code",
-            "losses": TwoBranchLosses(
-                dense=_code_losses(data, average="labelled"),
-                proposals=ProposalRecipe(box_loss="l1", inside_only=True),
-                head=RegionRecipe(sampling=NEGATIVES_BELOW, box_loss="l1", box_weight=10.0),
-                oim=OIMRecipe(queue_size=QUEUES[data]),
-            ),
-            "optimizer": paper.optimizer.model_copy(update=changes),
-            "batch_size": 5,
-        }
-    )
-
-
-def from_scratch(recipe: Recipe) -> Recipe:
-    """The recipe for a network that starts at random: every layer learns, every norm is live, AdamW and a cosine.
-
-    Deformable offsets start at zero and learn slowly: AdamW moves every weight by the learning rate, however small its gradient, and an
-    offset is the sum of thousands of them, so that at the full rate taps are thrown about by whole cells in a step.
-    """
-    backbone = {**recipe.network.get("backbone", {}), "norm": "batch"}
-    name = recipe.network["name"] + "-scratch"
-    slow = isinstance(recipe.losses, DenseLosses | TwoBranchLosses | TridentLosses)
-    return recipe.model_copy(
-        update={
-            "name": name,
-            "network": {**recipe.network, "name": name, "backbone": backbone},
-            "frozen": (),
-            "neck_offsets": "zero",
-            "optimizer": OptimizerRecipe(
-                name="adamw",
-                learning_rate=SLOW_SCRATCH_RATE if slow else SCRATCH_RATE,
-                weight_decay=0.05,
-                clip=10.0,
-                warmup_steps=500,
-                schedule="cosine",
-                offset_rate=OFFSET_RATE,
-            ),
-        }
-    )
-
-
-@cache
-def recipes() -> dict[str, Recipe]:
-    """Every recipe that has a name."""
-    made = []
-    for data in QUEUES:
-        region = [_rcnn("oim", data), _rcnn("nae", data), _seqnet(data), _trident(data)]
-        region += [_trident(data, part) for part in TRIDENT_ABLATIONS if data == "prw"]  # where the paper measured them
-        region += dkd_recipes(data)
-        paper = [_alignps_paper(data), _alignps_paper(data, plus=True), _roi_paper(data)]
-        code = [_alignps_code(data), _alignps_code(data, plus=True), _roi_code(data)]
-        tuned = tuned_recipes(_rcnn("nae", data), [_alignps_paper(data), _roi_paper(data)])
-        made += [*region, *paper, *code, *tuned, *map(from_scratch, region + paper)]
-    hybrid = hybrid_recipes()
-    made += [*hybrid, *(from_scratch(recipe) for recipe in hybrid if recipe.name.removeprefix("hybrid-") in BACKBONES)]
-    return {recipe.name: recipe for recipe in made}
-
-
-def load_recipe(name_or_file: str | Path) -> Recipe:
-    """A recipe by name , or of a JSON file.
-
-    Raises:
-        ConfigError: no such name or file, or the file is not a recipe; the message names the field.
-    """
-    if str(name_or_file) in recipes():
-        return recipes()[str(name_or_file)]
-    path = Path(name_or_file)
-    if not path.is_file():
-        raise ConfigError(f"{name_or_file} is neither a file nor a recipe's name; names: {', '.join(sorted(recipes()))}")
-    return parse(Recipe, path.read_bytes(), path)

@@ -5,7 +5,14 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from personsearch.options import Precision, Settings
+from personsearch.models.alignps import AlignPSConfig
+from personsearch.models.dkd import DKDConfig
+from personsearch.models.rcnn import RCNNConfig
+from personsearch.models.reid import ReidConfig
+from personsearch.models.roi_alignps import ROIAlignPSConfig
+from personsearch.models.seqnet import SeqNetConfig
+from personsearch.models.trident import TridentConfig
+from personsearch.options import Precision, Settings, parse
 from personsearch.training.data.batches import AugmentRecipe
 from personsearch.training.data.crop_augment import ErasingRecipe, ShiftRecipe
 from personsearch.training.initialise import InitialRecipe, NeckOffsets
@@ -75,15 +82,16 @@ class DKDLosses(Settings):
 
 
 Losses = RegionLosses | DenseLosses | TwoBranchLosses | TridentLosses | ReidLosses | DKDLosses
-LOSSES: dict[str, type[Losses]] = {
-    "oim": RegionLosses,
-    "nae": RegionLosses,
-    "seqnet": RegionLosses,
-    "dkd": DKDLosses,
-    "reid": ReidLosses,
-    "trident": TridentLosses,
-    "alignps": DenseLosses,
-    "roi-alignps": TwoBranchLosses,
+# the config and the losses of each architecture
+FAMILIES: dict[str, tuple[type[Settings], type[Losses]]] = {
+    "oim": (RCNNConfig, RegionLosses),
+    "nae": (RCNNConfig, RegionLosses),
+    "seqnet": (SeqNetConfig, RegionLosses),
+    "dkd": (DKDConfig, DKDLosses),
+    "reid": (ReidConfig, ReidLosses),
+    "trident": (TridentConfig, TridentLosses),
+    "alignps": (AlignPSConfig, DenseLosses),
+    "roi-alignps": (ROIAlignPSConfig, TwoBranchLosses),
 }
 
 
@@ -129,13 +137,15 @@ class Recipe(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _losses_of_the_network(cls, values: Any) -> Any:
+    def _network_and_losses(cls, values: Any) -> Any:
         if not isinstance(values, dict) or not isinstance(values.get("network"), dict):
             return values
         architecture = values["network"].get("architecture")
-        if architecture not in LOSSES:
-            raise ValueError(f"network.architecture is {architecture!r}; there is training for {', '.join(LOSSES)}")
-        return values | {"losses": LOSSES[architecture].model_validate(values.get("losses", {}))}
+        if architecture not in FAMILIES:
+            raise ValueError(f"network.architecture is {architecture!r}; pass one of: {', '.join(FAMILIES)}")
+        config, losses = FAMILIES[architecture]
+        parse(config, values["network"], "network")
+        return values | {"losses": losses.model_validate(values.get("losses", {}))}
 
     @model_validator(mode="after")
     def _one_start(self) -> "Recipe":

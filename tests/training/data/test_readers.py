@@ -25,7 +25,7 @@ from personsearch.training.data.readers import (
 from personsearch.training.run import train
 from tests.helpers.dataset_folders import write_cuhk_sysu, write_prw
 from tests.helpers.fakes import scene
-from tests.helpers.training_scenes import MadeUpScenes, recipe_of
+from tests.helpers.training_scenes import QUIET, MadeUpScenes, recipe_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -149,7 +149,7 @@ def test_a_share_of_the_pictures() -> None:
 def test_train_on_a_data_set_by_name(tmp_path) -> None:
     root, recipe = write_train_frames(tmp_path / "prw"), tmp_path / "recipe.json"
     recipe.write_text(recipe_of("nae", epochs=1).model_dump_json())
-    model = train(recipe, [("prw", root)], tmp_path / "out", device="cpu", progress=False)
+    model = train(recipe, [("prw", root)], tmp_path / "out", QUIET)
     assert (model / "model.safetensors").is_file()
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from tests.helpers.training_scenes import (
     HEIGHT,
     OPTIMIZER,
     PROPOSALS,
+    QUIET,
     SIZE,
     WIDTH,
     MadeUpScenes,
@@ -159,7 +161,7 @@ def test_a_teacher_is_measured_at_the_true_boxes(tmp_path) -> None:
     found = search_scores(learning.model(), data, true_boxes=True)
     assert (found["recall"], found["ap"]) == (1, 1)
     assert found["top1"] > 0.5  # their colours tell them apart from the start
-    folder = train(recipe, data, tmp_path / "out", device="cpu", test_data=data, progress=False)
+    folder = train(recipe, data, tmp_path / "out", replace(QUIET, test_data=data))
     last = json.loads((tmp_path / "out" / LOG_FILE).read_text().splitlines()[-1])
     assert (last["recall"], last["queries"]) == (1, 12)
     assert open_folder(folder, "cpu").name == "reid"
@@ -307,7 +309,7 @@ def test_a_teacher_must_be_named_and_fit(teacher, tmp_path) -> None:
 
 def test_only_recipes_that_learn_from_a_teacher_take_one(teacher) -> None:
     assert with_teacher(dkd_recipe(None), teacher).losses.teacher == teacher
-    with pytest.raises(ConfigError, match="reid learns from no teacher"):
+    with pytest.raises(ConfigError, match="reid does not learn from a teacher"):
         with_teacher(reid_recipe(), teacher)
 
 

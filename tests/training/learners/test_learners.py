@@ -17,7 +17,7 @@ from personsearch.training.learners.build import build_learner
 from personsearch.training.learners.dense import Named, reid
 from personsearch.training.learners.roi import ROILearner
 from personsearch.training.losses.oim import OIMLoss
-from personsearch.training.losses.regions import Regions
+from personsearch.training.losses.regions import SampledRegions
 from personsearch.training.losses.triplet import triplet_aided
 from personsearch.training.recipes.schema import DenseLosses
 from tests.helpers.training_scenes import HEIGHT, WIDTH, MadeUpScenes, recipe_of
@@ -77,7 +77,7 @@ def test_a_detecting_alignps_branch_has_no_identity_losses() -> None:
 
 def test_person_losses_by_hand() -> None:
     positive, size = torch.tensor([True, False]), 7
-    regions = Regions(
+    regions = SampledRegions(
         [torch.tensor([[0.0, 0.0, 7.0, 7.0]] * 2)], positive, torch.tensor([[0.0, 0.0, 7.0, 7.0], [-1.0] * 4]), positive.long()
     )
     empty = torch.zeros(2, 4)

@@ -20,12 +20,12 @@ from personsearch.training.learners import trident as trident_learner
 from personsearch.training.learners.build import build_learner
 from personsearch.training.learners.trident import TridentLearner
 from personsearch.training.losses.agwf import AGWFRecipe, part_loss
-from personsearch.training.losses.regions import Regions
+from personsearch.training.losses.regions import SampledRegions
 from personsearch.training.optimize import rate_factor
 from personsearch.training.recipes.catalogue import TRIDENT_ABLATIONS, recipes
 from personsearch.training.recipes.schema import Recipe, TridentLosses
 from personsearch.training.run import train
-from tests.helpers.training_scenes import HEIGHT, WIDTH, MadeUpScenes, recipe_of
+from tests.helpers.training_scenes import HEIGHT, QUIET, WIDTH, MadeUpScenes, recipe_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -125,7 +125,7 @@ def test_the_recipe_is_the_papers() -> None:
     assert factors == pytest.approx([0, 0.5, 1, 1, 0.1])
 
 
-REGIONS = Regions(
+REGIONS = SampledRegions(
     [torch.tensor([[10.0, 10.0, 40.0, 90.0]] * 4)],
     torch.tensor([True, True, True, False]),
     torch.tensor([[10.0, 10.0, 40.0, 90.0]] * 3 + [[-1.0] * 4]),
@@ -215,7 +215,7 @@ def coco_folder(folder: Path) -> Path:
 
 def test_train_from_python_and_from_the_command_line(tmp_path) -> None:
     recipe, data = tiny(recipes()["trident-prw-scratch"]), coco_folder(tmp_path / "data")
-    trained = train(recipe, data, tmp_path / "python", device="cpu", progress=False)
+    trained = train(recipe, data, tmp_path / "python", QUIET)
     (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
     out = tmp_path / "shell"
     result = CliRunner().invoke(cli.app, ["train", str(tmp_path / "recipe.json"), str(data), str(out), "--device", "cpu"])

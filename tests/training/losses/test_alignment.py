@@ -15,7 +15,7 @@ from personsearch.training.losses.alignment import (
     AlignmentModule,
     AlignmentRecipe,
     DomainClassifiers,
-    Features,
+    DomainFeatures,
     cells_inside,
     domain_loss,
     inconsistency,
@@ -78,7 +78,7 @@ def test_padding_does_not_count() -> None:
     assert not torch.allclose(classifiers.of_maps(maps, inside), classifiers.of_maps(maps, None))
 
 
-def features(maps: int = 3, rows: int = 4, **changes) -> Features:
+def features(maps: int = 3, rows: int = 4, **changes) -> DomainFeatures:
     made = torch.Generator().manual_seed(1)
     given = {
         "maps": torch.randn(maps, 3, 2, 2, generator=made),
@@ -87,7 +87,7 @@ def features(maps: int = 3, rows: int = 4, **changes) -> Features:
         "owners": torch.arange(rows) % max(1, maps),
         "domains": torch.arange(maps) % 2,
     }
-    return Features(**given | changes)
+    return DomainFeatures(**given | changes)
 
 
 def test_chosen_maps_keep_their_rows() -> None:
@@ -166,9 +166,9 @@ def confusion(reversal: float) -> float:
     adversary = AlignmentModule(5, 5, 2, AlignmentRecipe(weight=1, hidden=16, reversal=reversal, consistency=0))
     fresh = nn.Linear(5, 2)
 
-    def seen() -> Features:
+    def seen() -> DomainFeatures:
         rows = encoder(points)
-        return Features(rows[:, :, None, None], None, rows, torch.arange(64), domains)
+        return DomainFeatures(rows[:, :, None, None], None, rows, torch.arange(64), domains)
 
     optimizer = torch.optim.SGD([*encoder.parameters(), *adversary.parameters()], lr=0.3)
     for _ in range(60):

@@ -6,10 +6,10 @@ import torch
 
 from personsearch.models.parts.fcos import LevelMaps
 from personsearch.training.losses.dense import (
-    Cells,
     DenseOutput,
     DenseRecipe,
     DenseTargets,
+    PyramidCells,
     assign,
     cells_of,
     centerness_of,
@@ -24,7 +24,7 @@ def maps(batch: int, height: int, width: int, stride: int = 8, dim: int = 3) -> 
     return LevelMaps(stride, numbers, numbers + 0.5, numbers.expand(-1, 4, -1, -1), numbers.expand(-1, dim, -1, -1))
 
 
-def grid(height: int, width: int) -> Cells:
+def grid(height: int, width: int) -> PyramidCells:
     return cells_of([maps(1, height, width)])
 
 

@@ -8,7 +8,7 @@ from torchvision.models.detection._utils import BoxCoder
 from personsearch.training.losses.regions import (
     ProposalRecipe,
     RegionRecipe,
-    Regions,
+    SampledRegions,
     SamplingRecipe,
     cell_labels,
     match,
@@ -82,9 +82,9 @@ def test_sample_regions_keeps_the_share() -> None:
 CODER = BoxCoder((10.0, 10.0, 5.0, 5.0))
 
 
-def two_regions() -> Regions:
+def two_regions() -> SampledRegions:
     boxes = torch.tensor([[0.0, 0.0, 10.0, 20.0], [0.0, 0.0, 1.0, 1.0]])
-    return Regions([boxes], torch.tensor([True, False]), torch.tensor([[1.0, 0.0, 11.0, 40.0], [0.0] * 4]), torch.tensor([0, -1]))
+    return SampledRegions([boxes], torch.tensor([True, False]), torch.tensor([[1.0, 0.0, 11.0, 40.0], [0.0] * 4]), torch.tensor([0, -1]))
 
 
 @pytest.mark.parametrize("kind", ["smooth_l1", "l1"])
@@ -129,7 +129,7 @@ def test_gradients() -> None:
     torch.manual_seed(0)
     deltas = torch.randn(2, 4, dtype=torch.float64, requires_grad=True)
     regions = two_regions()
-    doubled = Regions([one.double() for one in regions.boxes], regions.positive, regions.matched.double(), regions.identities)
+    doubled = SampledRegions([one.double() for one in regions.boxes], regions.positive, regions.matched.double(), regions.identities)
     assert torch.autograd.gradcheck(lambda x: region_box_loss(x, doubled, CODER, RegionRecipe()), deltas)
     logits = torch.randn(1, 2, dtype=torch.float64, requires_grad=True)
     anchors, frames = boxes_of_height(18, 2).double(), torch.tensor([[90.0] * 4])
@@ -144,7 +144,7 @@ def test_gradients() -> None:
 def test_cell_labels_by_hand() -> None:
     # cells of a 4 x 4 region have their centres at 0.5, 1.5, 2.5, 3.5; the person covers x 1..3, y 0..2
     region, nowhere = torch.tensor([[0.0, 0.0, 4.0, 4.0]] * 2), torch.full((1, 4), -1.0)
-    regions = Regions(
+    regions = SampledRegions(
         [region], torch.tensor([True, False]), torch.cat([torch.tensor([[1.0, 0.0, 3.0, 2.0]]), nowhere]), torch.tensor([0, -1])
     )
     labels = cell_labels(regions, 4)

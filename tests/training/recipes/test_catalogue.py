@@ -8,8 +8,9 @@ from personsearch.errors import ConfigError
 from personsearch.models.parts.deform import DeformConv
 from personsearch.training.learners.build import build_learner
 from personsearch.training.optimize import build_optimizer, freeze, rate_factor, set_rate
-from personsearch.training.recipes import load_recipe
-from personsearch.training.recipes.catalogue import recipes
+from personsearch.training.recipes import catalogue, load_recipe
+from personsearch.training.recipes.catalogue import builders, recipes
+from personsearch.training.recipes.common import changed
 from personsearch.training.recipes.schema import DenseLosses, OptimizerRecipe, Recipe, RegionLosses, TwoBranchLosses
 
 
@@ -27,7 +28,7 @@ def test_names_tell_paper_and_code_apart() -> None:
     assert roi.losses.dense.oim.queue_channels == 64
 
 
-def test_scratch_recipes_without_norms_where_they_embed_learn_at_a_third_of_the_others_rate() -> None:
+def test_scratch_recipes_without_embedding_norms_learn_slower() -> None:
     """And deformable offsets, of which only dense networks have any here, at a thousandth of that."""
     rates = {name: recipes()[f"{name}-prw-scratch"].optimizer for name in ("nae", "dkd", "alignps", "roi-alignps", "trident")}
     assert [one.learning_rate for one in rates.values()] == [1e-3, 1e-3, 3.33e-4, 3.33e-4, 3.33e-4]
@@ -63,20 +64,61 @@ def test_the_network_decides_the_losses(architecture, losses) -> None:
     [
         ({"epochz": 3}, "epochz"),
         ({"losses": {"triplet": {}}}, "triplet"),
-        ({"network": {"architecture": "two-step"}}, "there is training for"),
+        ({"network": {"architecture": "two-step"}}, "pass one of: oim"),
+        ({"network": {"architecture": "nae", "backbon": {}}}, "network: backbon"),
         ({"optimizer": {"learning_rate": 0}}, r"optimizer\.learning_rate"),
     ],
 )
-def test_malformed_recipes_are_told(tmp_path, change, message) -> None:
+def test_a_malformed_recipe_names_the_field(tmp_path, change, message) -> None:
     file = tmp_path / "recipe.json"
     file.write_text(json.dumps({"name": "x", "network": {"architecture": "nae"}} | change))
     with pytest.raises(ConfigError, match=message):
         load_recipe(file)
 
 
-def test_an_unknown_name_is_told_with_the_known() -> None:
-    with pytest.raises(ConfigError, match=r"neither a file nor a recipe's name.*seqnet-prw"):
+def test_an_unknown_name_lists_the_known_names() -> None:
+    with pytest.raises(ConfigError, match=r"unknown recipe 'segnet-prw'.*seqnet-prw"):
         load_recipe("segnet-prw")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"bacth_size": 4}, "bacth_size"),
+        ({"batch_size": "many"}, "batch_size"),
+        ({"epochs": 0}, "epochs"),
+        ({"losses": DenseLosses()}, "instance of RegionLosses"),
+        ({"network": {"architecture": "nae", "bacbone": {}}}, "bacbone"),
+    ],
+)
+def test_a_changed_recipe_is_checked_again(fields, message) -> None:
+    recipe = load_recipe("nae-prw")
+    with pytest.raises(ConfigError, match=message):
+        changed(recipe, **fields)
+    assert recipe == load_recipe("nae-prw")
+
+
+def test_a_changed_recipe_keeps_the_other_fields() -> None:
+    recipe = load_recipe("nae-prw")
+    other = changed(recipe, epochs=3, optimizer=changed(recipe.optimizer, drops=(2,)))
+    assert (other.epochs, other.optimizer.drops, other.optimizer.clip) == (3, (2,), recipe.optimizer.clip)
+    assert other.model_dump(exclude={"epochs", "optimizer"}) == recipe.model_dump(exclude={"epochs", "optimizer"})
+
+
+def test_loading_one_recipe_builds_only_that_one(monkeypatch) -> None:
+    built = []
+    monkeypatch.setattr(catalogue, "_rcnn", lambda *_: built.append("nae"))
+    monkeypatch.setattr(catalogue, "_seqnet", lambda *_: built.append("seqnet"))
+    catalogue.builders.cache_clear()
+    try:
+        load_recipe("seqnet-prw")
+    finally:
+        catalogue.builders.cache_clear()
+    assert built == ["seqnet"]
+
+
+def test_a_recipe_has_the_name_it_is_found_by() -> None:
+    assert {name: recipe.name for name, recipe in recipes().items()} == {name: name for name in builders()}
 
 
 def test_rate_by_hand() -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -8,7 +10,7 @@ from personsearch.training.optimize import rate_factor
 from personsearch.training.recipes.catalogue import recipes
 from personsearch.training.recipes.schema import DKDLosses, Recipe
 from personsearch.training.run import train
-from tests.helpers.training_scenes import BACKBONE, FEW, HEIGHT, PROPOSALS, WIDTH, MadeUpScenes
+from tests.helpers.training_scenes import BACKBONE, FEW, HEIGHT, PROPOSALS, QUIET, WIDTH, MadeUpScenes
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -114,14 +116,14 @@ def tiny(recipe: Recipe) -> Recipe:
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory):
     out = tmp_path_factory.mktemp("teacher")
-    return train(tiny(recipes()["reid-prw"]), MadeUpScenes(2), out, device="cpu", progress=False)
+    return train(tiny(recipes()["reid-prw"]), MadeUpScenes(2), out, QUIET)
 
 
 @pytest.mark.parametrize("name", [*PRW, *SCRATCH])
 def test_every_recipe_trains(name, teacher, tmp_path) -> None:
     recipe = tiny(recipes()[name])
     kd = isinstance(recipe.losses, DKDLosses) and recipe.losses.distillation is not None
-    folder = train(recipe, MadeUpScenes(2), tmp_path, device="cpu", progress=False, teacher=teacher if kd else None)
+    folder = train(recipe, MadeUpScenes(2), tmp_path, replace(QUIET, teacher=teacher if kd else None))
     assert (folder / "model.safetensors").is_file()
 
 

@@ -1,6 +1,7 @@
 """The hybrid pre-training's recipes, and the way from its result to other networks."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from personsearch.training.recipes.hybrid import BACKBONES, VARIANTS
 from personsearch.training.recipes.schema import Recipe
 from personsearch.training.run import train
 from tests.helpers.pretraining_scenes import pretraining_recipe, write_sub_tasks
-from tests.helpers.training_scenes import MadeUpScenes, recipe_of
+from tests.helpers.training_scenes import QUIET, MadeUpScenes, recipe_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -87,7 +88,7 @@ def test_the_named_networks_take_a_pretrained_one(backbone, tmp_path) -> None:
 def test_a_pretraining_learns_and_starts_other_networks(tmp_path) -> None:
     """The whole way on small files: what it learns from falls, and what it exports starts other networks, tensor for tensor."""
     recipe = pretraining_recipe(epochs=40, batch_size=4)
-    source = train(recipe, list(write_sub_tasks(tmp_path / "sets", 1).items()), tmp_path / "out", device="cpu", progress=False)
+    source = train(recipe, list(write_sub_tasks(tmp_path / "sets", 1).items()), tmp_path / "out", QUIET)
     lines = map(json.loads, (tmp_path / "out" / "log.jsonl").read_text().splitlines())
     steps = [line for line in lines if "loss" in line]
     first, last = ({name: np.mean([step[name] for step in part]) for name in part[0]} for part in (steps[:5], steps[-5:]))
@@ -104,5 +105,5 @@ def test_a_pretraining_learns_and_starts_other_networks(tmp_path) -> None:
         for key, origin in learner.taken.taken.items():
             if key not in learner.taken.adapted:
                 np.testing.assert_array_equal(own[key].numpy(), tensors[origin], err_msg=f"{name} {key}")
-    train(recipe_of("seqnet", epochs=1), MadeUpScenes(2), tmp_path / "fine", device="cpu", initial=start, progress=False)
+    train(recipe_of("seqnet", epochs=1), MadeUpScenes(2), tmp_path / "fine", replace(QUIET, initial=start))
     assert (tmp_path / "fine" / "initial.json").is_file()
