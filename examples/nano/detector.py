@@ -25,7 +25,7 @@ SCENES, PHOTOS = 3, 3  # of a batch
 RADIUS = 1.5  # strides around a person's middle in which cells are the person's
 REACH = (0, 64, 128, math.inf)  # pixels; half the greater side of a person's box decides the level
 EXPLAINED = 0.5  # IoU of a cell's box with a person
-SEEN = 0.25  # the teacher's score of a person whom it needs no help with
+SEEN = 0.25  # the teacher's score of a person it needs no help with
 LEAST = 0.05  # a target below it has no box
 HEAD_STEPS = 300  # in which the neck stays as it is; what lies before the neck always does
 NECK = ("lateral5", "down4", "lateral4", "down3", "step3", "up4", "step4", "up5")
@@ -57,9 +57,9 @@ def cell_middles(side: int) -> tuple[Tensor, Tensor]:
 
 def assign(middles: Tensor, levels: Tensor, boxes: Tensor) -> Tensor:
     """(P,) number of each cell's person or -1: near the middle of a box of the level's size; the smallest box wins."""
-    nobody = torch.full((len(middles),), -1)
+    background = torch.full((len(middles),), -1)
     if not len(boxes):
-        return nobody
+        return background
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
     sides = boxes[:, 2:] - boxes[:, :2]
     level = torch.bucketize(sides.amax(dim=1) / 2, torch.tensor(REACH[1:-1], dtype=sides.dtype))
@@ -74,8 +74,8 @@ def assign(middles: Tensor, levels: Tensor, boxes: Tensor) -> Tensor:
 def losses_of(cells: CellPredictions, taught: CellPredictions, views: list[TrainView]) -> dict[str, Tensor]:
     """`score` and `box` of a batch of views.
 
-    The teacher's score of a cell is the target, but where the labels know better: it is 0 where nobody stands, and a person
-    whom the teacher hardly sees has the cells of its middle, with the overlap of their boxes as the target.
+    The teacher's score of a cell is the target, but where the labels know better: it is 0 without a person, and a person
+    that the teacher hardly sees has the cells of its middle, with the overlap of their boxes as the target.
     """
     middles, levels = cell_middles(SIDE)
     score, box, weight = [], [], []
@@ -118,7 +118,7 @@ def _pair_iou(first: Tensor, second: Tensor) -> Tensor:
 
 
 class DetectorLearner(Learner):
-    """The detector, and the teacher whose backbone it stands on.
+    """The detector, and the teacher whose backbone it uses.
 
     Args:
         scenes: rendered pictures.

@@ -1,4 +1,4 @@
-"""The teacher labels photographs on which nobody drew a box: it looks at them at sizes that its ONNX file does not take."""
+"""The teacher labels photographs without boxes: it looks at them at sizes that its ONNX file does not take."""
 
 from pathlib import Path
 

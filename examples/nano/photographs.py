@@ -48,10 +48,10 @@ def readable(paths: Iterable[Path]) -> Iterator[tuple[Path, Array]]:
 def labelled(folder: Path) -> Iterator[tuple[int, Path, Array, Array]]:
     """Number by name, path, pixels and people's boxes (N, 4) of the pictures that have a file of labels.
 
-    Where there is none nobody has looked at the picture, so that it shows neither people nor a place without any.
+    Without one the picture is unlabelled: it counts neither as people nor as a place without people.
 
     Raises:
-        DataError: there are no pictures or no labels, or a file of labels is broken.
+        DataError: pictures or labels are missing, or a file of labels is broken.
     """
     paths = _files(folder / "images", "*.jpg")
     _files(folder / "labels", "*.txt")
@@ -75,7 +75,7 @@ def frames(data: Path, every: int) -> Iterator[Frame]:
     """One in `every` frames of the videos; one that cannot be read is left out with a message.
 
     Raises:
-        DataError: there is no video.
+        DataError: The folder has no video.
     """
     for path in _files(data / "videos", "*.mp4"):
         try:
@@ -85,7 +85,7 @@ def frames(data: Path, every: int) -> Iterator[Frame]:
 
 
 def held_out_crops(data: Path) -> tuple[Array, Array]:
-    """Crops (H, 256, 128, 3) of labelled people whom nothing is trained on, and (H,) the numbers of their pictures."""
+    """Crops (H, 256, 128, 3) of labelled people who are not trained on, and (H,) the numbers of their pictures."""
     crops, numbers = [], []
     for number, _, pixels, boxes in labelled(data / COCO):
         if number % HELD_OUT == 0:
@@ -111,7 +111,7 @@ def list_people(data: Path, labeller: Labeller, folder: Path) -> list[dict[str, 
 
 
 def places_without_people(data: Path) -> list[Path]:
-    """The labelled pictures that show nobody."""
+    """The labelled pictures without people."""
     return [path for _, path, _, boxes in labelled(data / COCO) if not len(boxes)]
 
 
@@ -124,7 +124,7 @@ def _files(folder: Path, pattern: str) -> list[Path]:
 
 
 def _beside(labels: Array, boxes: Array, scores: Array) -> Array:
-    """Of (N, 4) found boxes those that may be people whom the labels (L, 4) lack."""
+    """Of (N, 4) found boxes those that may be people missing from the labels (L, 4)."""
     missed: Array = boxes[(scores > UNLABELLED_PERSON) & (iou(boxes, labels).max(axis=1) < SAME)]
     return missed
 

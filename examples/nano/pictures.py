@@ -12,7 +12,7 @@ from personsearch.boxes import Array
 
 SIDE = 416  # pixels of a training view
 MIN_HEIGHT = 20  # pixels in the view; a smaller person is ignored
-MIN_SEEN = 0.35  # of a person's box; one of whom less is in the view, or is not hidden, is ignored
+MIN_SEEN = 0.35  # people with less than this share of their box visible are ignored
 GREY = 114
 SCALES = {"scene": (0.5, 1.3), "photo": (0.45, 1.5)}  # of the picture, whose long side is first made LONG
 LONG = 832
@@ -20,7 +20,7 @@ LONG = 832
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture with its people, and with boxes in which nobody knows whether there is one."""
+    """A picture with its people, and with boxes that may or may not hold a person."""
 
     path: Path
     kind: str  # "scene" or "photo"

@@ -25,7 +25,7 @@ LEAST_SCORE, LEAST_HEIGHT, LEAST_WIDTH = 0.25, 40, 14  # of a person found
 PIECES = 12  # of each photograph, whatever it shows
 PEOPLE_FILE, PIECES_FILE = "people.npy", "pieces.npy"
 SEED = 5
-NOBODY = np.zeros((0, 4), np.float32)
+NO_BOXES = np.zeros((0, 4), np.float32)
 
 
 def photographs(data: Path) -> Iterator[tuple[Array, Array]]:
@@ -33,10 +33,10 @@ def photographs(data: Path) -> Iterator[tuple[Array, Array]]:
     paths = sorted((data / COCO / "images").glob("*.jpg"))
     for path, pixels in readable(path for number, path in enumerate(paths) if number % HELD_OUT):
         labels = data / COCO / "labels" / f"{path.stem}.txt"
-        yield pixels, yolo.read_picture(path, labels).boxes if labels.exists() else NOBODY
+        yield pixels, yolo.read_picture(path, labels).boxes if labels.exists() else NO_BOXES
     for folder in FOLDERS:
         for _, pixels in readable(sorted((data / folder).rglob("*.jpg"))):
-            yield pixels, NOBODY
+            yield pixels, NO_BOXES
 
 
 def people_of(image: Array, known: Array, finder: Finder) -> Array:
@@ -84,7 +84,7 @@ def main(
     for image, known in photographs(shared / "data"):
         people.append(people_of(image, known, finder))
         pieces.append(pieces_of(image, rng))
-    people += [people_of(frame.pixels, NOBODY, finder) for frame in frames(shared / "data", EVERY)]
+    people += [people_of(frame.pixels, NO_BOXES, finder) for frame in frames(shared / "data", EVERY)]
     out.mkdir(parents=True, exist_ok=True)
     for name, crops in ((PEOPLE_FILE, people), (PIECES_FILE, pieces)):
         np.save(out / name, np.concatenate(crops))

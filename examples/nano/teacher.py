@@ -80,11 +80,11 @@ def load_convolutions(network: nn.Module, file: Path) -> None:
     except ModuleNotFoundError as error:
         raise MissingExtraError("onnx is not installed; run: pip install 'personsearch[export]'") from error
     if not file.is_file():
-        raise WeightsError(f"{file} is no file; it should be {WANTED}")
+        raise WeightsError(f"{file} is not a file; it should be {WANTED}")
     try:
         graph = onnx.load(str(file)).graph
     except DecodeError as error:
-        raise WeightsError(f"{file} is no ONNX file ({error}); it should be {WANTED}") from error
+        raise WeightsError(f"{file} is not an ONNX file ({error}); it should be {WANTED}") from error
     arrays = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
     theirs = [[arrays[name] for name in node.input[1:]] for node in graph.node if node.op_type == "Conv"]
     ours = [part for part in network.modules() if isinstance(part, nn.Conv2d)]

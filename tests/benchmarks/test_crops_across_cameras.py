@@ -11,7 +11,7 @@ from personsearch.errors import DataError
 
 
 def test_a_person_is_looked_for_in_the_other_cameras_only() -> None:
-    """Crops 0 and 1 of camera 0 are alike; in camera 1 person 0 looks like person 1 of camera 0, and person 1 like nobody."""
+    """Crops 0 and 1 of camera 0 are alike; in camera 1 person 0 looks like person 1 of camera 0, and person 1 like no other."""
     rows = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0.8, 0.6], [0, 0, 1]], np.float32)
     result = across_cameras(rows, np.array([0, 0, 1, 0, 1]), np.array([0, 0, 0, 1, 1]))
     # ranks: 1, 1 (equal cosines, the first wins), 2; of the queries of camera 1: 2, 3

@@ -49,7 +49,7 @@ def judged(logit: float, teacher_score: float, true: list[list[float]]) -> dict[
 def test_the_teacher_is_right_where_somebody_stands_and_wrong_where_nobody_does() -> None:
     sure = math.log(9)  # a score of 0.9, as the teacher's
     assert judged(sure, 0.9, [[100, 100, 150, 250]]) == pytest.approx({"score": 0, "box": 0}, abs=1e-5)
-    # nobody: the target is 0, so 2 x 0.9^2 x -ln 0.1, over at least 1
+    # no person: the target is 0, so 2 x 0.9^2 x -ln 0.1, over at least 1
     assert judged(sure, 0.9, []) == pytest.approx({"score": 2 * 0.81 * math.log(10), "box": 0}, abs=1e-4)
 
 

@@ -114,10 +114,10 @@ def test_the_true_network_takes_all_sizes(tmp_path: Path) -> None:
 
 
 def test_a_missing_or_other_teacher_is_told(tmp_path: Path) -> None:
-    (tmp_path / "text.onnx").write_text("a page that says that there is no such file")
+    (tmp_path / "text.onnx").write_text("a page that says: file not found")
     files = {
         tmp_path / "none.onnx": "is not a file",
-        tmp_path / "text.onnx": "is no ONNX file",
+        tmp_path / "text.onnx": "is not an ONNX file",
         reid(tmp_path / "reid.onnx"): r"\(0, not 113, ",
     }
     for file, message in files.items():

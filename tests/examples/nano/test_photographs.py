@@ -51,7 +51,7 @@ def test_labelled_pictures_keep_their_numbers(data: Path, caplog: pytest.LogCapt
 
 
 def test_places_without_people_have_none(data: Path) -> None:
-    """A dog is no person, and a picture that nobody labelled may show people."""
+    """A dog is not a person, and an unlabelled picture may show people."""
     assert [path.name for path in places_without_people(data)] == ["003.jpg", "005.jpg"]
     (data / "coco128/labels/005.txt").write_text("0 .5 .5 .1 .1\n")
     assert [path.name for path in places_without_people(data)] == ["003.jpg"]
@@ -89,7 +89,7 @@ def test_list_of_people_by_hand(data: Path, tmp_path: Path) -> None:
     assert all(Path(row["path"]).is_absolute() and Path(row["path"]).is_file() for row in rows)
     np.testing.assert_allclose(rows[0]["boxes"], [TALL, SMALL], atol=1e-3)
     assert rows[0]["unsure"] == beside[1:3]
-    assert [(row["boxes"], row["unsure"]) for row in rows[1:3]] == [([], [])] * 2  # people looked: nobody is there
+    assert [(row["boxes"], row["unsure"]) for row in rows[1:3]] == [([], [])] * 2  # labelled: without people
     photos, streets = rows[3:11:2], rows[4:11:2]
     assert [row["boxes"] for row in photos] == [[[0, 0, 9, 9]]] * 4
     assert [row["unsure"] for row in photos] == [[[1, 1, 9, 9], [2, 2, 9, 9]]] * 4
