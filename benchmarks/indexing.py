@@ -17,7 +17,7 @@ from pathlib import Path
 import typer
 
 from personsearch import PersonSearcher, __version__
-from personsearch.searcher import BATCH
+from personsearch.images import BATCH
 from personsearch.sources import open_source
 
 

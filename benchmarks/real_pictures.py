@@ -106,7 +106,7 @@ def precision(data: EvaluationData, min_score: float) -> float:
     """Share of the detections that match a person: each true box matches one detection (IoU 0.5)."""
     hits = total = 0
     for scene in data.scenes:
-        detected = scene.found.boxes[scene.found.scores >= min_score]
+        detected = scene.detections.boxes[scene.detections.scores >= min_score]
         total += len(detected)
         free = list(range(len(scene.boxes)))
         for box in detected:

@@ -29,10 +29,10 @@ import typer
 from personsearch import __version__
 from personsearch.boxes import Array
 from personsearch.gallery import FramePeople, Gallery, ModelKey, Storage
-from personsearch.ranking import Context, rank, rank_cbgm
+from personsearch.ranking import CBGM, Context, rank, rank_cbgm
 from personsearch.ranking.cbgm import choose_scenes, rescore
 from personsearch.results import Detections
-from personsearch.searching import Found, SearchOptions, search
+from personsearch.searching import RankedPeople, SearchOptions, search
 
 PEOPLE_A_SCENE = 6
 TOP_K, K1, K2 = 10, 30, 4
@@ -79,7 +79,7 @@ def cbgm_row(gallery: Array, rng: np.random.Generator, rounds: int) -> list[str]
         chosen = choose_scenes(best.keys, scenes[best.rows], K1, "paper")
         rescore(context.keep(K2), gallery, scenes, chosen)
 
-    times = take_turns(rounds, cbgm, lambda: rank_cbgm(context, gallery, scores, scenes, TOP_K, k1=K1, k2=K2))
+    times = take_turns(rounds, cbgm, lambda: rank_cbgm(context, gallery, scores, scenes, TOP_K, CBGM(K1, K2)))
     return [f"{len(gallery):,}", *(f"{x:.3f}" for x in times)]
 
 
@@ -132,7 +132,7 @@ def write_gallery(folder: Path, embeddings: Array, storage: Storage) -> Gallery:
     return made
 
 
-def rows_of(ranking: Found) -> set[int]:
+def rows_of(ranking: RankedPeople) -> set[int]:
     """Rows of `write_gallery`'s embeddings in a ranking."""
     images, rows = ranking.people.images[ranking.ranked.rows], ranking.people.rows[ranking.ranked.rows]
     return {int(image) + int(row) for image, row in zip(images, rows, strict=True)}

@@ -1,4 +1,4 @@
-"""The person to look for, and one person of a gallery as ranked for it."""
+"""Query and hit: the person to search for, and one ranked person of a gallery."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +8,9 @@ from personsearch.boxes import corners
 
 @dataclass(frozen=True)
 class Query:
-    """The person to look for: a crop, or a box in a whole scene.
+    """The person to search for: a crop, or a box in a whole scene.
 
-    With a box the scene's other people are known too, which CBGM needs. A row of `Detections.boxes` will do as a box.
+    CBGM needs the scene, as it compares the people around the query. A row of `Detections.boxes` is a valid box.
 
     Raises:
         BoxError: the box is not four numbers.
@@ -26,13 +26,13 @@ class Query:
 
 @dataclass(frozen=True)
 class Hit:
-    """One person of the gallery, as ranked for a query."""
+    """One person of the gallery, ranked for a query."""
 
     rank: int  # 1 = best
     image: str  # path of the picture or video
     frame: int  # frame number in a video, 0 in a picture
     time: float | None  # seconds into a video, None in a picture
     box: tuple[float, float, float, float]  # xyxy pixels of the original image
-    score: float  # how sure the detector is, 0..1
+    score: float  # detector confidence, 0..1
     similarity: float  # cosine, -1..1
-    ranked_by: float  # what the order follows: the similarity, similarity x score, or CBGM's
+    ranked_by: float  # sort key: the similarity, similarity x score, or CBGM's similarity

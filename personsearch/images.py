@@ -4,7 +4,7 @@ import io
 import os
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -26,6 +26,7 @@ MIN_SIDE = 8
 MAX_PIXELS = 89_478_485
 # The allowed formats of Pillow; others run programs (EPS) or are not photos.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM")
+BATCH = 8  # images decoded, and passed through a network, at once
 JPEG_END = b"\xff\xd9"
 EXIF_ORIENTATION = 0x112
 # EXIF orientation -> OpenCV's flip code (1 left-right, 0 up-down, -1 both); 5 to 8 are transposed first
@@ -63,6 +64,16 @@ def load(image: ImageInput) -> Array:
     _check_size(*image.size, name)
     with _decoding(name):
         return _from_pil(image, name)
+
+
+def load_in_batches(items: Sequence[ImageInput], size: int = BATCH) -> Iterator[list[Array]]:
+    """Decoded images, at most `size` in memory at a time, in the order of the items.
+
+    Raises:
+        ImageError: an image cannot be read; the batches before it have been given.
+    """
+    for start in range(0, len(items), size):
+        yield [load(item) for item in items[start : start + size]]
 
 
 def load_bytes(data: bytes, name: str) -> Array:

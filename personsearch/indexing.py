@@ -1,4 +1,4 @@
-"""From a source of pictures to a gallery: only what is new or changed, decoding beside the network, commit by commit."""
+"""Index a source into a gallery: new and changed images only, decoded in threads while the network runs, in several commits."""
 
 import logging
 import os
@@ -12,18 +12,18 @@ from typing import Any
 
 from tqdm import tqdm
 
-from personsearch import checks
+from personsearch import checks, images
 from personsearch.errors import ConfigError, ImageError
-from personsearch.gallery import FramePeople, Gallery, ImageRecord
+from personsearch.gallery import FramePeople, Gallery, ImageRecord, ModelKey
 from personsearch.models.base import PersonModel
 from personsearch.results import IndexReport
 from personsearch.sources import Frame, Item, Source
 
 logger = logging.getLogger(__name__)
 
-# A file changed this soon before it was indexed may have changed again within the clock's grain (git's "racy" rule): hash it again.
+# A file changed this soon before indexing may change again within the resolution of its time stamp: hash it again (git's "racy" rule).
 RACY_NS = 2_000_000_000
-# Every commit is a new version of the table; a commit for every batch would make many, and a kill loses at most this much work.
+# Every commit is a new version of the table, so not every batch is committed; a killed run loses at most this much work.
 COMMIT_SECONDS = 5.0
 COMMIT_FRAMES = 512
 
@@ -32,11 +32,11 @@ COMMIT_FRAMES = 512
 class IndexOptions:
     """How to index; the defaults suit a folder of photos."""
 
-    min_score: float  # people below do not enter the gallery
-    every: int = 1  # of a video, take every n-th frame
-    batch_size: int = 8  # pictures a forward pass
+    min_score: float  # score below which people do not enter the gallery
+    every: int = 1  # step between the indexed frames of a video
+    batch_size: int = images.BATCH  # images per forward pass
     workers: int = 2  # decoding threads
-    progress: bool | None = None  # a bar on stderr; None = only on a terminal
+    progress: bool | None = None  # progress bar on stderr; None: only on a terminal
 
     def __post_init__(self) -> None:
         for name in ("every", "batch_size", "workers"):
@@ -49,10 +49,10 @@ class IndexOptions:
 
 @dataclass
 class _Plan:
-    """What is to be done with each item of a source."""
+    """What to do with each item of a source."""
 
     todo: list[Item] = field(default_factory=list)
-    done: dict[str, frozenset[int]] = field(default_factory=dict)  # video half indexed by a run that was cut off -> its frames
+    done: dict[str, frozenset[int]] = field(default_factory=dict)  # video partly indexed by an interrupted run -> its frames
     added: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
@@ -68,22 +68,26 @@ class _Decoded:
     last: bool
 
 
+def model_key(model: PersonModel, min_score: float) -> ModelKey:
+    """The key of a gallery with the people that the model detects from `min_score` on."""
+    return ModelKey(f"{model.name} from score {min_score:g}", f"{model.fingerprint}@{min_score:g}", model.embedding_dim)
+
+
 def update(model: PersonModel, source: Source, gallery: Gallery, options: IndexOptions) -> IndexReport:
     """Bring the gallery up to date with the source.
 
-    New and changed pictures are indexed; pictures that have gone from the source's folder leave the gallery;
-    an unreadable picture is reported (and leaves the gallery, since its content is no longer what was indexed).
+    New and changed pictures are indexed. Pictures deleted from the source's folder are removed from the gallery.
+    An unreadable picture is reported, and removed too, as its content is no longer the indexed one.
     """
     plan = _plan(source, gallery.images(), options)
     if plan.changed or plan.removed:
-        gallery.remove(*plan.changed, *plan.removed, missing_ok=True)  # another process may bring the same gallery up to date
+        gallery.remove(*plan.changed, *plan.removed, missing_ok=True)  # another process may update the same gallery
     _index(model, source, gallery, plan, options)
     for image, reason in plan.unreadable.items():
-        logger.warning("left out: %s: %s", image, reason)
-    gone = set(plan.unreadable)
+        logger.warning("not indexed: %s: %s", image, reason)
     return IndexReport(
-        added=tuple(image for image in plan.added if image not in gone),
-        changed=tuple(image for image in plan.changed if image not in gone),
+        added=tuple(image for image in plan.added if image not in plan.unreadable),
+        changed=tuple(image for image in plan.changed if image not in plan.unreadable),
         removed=tuple(plan.removed),
         unchanged=tuple(plan.unchanged),
         unreadable=plan.unreadable,
@@ -91,12 +95,12 @@ def update(model: PersonModel, source: Source, gallery: Gallery, options: IndexO
 
 
 def _fingerprint(item: Item, options: IndexOptions) -> str:
-    """Digest of what is indexed of an item; of a video also which frames."""
+    """Digest of an item's content, for a video also of the step between frames."""
     return f"{item.fingerprint()}-every{options.every}" if item.is_video else item.fingerprint()
 
 
 def _reason(error: ImageError, item: Item) -> str:
-    """What is wrong, without the name that the report has already."""
+    """The error's message without the image's name, which the report has already."""
     return str(error).removeprefix(f"{item.image}: ")
 
 
@@ -128,7 +132,7 @@ def _plan(source: Source, records: dict[str, ImageRecord], options: IndexOptions
 
 
 def _has_gone(record: ImageRecord, source: Source) -> bool:
-    """Whether an image that the source does not have belongs to it: indexed from it, or deleted from its folder."""
+    """Whether an image missing in the source was indexed from it, or deleted from its folder."""
     if source.root is None:
         return False
     deleted = record.image.startswith(os.path.join(source.root, "")) and not os.path.lexists(record.image)
@@ -136,7 +140,7 @@ def _has_gone(record: ImageRecord, source: Source) -> bool:
 
 
 def _is_same(item: Item, record: ImageRecord, options: IndexOptions) -> bool:
-    """Whether the gallery's features of this file still hold."""
+    """Whether the file is unchanged since it was indexed."""
     if item.is_video and not record.fingerprint.endswith(f"-every{options.every}"):
         return False
     settled = record.modified_ns is not None and record.indexed_ns - record.modified_ns > RACY_NS
@@ -149,12 +153,12 @@ def _index(model: PersonModel, source: Source, gallery: Gallery, plan: _Plan, op
     items = {item.image: item for item in plan.todo}
     pending: list[FramePeople] = []
     committed, commits = time.monotonic(), 0
-    finished, before = 0, len(plan.unreadable)  # those of before are not to do
+    finished, before = 0, len(plan.unreadable)  # those known before are not in `items`
     bar = tqdm(total=len(items), unit="image", desc="indexing", disable=None if options.progress is None else not options.progress)
     with bar, _Decoder(model, plan, options) as decoder:
         for batch in decoder.batches():
-            found = model.detect([item.prepared for item in batch], min_score=options.min_score)
-            for decoded, detections in zip(batch, found, strict=True):
+            people = model.detect([item.prepared for item in batch], min_score=options.min_score)
+            for decoded, detections in zip(batch, people, strict=True):
                 item = items[decoded.frame.image]
                 height, width = decoded.frame.pixels.shape[:2]
                 pending.append(
@@ -179,8 +183,8 @@ def _index(model: PersonModel, source: Source, gallery: Gallery, plan: _Plan, op
                 pending, committed, commits = [], time.monotonic(), commits + 1
         if pending:
             gallery.add(pending)
-        bar.update(finished + len(plan.unreadable) - before - bar.n)  # those that could not be read after the last batch
-    if commits > 0:  # else there is one file, with nothing to merge
+        bar.update(finished + len(plan.unreadable) - before - bar.n)  # images that turned out unreadable after the last batch
+    if commits > 0:  # a single commit is one file already
         gallery.compact()
 
 
@@ -200,7 +204,7 @@ class _Decoder:
         self.video.shutdown(cancel_futures=True)
 
     def batches(self) -> Iterator[Sequence[_Decoded]]:
-        """Up to `batch_size` frames at a time; what cannot be read is noted in the plan."""
+        """Up to `batch_size` frames at a time; unreadable items go to `plan.unreadable`."""
         batch: list[_Decoded] = []
         for decoded in self._decoded():
             batch.append(decoded)
@@ -240,13 +244,13 @@ class _Decoder:
                 yield item, self.video.submit(reader.next)
 
     def _still(self, item: Item) -> _Decoded:
-        fingerprint = _fingerprint(item, self.options)  # first: a file that changes now is found changed by the next run
+        fingerprint = _fingerprint(item, self.options)  # first: if the file changes now, the next run sees it
         (frame,) = item.frames()
         return _Decoded(frame, fingerprint, self.model.prepare(frame.pixels), last=True)
 
 
 class _VideoReader:
-    """One frame of a video per call; one frame behind, so that the last is known to be the last."""
+    """One frame of a video per call. Reads one frame ahead, to know which frame is the last."""
 
     def __init__(self, item: Item, decoder: _Decoder, ended: Event) -> None:
         self.item, self.decoder, self.ended = item, decoder, ended

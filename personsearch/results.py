@@ -1,10 +1,10 @@
-"""What comes out: the people of one scene, and the ranked hits of one search."""
+"""Results: the people of one scene, the ranked hits of one search, and the report of one indexing."""
 
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-Engine = Literal["exact", "index"]  # a search compared everybody, or those whom a large gallery's vector index proposed
+Engine = Literal["exact", "index"]  # the query was compared with every person, or with candidates of the vector index
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Detections:
     boxes: Array  # (N, 4) float32, xyxy pixels of the original image
     scores: Array  # (N,) float32, 0..1
     embeddings: Array  # (N, D) float32, unit L2 norm
-    image: Any = field(default=None, repr=False, compare=False)  # what the caller passed, for draw()
-    scene: Array | None = field(default=None, repr=False, compare=False)  # (S,) float32 unit row of the whole scene, of a model with GFN
+    image: Any = field(default=None, repr=False, compare=False)  # the caller's image, for draw()
+    scene: Array | None = field(default=None, repr=False, compare=False)  # (S,) float32 unit row of the whole scene, from a model with GFN
 
     def __post_init__(self) -> None:
         n = len(self.scores)
@@ -41,27 +41,27 @@ class Detections:
         return len(self.scores)
 
     def take(self, index: Array) -> "Detections":
-        """The detections at `index`: a boolean keep-mask (N,), or integer rows in the order wanted."""
+        """The detections at `index`: a boolean keep-mask (N,), or integer rows in the new order."""
         return Detections(self.boxes[index], self.scores[index], self.embeddings[index], self.image, self.scene)
 
     def draw(self, image: Any = None) -> "Image":
         """The scene with every box and its score, as a PIL picture.
 
         Args:
-            image: the scene; by default the one that was detected in.
+            image: Scene; by default the detected one.
         """
         from personsearch import render
 
         return render.draw(self.image if image is None else image, self.boxes, self.scores)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists: `boxes` xyxy pixels and `scores`; embeddings stay out, they are features of a person's body."""
+        """Plain lists: `boxes` in xyxy pixels, and `scores`. Embeddings are left out, as they describe a person's body."""
         return {"boxes": np.round(self.boxes.astype(float), 2).tolist(), "scores": np.round(self.scores.astype(float), 4).tolist()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SearchResult:
-    """The hits of one query, best first; may be empty."""
+    """The hits of one query, best first; may be empty. A slice is a tuple of hits."""
 
     hits: tuple[Hit, ...]
     query: Query = field(repr=False, compare=False)
@@ -73,11 +73,19 @@ class SearchResult:
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
 
-    def __getitem__(self, index: int) -> Hit:
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Hit, ...]: ...
+    def __getitem__(self, index: int | slice) -> Hit | tuple[Hit, ...]:
         return self.hits[index]
 
+    def __repr__(self) -> str:
+        best = f", best {self.hits[0].similarity:.3f} in {self.hits[0].image}" if self.hits else ""
+        return f"SearchResult({len(self.hits)} hits{best}, engine={self.engine!r})"
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain values: `query` (image if it is a path, box), `engine`, and `hits`, a dict each."""
+        """Plain values: `query` (its box, and its image if that is a path), `engine`, and `hits`, one dict each."""
         image = str(self.query.image) if isinstance(self.query.image, str | Path) else None
         return {"query": {"image": image, "box": self.query.box}, "engine": self.engine, "hits": [asdict(hit) for hit in self.hits]}
 
@@ -92,7 +100,7 @@ class SearchResult:
         return render.montage(self.query, self.hits)
 
     def save_html(self, path: str | Path) -> None:
-        """Write the hits as one self-contained page; it opens in any browser and loads nothing."""
+        """Write the hits as one self-contained page, which opens in any browser and loads nothing from the network."""
         from personsearch import render
 
         render.save_html(self.query, self.hits, Path(path))
@@ -100,10 +108,10 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class IndexReport:
-    """What one run of indexing did, as image paths in source order."""
+    """Changes that one run of indexing made, as image paths in source order."""
 
     added: tuple[str, ...]
     changed: tuple[str, ...]
     removed: tuple[str, ...]
     unchanged: tuple[str, ...]
-    unreadable: dict[str, str]  # image -> what is wrong with it
+    unreadable: dict[str, str]  # image -> reason

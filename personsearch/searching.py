@@ -1,79 +1,160 @@
-"""Who of a gallery is the query: everybody compared in memory, or in a large gallery those whom its vector index proposes."""
+"""Search a gallery: an exact scan in memory, or candidates of the vector index for a gallery that does not fit."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, TypedDict
 
+import numpy as np
+
+from personsearch import checks
 from personsearch.boxes import Array
+from personsearch.calibration import Calibration
+from personsearch.errors import GalleryModelError, QueryError
 from personsearch.gallery import Gallery, People
-from personsearch.ranking import Context, Ranked, Variant, rank, rank_cbgm
+from personsearch.hits import Hit
+from personsearch.models.base import PersonModel
+from personsearch.ranking import CBGM, Context, Ranked, Rerank, rank, rank_cbgm, rerank_options
 from personsearch.results import Engine
 
-# So many times the people asked for are taken from the index, and compared exactly
-CANDIDATES, FEWEST_CANDIDATES = 20, 400
+CANDIDATES = 20  # people taken from the index for each hit wanted; they are then compared exactly
+FEWEST_CANDIDATES = 400
+
+
+class SearchKeywords(TypedDict, total=False):
+    """Keywords of `PersonSearcher.search`; each is a field of `SearchOptions`."""
+
+    top_k: int
+    rerank: Rerank | None
+    min_similarity: float | Literal["auto"] | None
+    confidence_weighted: bool
 
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """How to rank; all checked before."""
+    """How to rank a gallery.
 
-    top_k: int
-    min_similarity: float | None = None
-    confidence_weighted: bool = False
-    k1: int = 30  # of CBGM
-    k2: int = 4
-    variant: Variant = "paper"
+    Raises:
+        QueryError: an option is out of range or has the wrong type, or two options exclude each other.
+    """
+
+    top_k: int = 10  # largest number of hits
+    rerank: Rerank | None = None  # re-rank with CBGM
+    min_similarity: float | Literal["auto"] | None = None  # cosine below which hits are dropped; "auto": the model's calibrated one
+    confidence_weighted: bool = False  # rank by cosine x score
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "top_k", checks.count("top_k", self.top_k, QueryError))
+        object.__setattr__(self, "rerank", rerank_options(self.rerank, QueryError))
+        if isinstance(self.min_similarity, str) and self.min_similarity != "auto":
+            raise QueryError(f'min_similarity must be a cosine, "auto" or None, got {self.min_similarity!r:.80}')
+        if not isinstance(self.min_similarity, str | None):
+            object.__setattr__(self, "min_similarity", checks.number("min_similarity", self.min_similarity, QueryError))
+        if checks.flag("confidence_weighted", self.confidence_weighted, QueryError) and self.rerank is not None:
+            raise QueryError('CBGM does not use confidence_weighted; CBGM(variant="authors") multiplies by the scores')
+
+    @property
+    def cbgm(self) -> CBGM | None:
+        """Options of CBGM, or None for no re-ranking."""
+        return rerank_options(self.rerank)
+
+    def threshold(self, calibration: Calibration | None) -> float | None:
+        """The cosine below which hits are dropped, or None.
+
+        Raises:
+            QueryError: it is "auto", and the model has no calibration.
+        """
+        if not isinstance(self.min_similarity, str):
+            return self.min_similarity
+        if calibration is None:
+            raise QueryError(
+                'min_similarity="auto" needs a calibrated model, and this one has no calibration; pass a cosine, or calibrate it on '
+                "labelled pairs (personsearch.calibration.calibrate) and pass PersonSearcher(model, calibration=...)"
+            )
+        return calibration.min_similarity
 
 
 @dataclass(frozen=True)
-class Found:
-    """The best of one query."""
+class RankedPeople:
+    """The best people of a gallery for one query."""
 
     ranked: Ranked  # rows of `people`
-    people: People  # everybody, or those looked at
+    people: People  # the whole gallery, or the candidates of its index
     engine: Engine
 
+    def hits(self) -> tuple[Hit, ...]:
+        """The people as hits, best first."""
+        ranked, people = self.ranked, self.people
+        return tuple(
+            Hit(
+                rank=rank,
+                image=str(people.images[row]),
+                frame=int(people.frames[row]),
+                time=None if np.isnan(people.times[row]) else float(people.times[row]),
+                box=tuple(people.boxes[row].tolist()),
+                score=float(people.scores[row]),
+                similarity=float(similarity),
+                ranked_by=float(key),
+            )
+            for rank, (row, similarity, key) in enumerate(zip(ranked.rows, ranked.similarities, ranked.keys, strict=True), start=1)
+        )
 
-def search(gallery: Gallery, queries: Array, contexts: list[Context] | None, options: SearchOptions) -> list[Found]:
-    """The people of a gallery most similar to each query.
 
-    With the index the cosines are exact too, but somebody similar may be missed. Similarity x score, and CBGM's choice of scenes, then
-    decide among its candidates: `CANDIDATES` times as many as asked for, the most similar ones.
-
-    Args:
-        gallery: of the queries' model.
-        queries: (Q, D) float32 unit rows.
-        contexts: of each query for CBGM, the query first; None: by cosine.
-        options: see there.
+def check_model(gallery: Gallery, model: PersonModel) -> None:
+    """Check that the gallery holds this model's features; its `min_score` does not matter.
 
     Raises:
-        GalleryPermissionError: the index must be made first, and the gallery may not be written.
+        GalleryModelError: another model made the gallery.
     """
+    if gallery.key.fingerprint.rpartition("@")[0] != model.fingerprint:
+        raise GalleryModelError(
+            f"gallery {gallery.location} was made by {gallery.key.name} ({gallery.key.fingerprint[:12]}), this is {model.name} "
+            f"({model.fingerprint[:12]}); index the pictures again with this model, or search with that one"
+        )
+
+
+def search(
+    gallery: Gallery,
+    rows: Array,
+    contexts: Sequence[Context] | None,
+    options: SearchOptions,
+    calibration: Calibration | None = None,
+) -> list[RankedPeople]:
+    """The people of a gallery most similar to each query.
+
+    The index proposes the `CANDIDATES` x `top_k` people of largest approximate cosine (with CBGM their whole scenes). They are
+    compared exactly, but a similar person can be missing among them. Similarity x score and CBGM rank the candidates only.
+
+    Args:
+        gallery: Gallery of the queries' model.
+        rows: (Q, D) float32 unit rows of the queries.
+        contexts: People around each query, the query first; used only with CBGM.
+        options: How to rank.
+        calibration: The model's calibration, for `min_similarity="auto"`.
+
+    Raises:
+        GalleryPermissionError: the index does not exist yet, and the gallery's folder is read-only.
+        QueryError: CBGM without contexts, or `min_similarity="auto"` without calibration.
+    """
+    threshold = options.threshold(calibration)
+    if options.cbgm is None:
+        contexts = None
+    elif contexts is None:
+        raise QueryError("CBGM needs the people around each query; pass contexts")
     if gallery.fits_in_memory:
         people = gallery.people()
-        return [Found(one, people, "exact") for one in _rank(queries, contexts, people, options)]
-    wanted = options.top_k if contexts is None else max(options.top_k, options.k1)
-    parts = gallery.nearest(queries, max(CANDIDATES * wanted, FEWEST_CANDIDATES), scenes=contexts is not None)
-    found = []
+        return [RankedPeople(ranked, people, "exact") for ranked in _rank(rows, contexts, people, options, threshold)]
+    wanted = options.top_k if options.cbgm is None else max(options.top_k, options.cbgm.k1)
+    parts = gallery.nearest(rows, max(CANDIDATES * wanted, FEWEST_CANDIDATES), scenes=contexts is not None)
+    results = []
     for i, part in enumerate(parts):
-        (ranked,) = _rank(queries[i : i + 1], contexts and contexts[i : i + 1], part, options)
-        found.append(Found(ranked, part, "index"))
-    return found
+        (ranked,) = _rank(rows[i : i + 1], contexts and contexts[i : i + 1], part, options, threshold)
+        results.append(RankedPeople(ranked, part, "index"))
+    return results
 
 
-def _rank(queries: Array, contexts: list[Context] | None, people: People, options: SearchOptions) -> list[Ranked]:
-    if contexts is None:
+def _rank(rows: Array, contexts: Sequence[Context] | None, people: People, options: SearchOptions, threshold: float | None) -> list[Ranked]:
+    if options.cbgm is None or contexts is None:
         weights = people.scores if options.confidence_weighted else None
-        return rank(queries, people.embeddings, options.top_k, scores=weights, min_similarity=options.min_similarity)
-    return [
-        rank_cbgm(
-            context,
-            people.embeddings,
-            people.scores,
-            people.scenes,
-            options.top_k,
-            k1=options.k1,
-            k2=options.k2,
-            variant=options.variant,
-            min_similarity=options.min_similarity,
-        )
-        for context in contexts
-    ]
+        return rank(rows, people.embeddings, options.top_k, scores=weights, min_similarity=threshold)
+    embeddings, scores, scenes = people.embeddings, people.scores, people.scenes
+    return [rank_cbgm(context, embeddings, scores, scenes, options.top_k, options.cbgm, min_similarity=threshold) for context in contexts]

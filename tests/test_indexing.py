@@ -1,4 +1,4 @@
-"""Indexing: only what is new or changed, nothing lost, one bad picture never stops the rest."""
+"""Indexing: only new and changed pictures, nothing lost, and one bad picture never stops the rest."""
 
 import os
 from pathlib import Path
@@ -62,8 +62,8 @@ def test_a_touched_picture_with_the_same_content_is_unchanged(photos: Path) -> N
     assert model.detected == 3
 
 
-def test_a_picture_rewritten_with_the_same_size_and_time_at_once_is_seen(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within the clock's grain of the indexing the file's time proves nothing (git's racy rule)."""
+def test_a_picture_rewritten_with_same_size_and_time_is_changed(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within the resolution of the file's time stamp an equal time proves nothing (git's racy rule)."""
     monkeypatch.setattr(indexing, "RACY_NS", 60 * indexing.RACY_NS)  # however slow the machine is
     searcher = PersonSearcher(RectangleModel())
     bmp = photos / "e.bmp"
@@ -76,13 +76,13 @@ def test_a_picture_rewritten_with_the_same_size_and_time_at_once_is_seen(photos:
     assert names(searcher.index(photos).report.changed) == ["e.bmp"]  # type: ignore[union-attr]
 
 
-def test_one_unreadable_picture_is_reported_and_the_rest_are_indexed(photos: Path) -> None:
+def test_an_unreadable_picture_does_not_stop_the_rest(photos: Path) -> None:
     (photos / "b.png").write_text("not a picture")
     (photos / "d.jpg").write_bytes(b"")
     gallery = PersonSearcher(RectangleModel()).index(photos)
     assert gallery.report is not None
     assert gallery.report.unreadable.keys() == {str(photos / "b.png"), str(photos / "d.jpg")}
-    assert gallery.report.unreadable[str(photos / "d.jpg")].startswith("is empty (0 bytes)")  # what is wrong, the name only once
+    assert gallery.report.unreadable[str(photos / "d.jpg")].startswith("is empty (0 bytes)")  # the reason, without the name again
     assert names(gallery.report.added) == ["a.png", "c.png"]
     assert len(gallery) == 2
 
@@ -98,8 +98,8 @@ def test_a_picture_that_became_unreadable_leaves_the_gallery(photos: Path) -> No
     assert gallery.report.changed == ()
 
 
-def test_a_picture_that_changes_while_it_is_read_is_found_changed_next_time(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The digest was taken after decoding: the old features stood under the new content, for good."""
+def test_a_picture_changed_while_being_read_is_read_again(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The digest was taken after decoding, so the old features were kept for the new content."""
     decode = items.load  # type: ignore[attr-defined]
 
     def load_and_replace(image: str) -> np.ndarray:
@@ -118,19 +118,19 @@ def test_a_picture_that_changes_while_it_is_read_is_found_changed_next_time(phot
 
 
 def test_another_process_may_drop_the_same_pictures_first(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both have seen that a picture has gone; the second to remove it failed."""
+    """Both processes saw the deleted picture, and the second removal failed."""
     searcher = PersonSearcher(RectangleModel())
     gallery = searcher.index(photos)
     (photos / "a.png").unlink()
-    seen = gallery.images()
+    records = gallery.images()
     PersonSearcher(RectangleModel()).index(photos)
     with monkeypatch.context() as patch:
-        patch.setattr(Gallery, "images", lambda _: seen)
+        patch.setattr(Gallery, "images", lambda _: records)
         assert names(searcher.index(photos).report.removed) == ["a.png"]  # type: ignore[union-attr]
     assert len(gallery) == 2
 
 
-def test_two_sources_share_a_gallery_and_keep_to_themselves(photos: Path, tmp_path: Path) -> None:
+def test_two_sources_share_a_gallery(photos: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     save(other / "z.png", scene((RED, 10, 10, 60)))
@@ -143,21 +143,21 @@ def test_two_sources_share_a_gallery_and_keep_to_themselves(photos: Path, tmp_pa
 
 
 def test_a_deleted_picture_leaves_however_it_was_indexed(photos: Path, tmp_path: Path) -> None:
-    """One indexed by a pattern or a list stayed for good when its folder was indexed."""
+    """A picture indexed by a pattern or a list was never removed when its folder was indexed."""
     searcher = PersonSearcher(RectangleModel())
-    place = tmp_path / "g.lance"
-    searcher.index([photos / "a.png"], gallery=place)
-    searcher.index(photos / "b*.png", gallery=place)
-    save(tmp_path / "photos.png", scene((RED, 10, 10, 60)))  # beside the folder, with its name in front
-    searcher.index([tmp_path / "photos.png"], gallery=place)
+    table = tmp_path / "g.lance"
+    searcher.index([photos / "a.png"], gallery=table)
+    searcher.index(photos / "b*.png", gallery=table)
+    save(tmp_path / "photos.png", scene((RED, 10, 10, 60)))  # beside the folder; its path starts with the folder's
+    searcher.index([tmp_path / "photos.png"], gallery=table)
     for name in ("photos/a.png", "photos/b.png", "photos.png"):
         (tmp_path / name).unlink()
-    gallery = searcher.index(photos, gallery=place)
+    gallery = searcher.index(photos, gallery=table)
     assert names(gallery.report.removed) == ["a.png", "b.png"]  # type: ignore[union-attr]
     assert names(tuple(gallery.images())) == ["photos.png", "c.png"]
 
 
-def test_a_picture_that_is_there_but_no_part_of_the_folder_stays(photos: Path, tmp_path: Path) -> None:
+def test_an_existing_picture_outside_the_source_stays(photos: Path, tmp_path: Path) -> None:
     save(photos / ".hidden.png", scene((RED, 10, 10, 60)))
     searcher = PersonSearcher(RectangleModel())
     searcher.index([photos / ".hidden.png"], gallery=tmp_path / "g.lance")
@@ -193,7 +193,7 @@ def test_a_video_is_a_gallery(tmp_path: Path) -> None:
     assert model.detected == 5
 
 
-def test_a_run_that_was_cut_off_goes_on_from_its_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_continues_from_its_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Commits after every batch; the network dies in the third."""
     monkeypatch.setattr(indexing, "COMMIT_FRAMES", 1)
     folder = tmp_path / "photos"
@@ -208,12 +208,12 @@ def test_a_run_that_was_cut_off_goes_on_from_its_commits(tmp_path: Path, monkeyp
                 raise KeyboardInterrupt
             return super().detect(prepared, min_score=min_score)
 
-    place = tmp_path / "g.lance"
+    table = tmp_path / "g.lance"
     with pytest.raises(KeyboardInterrupt):
-        PersonSearcher(Dying()).index(folder, gallery=place, batch_size=2)
-    assert len(Gallery.open(place)) == 6
+        PersonSearcher(Dying()).index(folder, gallery=table, batch_size=2)
+    assert len(Gallery.open(table)) == 6
     model = RectangleModel()
-    gallery = PersonSearcher(model).index(folder, gallery=place, batch_size=2)
+    gallery = PersonSearcher(model).index(folder, gallery=table, batch_size=2)
     assert model.detected == 3
     assert len(gallery) == 9
     people = gallery.people()
@@ -221,15 +221,15 @@ def test_a_run_that_was_cut_off_goes_on_from_its_commits(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("min_score", [-0.1, 1.1, float("nan")])
-def test_a_threshold_out_of_range_is_named(photos: Path, min_score: float) -> None:
+def test_a_threshold_out_of_range_is_an_error(photos: Path, min_score: float) -> None:
     with pytest.raises(ConfigError, match="min_score"):
         PersonSearcher(RectangleModel()).index(photos, min_score=min_score)
 
 
 @pytest.mark.parametrize("name", ["every", "batch_size", "workers"])
 @pytest.mark.parametrize("value", [0, "5", 2.5, None, [], True, float("nan")])
-def test_an_option_out_of_range_is_named(photos: Path, name: str, value: object) -> None:
-    """Text was a TypeError, and 2.5 pictures at a time went through."""
+def test_an_option_out_of_range_is_an_error(photos: Path, name: str, value: object) -> None:
+    """Text raised a TypeError, and 2.5 pictures at a time were accepted."""
     with pytest.raises(ConfigError, match=name):
         PersonSearcher(RectangleModel()).index(photos, **{name: value})
 
@@ -242,7 +242,7 @@ def test_an_option_out_of_range_is_named(photos: Path, name: str, value: object)
         *(("gallery", value) for value in (5, [], 1.5, b"here")),
     ],
 )
-def test_an_option_of_the_wrong_kind_is_named(photos: Path, name: str, value: object) -> None:
+def test_an_option_of_the_wrong_type_is_an_error(photos: Path, name: str, value: object) -> None:
     model = RectangleModel()
     with pytest.raises(ConfigError, match=name):
         PersonSearcher(model).index(photos, **{name: value})
@@ -250,8 +250,8 @@ def test_an_option_of_the_wrong_kind_is_named(photos: Path, name: str, value: ob
 
 
 @pytest.mark.parametrize("unreadable", ["", "a", "c", "abc"])
-def test_the_progress_bar_counts_pictures_that_cannot_be_read(photos: Path, unreadable: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """It stopped short of its end."""
+def test_the_progress_bar_counts_unreadable_pictures(photos: Path, unreadable: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The bar stopped before its end."""
     for name in unreadable:
         (photos / f"{name}.png").write_bytes(b"no picture")
     gallery = PersonSearcher(RectangleModel()).index(photos, batch_size=1, progress=True)

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from personsearch import PersonSearcher
-from personsearch.cli import app as cli
+from personsearch.cli import options
 from personsearch.memory import keep_freed_memory
 
 GROWN = """
@@ -42,5 +42,5 @@ def test_the_command_line_keeps_freed_memory(monkeypatch) -> None:
     kept: list[bool] = []
     monkeypatch.setattr("personsearch.memory.keep_freed_memory", lambda: kept.append(True))
     monkeypatch.setattr(PersonSearcher, "from_pretrained", lambda *_, **__: kept.append(False))
-    cli._searcher(None, "cpu")
+    options.open_searcher(None, "cpu")
     assert kept == [True, False]  # before the model is opened

@@ -1,12 +1,13 @@
-"""The way of an image, from files to hits, with a model whose numbers are known."""
+"""From files to hits, with a model whose numbers can be worked out by hand."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from personsearch import Gallery, PersonSearcher, Query
+from personsearch import Gallery, PersonSearcher, Query, images
 from personsearch.errors import (
     BoxError,
     ConfigError,
@@ -17,12 +18,14 @@ from personsearch.errors import (
     QueryError,
     SourceError,
 )
+from personsearch.ranking import CBGM, Rerank
+from personsearch.searching import SearchOptions
 from tests.helpers.fakes import BLUE, GREEN, RED, YELLOW, RectangleModel, scene
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Three scenes: red with green, green alone, no people."""
+    """Three scenes: red with green, green alone, empty."""
     folder = tmp_path / "photos"
     folder.mkdir()
     save(folder / "a.png", scene((RED, 10, 10, 60), (GREEN, 100, 20, 50)))
@@ -62,7 +65,7 @@ def test_confidence_weighting_changes_the_order_and_keeps_the_cosine(photos: Pat
     assert result[0].ranked_by == pytest.approx(0.8)
 
 
-def test_nobody_like_the_query_is_an_answer(photos: Path) -> None:
+def test_no_similar_person_gives_an_empty_result(photos: Path) -> None:
     assert len(PersonSearcher(RectangleModel()).search(crop(BLUE), photos, min_similarity=0.5)) == 0
 
 
@@ -73,13 +76,13 @@ def test_list_in_list_out(photos: Path) -> None:
     together = searcher.search(queries, gallery)
     assert [result.hits for result in together] == [searcher.search(query, gallery).hits for query in queries]
     assert searcher.search([], gallery) == []
-    assert [len(found) for found in searcher.detect([photos / "a.png", photos / "c.png"])] == [2, 0]
+    assert [len(people) for people in searcher.detect([photos / "a.png", photos / "c.png"])] == [2, 0]
     assert [rows.shape for rows in searcher.embed([crop(RED), crop(BLUE)])] == [(1, 3), (1, 3)]
     assert searcher.embed(photos / "a.png", [(10, 10, 30, 70), (100, 20, 120, 70)]).shape == (2, 3)
 
 
-def test_cbgm_lets_the_companion_speak(tmp_path: Path) -> None:
-    """Yellow is half way between red and green; beside green (the companion) red is taken, so yellow must be the other."""
+def test_cbgm_uses_the_companion(tmp_path: Path) -> None:
+    """Yellow is half red; the companion, red, takes the red person, so yellow is matched with the other person."""
     folder = tmp_path / "photos"
     folder.mkdir()
     save(folder / "a.png", scene((RED, 10, 10, 60), (BLUE, 100, 20, 50)))
@@ -98,20 +101,79 @@ def test_cbgm_with_a_bare_crop_is_a_clear_error(photos: Path) -> None:
         PersonSearcher(RectangleModel()).search(crop(RED), photos, rerank="cbgm")
 
 
-def test_cbgm_leaves_the_query_person_out_of_the_context(tmp_path: Path) -> None:
-    """A loosely drawn box meets its own detection; counting both would give the person two edges."""
+def test_cbgm_drops_the_query_person_from_the_context(tmp_path: Path) -> None:
+    """A loosely drawn box overlaps its own detection; counting both would give the person two edges."""
     save(tmp_path / "query.png", scene((RED, 20, 10, 60), (GREEN, 100, 10, 70)))
+    embedded = PersonSearcher(RectangleModel()).embed_query(Query(tmp_path / "query.png", (19, 8, 41, 71)), rerank="cbgm")
+    assert embedded.context is not None
+    assert embedded.context.scores.tolist() == pytest.approx([1, 0.7])
+    assert embedded.context.embeddings[0].tolist() == embedded.row.tolist()
+    assert embedded.context.embeddings[1].tolist() == pytest.approx([0, 1, 0])
+
+
+class Spy:
+    """Counts the images that are read and prepared."""
+
+    def __init__(self, model: RectangleModel, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.loaded: list[object] = []
+        self.prepared = 0
+        load, prepare = images.load, model.prepare
+        monkeypatch.setattr(images, "load", lambda image: self.loaded.append(image) or load(image))
+        monkeypatch.setattr(model, "prepare", lambda image: self._prepare(prepare, image))
+
+    def _prepare(self, prepare: Callable[[np.ndarray], np.ndarray], image: np.ndarray) -> np.ndarray:
+        self.prepared += 1
+        return prepare(image)
+
+
+@pytest.mark.parametrize("rerank", [None, "cbgm"])
+def test_a_query_is_read_and_prepared_once(photos: Path, rerank: Rerank | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With CBGM the scene was read and prepared twice."""
+    model = RectangleModel()
+    searcher = PersonSearcher(model)
+    gallery = searcher.index(photos)
+    spy = Spy(model, monkeypatch)
+    searcher.search(Query(photos / "a.png", (10, 10, 30, 70)), gallery, rerank=rerank)
+    assert (spy.loaded, spy.prepared) == ([photos / "a.png"], 1)
+
+
+def test_an_embedded_query_searches_without_reading_again(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = RectangleModel()
+    searcher = PersonSearcher(model)
+    gallery, query = searcher.index(photos), Query(photos / "a.png", (10, 10, 30, 70))
+    embedded = searcher.embed_query(query, rerank=CBGM())
+    spy = Spy(model, monkeypatch)
+    results = searcher.search([embedded, embedded], gallery, rerank="cbgm"), searcher.search([embedded], gallery)
+    assert (spy.loaded, spy.prepared) == ([], 0)
+    assert results[0][0] == results[0][1] == searcher.search(query, gallery, rerank="cbgm")
+    assert results[1] == searcher.search([query], gallery)
+
+
+def test_an_embedded_query_of_another_kind_is_refused(photos: Path) -> None:
+    searcher, other = PersonSearcher(RectangleModel()), RectangleModel()
+    other.fingerprint = "e" * 64
+    query = Query(photos / "a.png", (10, 10, 30, 70))
+    with pytest.raises(QueryError, match="without the people around it"):
+        searcher.search(searcher.embed_query(query), photos, rerank="cbgm")
+    with pytest.raises(GalleryModelError, match="embedded by another model"):
+        searcher.search(PersonSearcher(other).embed_query(query), photos)
+
+
+def test_options_as_one_value_or_as_keywords(photos: Path) -> None:
     searcher = PersonSearcher(RectangleModel())
-    query = Query(tmp_path / "query.png", (19, 8, 41, 71))
-    context = searcher._context(query, np.array([1, 0, 0], np.float32))
-    assert context.scores.tolist() == pytest.approx([1, 0.7])
-    assert context.embeddings[1].tolist() == pytest.approx([0, 1, 0])
+    gallery, query = searcher.index(photos), Query(photos / "a.png", (10, 10, 30, 70))
+    options = SearchOptions(top_k=2, rerank=CBGM(10, 3, "authors"), min_similarity=0.1)
+    result = searcher.search(query, gallery, options)
+    assert result.hits == searcher.search(query, gallery, top_k=2, rerank=CBGM(10, 3, "authors"), min_similarity=0.1).hits
+    assert searcher.search(query, gallery, options, top_k=1).hits == result[:1]
+    with pytest.raises(TypeError, match="topk"):
+        searcher.search(query, gallery, topk=1)  # type: ignore[call-overload]
 
 
-def test_the_same_gallery_by_place_object_and_source(photos: Path, tmp_path: Path) -> None:
+def test_the_same_gallery_by_folder_object_and_source(photos: Path, tmp_path: Path) -> None:
     searcher = PersonSearcher(RectangleModel())
     gallery = searcher.index(photos, gallery=tmp_path / "people.lance")
-    results = [searcher.search(crop(RED), given).hits for given in (gallery, tmp_path / "people.lance", photos)]
+    results = [searcher.search(crop(RED), searched).hits for searched in (gallery, tmp_path / "people.lance", photos)]
     assert results[0] == results[1] == results[2]
     assert len(Gallery.open(tmp_path / "people.lance")) == 3
 
@@ -126,19 +188,19 @@ def test_another_models_gallery_is_refused(photos: Path, tmp_path: Path) -> None
         PersonSearcher(other).index(photos, gallery=tmp_path / "people.lance")
 
 
-def test_min_score_decides_who_enters(photos: Path) -> None:
+def test_min_score_limits_the_gallery(photos: Path) -> None:
     searcher = PersonSearcher(RectangleModel())
     assert len(searcher.index(photos)) == 3
     assert len(searcher.index(photos, min_score=0.7)) == 1
 
 
 @pytest.mark.parametrize("box", [(300, 10, 320, 50), (200, 10, 220, 50), (10, 10, 10, 50), (float("nan"), 0, 5, 5)])
-def test_a_wrong_query_box_is_named(photos: Path, box: tuple[float, float, float, float]) -> None:
+def test_a_wrong_query_box_is_an_error(photos: Path, box: tuple[float, float, float, float]) -> None:
     with pytest.raises(BoxError):
         PersonSearcher(RectangleModel()).search(Query(photos / "a.png", box), photos)
 
 
-def test_wrong_options_are_named(photos: Path) -> None:
+def test_wrong_options_are_errors(photos: Path) -> None:
     searcher = PersonSearcher(RectangleModel())
     with pytest.raises(QueryError, match="top_k"):
         searcher.search(crop(RED), photos, top_k=0)
@@ -148,8 +210,8 @@ def test_wrong_options_are_named(photos: Path) -> None:
         searcher.index(photos / "nothing_here")
 
 
-def test_a_wrong_query_is_named_before_a_source_is_indexed(photos: Path) -> None:
-    """It was named only after the whole folder had been indexed."""
+def test_a_wrong_query_is_an_error_before_indexing(photos: Path) -> None:
+    """The error came only after the whole folder had been indexed."""
     model = RectangleModel()
     for query in ("nothing.png", Query(photos / "a.png", (300, 10, 320, 50))):
         with pytest.raises((ImageError, BoxError)):
@@ -157,7 +219,7 @@ def test_a_wrong_query_is_named_before_a_source_is_indexed(photos: Path) -> None
     assert model.detected == 0
 
 
-def test_options_that_cbgm_does_not_take_are_named(photos: Path) -> None:
+def test_cbgm_refuses_confidence_weighting(photos: Path) -> None:
     searcher, query = PersonSearcher(RectangleModel()), Query(photos / "a.png", (10, 10, 30, 70))
     with pytest.raises(QueryError, match="authors"):
         searcher.search(query, photos, rerank="cbgm", confidence_weighted=True)
@@ -170,14 +232,12 @@ def test_options_that_cbgm_does_not_take_are_named(photos: Path) -> None:
     [
         *(("top_k", value) for value in ("5", 2.5, None, [], True)),
         *(("min_similarity", value) for value in ("abc", "0.5", [], [0.5], {}, True, 1j, np.array([0.1, 0.2]))),
-        *(("rerank", value) for value in ("hungarian", 5, [], np.array([1, 2]))),
-        *(("cbgm_k", value) for value in (5, None, (1,), (1, 2, 3), ("a", 1), (1.5, 2), (0, 4), "30,4")),
-        *(("cbgm_variant", value) for value in (None, 5, "code")),
+        *(("rerank", value) for value in ("hungarian", 5, [], (30, 4), np.array([1, 2]))),
         *(("confidence_weighted", value) for value in ("no", 1, None)),
     ],
 )
-def test_search_options_of_the_wrong_kind_are_named(option: str, value: object) -> None:
-    """Most were a TypeError from somewhere inside; "no" ranked by the score, and three numbers of CBGM were two."""
+def test_search_options_of_the_wrong_type_are_errors(option: str, value: object) -> None:
+    """Most raised a TypeError from deep inside, and "no" ranked by the score."""
     model = RectangleModel()
     with pytest.raises(QueryError, match=option):
         PersonSearcher(model).search(crop(RED), [scene()], **{option: value})
@@ -185,10 +245,10 @@ def test_search_options_of_the_wrong_kind_are_named(option: str, value: object) 
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
-    searcher, place = PersonSearcher(RectangleModel()), scene((RED, 10, 10, 60), (GREEN, 100, 20, 50))
+    searcher, picture = PersonSearcher(RectangleModel()), scene((RED, 10, 10, 60), (GREEN, 100, 20, 50))
     options = {"top_k": np.int64(1), "min_similarity": np.float32(0.5), "confidence_weighted": np.True_}
-    assert len(searcher.search(crop(RED), [place], **options)) == 1
-    assert len(searcher.search(Query(place, (10, 10, 30, 70)), [place], rerank="cbgm", cbgm_k=[np.int64(3), 2])) == 2
+    assert len(searcher.search(crop(RED), [picture], **options)) == 1
+    assert len(searcher.search(Query(picture, (10, 10, 30, 70)), [picture], rerank=CBGM(np.int64(3), 2))) == 2
 
 
 @pytest.mark.parametrize(
@@ -199,20 +259,20 @@ def test_numbers_of_numpy_are_numbers() -> None:
         *(((), {"backend": value}, ConfigError, 'backend must be "auto", "torch" or "onnx"') for value in (3, None, "tf", [])),
     ],
 )
-def test_what_no_model_can_be_opened_by_is_named(arguments: tuple, options: dict, error: type[Exception], message: str) -> None:
-    """Another backend than the three was taken for "auto"."""
+def test_wrong_arguments_of_from_pretrained_are_errors(arguments: tuple, options: dict, error: type[Exception], message: str) -> None:
+    """An unknown backend was taken as "auto"."""
     with pytest.raises(error, match=message):
         PersonSearcher.from_pretrained(*arguments, **options)
 
 
 @pytest.mark.parametrize("boxes", [5, "abc", [[1, 2, 3, 4], [1, 2, 3, 4]], []])
-def test_boxes_of_a_list_of_images_are_a_list(boxes: object) -> None:
+def test_a_list_of_images_needs_a_list_of_boxes(boxes: object) -> None:
     with pytest.raises(QueryError, match="1 images need a list of 1 arrays of boxes, got"):
         PersonSearcher(RectangleModel()).embed([crop(RED)], boxes)
 
 
 def test_a_long_list_is_embedded_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All pictures of a list were in memory at once."""
+    """The whole list was in memory at once."""
     model, sizes = RectangleModel(), []
     embed = model.embed_crops
     monkeypatch.setattr(model, "embed_crops", lambda crops: sizes.append(len(crops)) or embed(crops))
@@ -221,6 +281,6 @@ def test_a_long_list_is_embedded_in_batches(monkeypatch: pytest.MonkeyPatch) -> 
     np.testing.assert_allclose(np.concatenate(rows), [[1, 0, 0]] * 20 + [[0, 0, 1]])
 
 
-def test_an_unknown_model_says_what_is_there() -> None:
+def test_an_unknown_model_lists_the_known_ones() -> None:
     with pytest.raises(ModelNotFoundError, match="none yet"):
         PersonSearcher.from_pretrained("no-such-model")

@@ -33,22 +33,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from benchmarks.ablation import claims
 from benchmarks.ablation import data as data_sets
 from benchmarks.ablation.claims import points_of
 from benchmarks.ablation.rows import MEASUREMENTS, ROWS, STEPS, Row, recipe_of
-from personsearch.boxes import iou
 from personsearch.errors import PersonSearchError
 from personsearch.evaluation import EvaluationData, EvaluationQuery, Scene, evaluate
 from personsearch.models import open_folder
 from personsearch.models.base import PersonModel
 from personsearch.models.device import resolve_device
 from personsearch.models.two_step.combined import CombinedModel
-from personsearch.ranking import Context
-from personsearch.searcher import SAME_PERSON_IOU
+from personsearch.ranking import CBGM, context_of
 from personsearch.training.checkpoint import LOG_FILE, MODEL_FOLDER, STATE_FILE
 from personsearch.training.data.dataset import PeopleDataset
 from personsearch.training.data.readers import NamedFolders
@@ -60,7 +57,7 @@ from personsearch.training.run import train as train_recipe
 
 RESULT, LOCK = "result.json", "lock"
 MAIN_SEEDS, OTHER_SEEDS = 2, 1
-CBGM = (10, 3)  # k1, k2: the paper's choice for galleries of a hundred pictures (Table 4)
+RERANK = CBGM(k1=10, k2=3)  # the paper's values for galleries of a hundred pictures (Table 4)
 SAVE_EVERY = 250  # steps between two states
 WAIT = 5.0  # seconds between two looks at rows that other processes train
 
@@ -153,7 +150,7 @@ class Bench:
             model = open_folder(folder, device)
         if row.detector:
             model = CombinedModel(open_folder(self.model(row.detector, job.seed), device), model)
-        scores = cbgm_scores(model, self.test_set, *CBGM) if row.cbgm else search_scores(model, self.test_set, true_boxes=row.true_boxes)
+        scores = cbgm_scores(model, self.test_set, RERANK) if row.cbgm else search_scores(model, self.test_set, true_boxes=row.true_boxes)
         learned = [json.loads((need.folder(self.out) / RESULT).read_text(encoding="utf-8")) for need in job.needs]
         return {"points": min(points_of(one) for one in learned), **scores}
 
@@ -169,21 +166,20 @@ def changed(model: Path, changes: dict[str, Any]) -> Iterator[Path]:
         yield folder
 
 
-def cbgm_scores(model: PersonModel, dataset: PeopleDataset, k1: int, k2: int) -> dict[str, float]:
-    """Numbers of `search_scores`, ranked by the paper's CBGM with the people around each query."""
+def cbgm_scores(model: PersonModel, dataset: PeopleDataset, cbgm: CBGM) -> dict[str, float]:
+    """`search_scores` with the people around each query: the paper's CBGM on cosines."""
     scenes, queries = [], []
     for number in range(len(dataset)):
         sample = dataset[number]
         prepared = model.prepare(sample.image)
-        (found,) = model.detect([prepared], min_score=model.min_score)
-        scenes.append(Scene(str(number), sample.camera, sample.boxes, sample.identities, found))
+        (detections,) = model.detect([prepared], min_score=model.min_score)
+        scenes.append(Scene(str(number), sample.camera, sample.boxes, sample.identities, detections))
         (rows,) = model.embed([prepared], [sample.boxes])
         for box, identity, row in zip(sample.boxes, sample.identities.tolist(), rows, strict=True):
-            others = found.take(iou(found.boxes, box[None])[:, 0] <= SAME_PERSON_IOU)
-            context = Context(np.concatenate([row[None], others.embeddings]), np.concatenate([np.ones(1, np.float32), others.scores]))
+            context = context_of(row, box, detections)
             queries.append(EvaluationQuery(str(number), sample.camera, identity, row, context))
     data = EvaluationData(tuple(scenes), tuple(queries))
-    measured = evaluate(data, protocol="prw", cbgm=(k1, k2), cbgm_variant="paper", min_score=0.0, confidence_weighted=False)
+    measured = evaluate(data, protocol="prw", rerank=cbgm, min_score=0.0)
     search, detection = measured["search"], measured["detection"]["all"]
     return {
         "mAP": search["mAP"],

@@ -1,4 +1,4 @@
-"""Regions to ignore: people found there whom nobody annotated are no false alarms."""
+"""Regions to ignore: unannotated people detected there are not false alarms."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,17 +9,17 @@ from personsearch.boxes import Array, area
 from personsearch.evaluation.arrays import EvaluationData, Scene
 from personsearch.evaluation.metrics import mutual_matches
 
-IGNORED_IOU = 0.1  # of a found box and a region
+IGNORED_IOU = 0.1  # of a detected box and a region
 
 
 def in_regions(boxes: Array, regions: Sequence[Array]) -> Array:
     """(N,) bool: which boxes have an IoU above 0.1 with a region.
 
-    A small box deep inside a large region has less than that and stays outside: so it is in the authors' code.
+    A small box inside a large region has a smaller IoU, so it counts as outside, as in the authors' code.
 
     Args:
         boxes: (N, 4) xyxy pixels.
-        regions: polygons, (P, 2) corners in pixels each.
+        regions: Polygons, (P, 2) corners in pixels each.
 
     Source: anDoer/PoseTrack21@b783a23 baselines/seqnet/eval_func.py eval_detection.
     """
@@ -28,7 +28,7 @@ def in_regions(boxes: Array, regions: Sequence[Array]) -> Array:
     for region in regions:
         first, last = region.min(axis=0), region.max(axis=0)
         size = area_within(region, np.concatenate([first, last]))
-        most = np.clip(np.minimum(high, last) - np.maximum(low, first), 0, None).prod(axis=1)  # what the two can share
+        most = np.clip(np.minimum(high, last) - np.maximum(low, first), 0, None).prod(axis=1)  # upper bound of the shared area
         for row in np.flatnonzero(~inside & (most > IGNORED_IOU * np.maximum(areas, size))):
             shared = area_within(region, boxes[row])
             inside[row] = shared > IGNORED_IOU * (size + areas[row] - shared)
@@ -38,19 +38,19 @@ def in_regions(boxes: Array, regions: Sequence[Array]) -> Array:
 def area_within(polygon: Array, box: Array) -> float:
     """Area of a polygon inside a box, square pixels.
 
-    Between two neighbouring of all places where something changes, the polygon's height is a straight line over x, so that its
-    value in the middle times the width is exact. A polygon that crosses itself has a hole where it covers a place twice
-    (even-odd); the authors mend such ones with shapely's buffer(0), which drops parts of some: ours keeps all.
+    Corners, crossings and the sides of the box cut the x axis into spans. Within a span the polygon's height is linear in x, so
+    the height at its middle times its width is exact. A polygon that crosses itself has holes where it covers an area twice
+    (even-odd rule). The authors repair such polygons with shapely's buffer(0), which drops parts of some; this function keeps all.
 
     Args:
-        polygon: (P, 2) corners; fewer than three have no area.
+        polygon: (P, 2) corners; fewer than three give 0.
         box: (4,) xyxy.
     """
     left, top, right, bottom = box.astype(np.float64)
     start, end = polygon.astype(np.float64), np.roll(polygon, -1, axis=0).astype(np.float64)
-    places = np.concatenate([[left, right], start[:, 0], _crossings(start, end), *(_at_height(start, end, y) for y in (top, bottom))])
-    places = np.unique(places[(places >= left) & (places <= right)])
-    middles, widths = (places[1:] + places[:-1]) / 2, np.diff(places)
+    cuts = np.concatenate([[left, right], start[:, 0], _crossings(start, end), *(_at_height(start, end, y) for y in (top, bottom))])
+    cuts = np.unique(cuts[(cuts >= left) & (cuts <= right)])
+    middles, widths = (cuts[1:] + cuts[:-1]) / 2, np.diff(cuts)
     spans = (start[:, :1] < middles) != (end[:, :1] < middles)
     heights = np.full((len(start) + len(start) % 2, len(middles)), bottom)  # in pairs: in, out, in, out
     heights[: len(start)] = np.where(spans, start[:, 1:] + (middles - start[:, :1]) * _slope(start, end), bottom)
@@ -59,14 +59,14 @@ def area_within(polygon: Array, box: Array) -> float:
 
 
 def without_ignored(data: EvaluationData, min_score: float) -> EvaluationData:
-    """The same data, less the people found in regions to ignore who are no annotated person.
+    """The data without detections in regions to ignore that match no annotated person.
 
     Args:
-        data: with `Scene.ignored` where a scene has such regions.
-        min_score: found people below it are nobody's match, and stay.
+        data: Scenes, with `Scene.ignored` where a scene has such regions.
+        min_score: Score below which detections match no one and stay.
 
     Source: anDoer/PoseTrack21@b783a23 baselines/seqnet/eval_func.py eval_detection, @9324fc8 baselines/seqnet/engines/engine.py, which
-    takes what is ignored out of the search too.
+    drops ignored detections from the search too.
     """
     return replace(data, scenes=tuple(_without(scene, min_score) for scene in data.scenes))
 
@@ -74,33 +74,33 @@ def without_ignored(data: EvaluationData, min_score: float) -> EvaluationData:
 def _without(scene: Scene, min_score: float) -> Scene:
     if scene.ignored is None:
         return scene
-    counted = np.flatnonzero(scene.found.scores >= min_score)
-    nobody = counted[~mutual_matches(scene.boxes, scene.found.boxes[counted])]
-    kept = np.ones(len(scene.found), bool)
-    kept[nobody] = ~scene.ignored[nobody]
-    return scene.take(np.flatnonzero(kept))
+    counted = np.flatnonzero(scene.detections.scores >= min_score)
+    unmatched = counted[~mutual_matches(scene.boxes, scene.detections.boxes[counted])]
+    keep = np.ones(len(scene.detections), bool)
+    keep[unmatched] = ~scene.ignored[unmatched]
+    return scene.take(np.flatnonzero(keep))
 
 
 def _slope(start: Array, end: Array) -> Array:
-    """(P, 1): rise of each side over x; 0 for upright ones, which span no width."""
+    """(P, 1) slope of each side; 0 for vertical sides, which have no width."""
     run, rise = end[:, :1] - start[:, :1], end[:, 1:] - start[:, 1:]
     return np.asarray(np.divide(rise, run, out=np.zeros_like(rise), where=run != 0))
 
 
 def _at_height(start: Array, end: Array, y: float) -> Array:
-    """X of the places where a side passes y."""
+    """X coordinates where a side crosses height y."""
     passes = (start[:, 1] < y) != (end[:, 1] < y)
     (x0, y0), (x1, y1) = start[passes].T, end[passes].T
     return np.asarray(x0 + (y - y0) * (x1 - x0) / (y1 - y0))
 
 
 def _crossings(start: Array, end: Array) -> Array:
-    """X of the places where two sides cross."""
+    """X coordinates where two sides cross."""
     step = end - start
     first, second = np.triu_indices(len(start), 1)
     between = start[second] - start[first]
     scale = _cross(step[first], step[second])
-    crossed = scale != 0  # else they run alongside
+    crossed = scale != 0  # 0: parallel sides
     first, second, between, scale = first[crossed], second[crossed], between[crossed], scale[crossed]
     along = _cross(between, step[second]) / scale
     across = _cross(between, step[first]) / scale

@@ -1,11 +1,11 @@
-"""Which pictures each query is searched in, and where the person is in them.
+"""The gallery of each query, and the query person's true boxes in it.
 
-One `QueryGallery` a query is all that the measuring needs. The rules are those of the authors' code:
+The rules are those of the authors' code:
 
 * PRW: every picture but the query's own; people of the same camera count. Cross-camera: only pictures of other cameras.
-* CUHK-SYSU: each query's own list, with the person's box or none; boxes are cut to whole numbers, (x, y, w, h) each.
-* A person who stands twice in a picture counts by the first box.
-* A picture that stands twice in a list is searched once, but a person in it is expected twice.
+* CUHK-SYSU: each query's own list, with the person's box or none; (x, y, w, h) are truncated to whole numbers.
+* If a person has two boxes in a picture, the first one counts.
+* A picture listed twice is searched once, but the person in it is expected twice.
 
 Source: serend1p1ty/SeqNet@edec285 eval_func.py.
 """
@@ -22,18 +22,18 @@ from personsearch.evaluation.arrays import EvaluationData, EvaluationQuery, Gall
 
 @dataclass(frozen=True)
 class QueryGallery:
-    """Where one query is looked for."""
+    """The pictures in which one query is searched."""
 
-    scenes: Array  # (G,) int64, ascending and unique: places in `EvaluationData.scenes`
+    scenes: Array  # (G,) int64, ascending and unique: positions in `EvaluationData.scenes`
     boxes: dict[int, Array]  # scene -> (4,) float32 xyxy, the person's true box in it
-    expected: int  # how often the person is to be found
+    expected: int  # number of times the person should be found
 
 
 def prw(data: EvaluationData, *, cross_camera: bool = False) -> Callable[[int], QueryGallery]:
     """The PRW protocol, as a function of the query's number.
 
     Raises:
-        DataError: cross-camera without a camera somewhere.
+        DataError: `cross_camera` is set, and a picture or query has no camera.
     """
     if cross_camera:
         _check_cameras(data)
@@ -46,11 +46,11 @@ def prw(data: EvaluationData, *, cross_camera: bool = False) -> Callable[[int], 
 
     def gallery(number: int) -> QueryGallery:
         query = data.queries[number]
-        seen = names != query.scene
+        searched = names != query.scene
         if cross_camera:
-            seen &= cameras != query.camera
-        boxes = {scene: box for scene, box in where.get(query.identity, {}).items() if seen[scene]}
-        return QueryGallery(np.flatnonzero(seen), boxes, len(boxes))
+            searched &= cameras != query.camera
+        boxes = {scene: box for scene, box in where.get(query.identity, {}).items() if searched[scene]}
+        return QueryGallery(np.flatnonzero(searched), boxes, len(boxes))
 
     return gallery
 
@@ -59,10 +59,10 @@ def cuhk_sysu(data: EvaluationData) -> Callable[[int], QueryGallery]:
     """The CUHK-SYSU protocol, as a function of the query's number.
 
     Raises:
-        DataError: a query without a list, or with an unknown picture in it.
+        DataError: a query has no list, or its list names an unknown picture.
     """
     numbers = {scene.name: number for number, scene in enumerate(data.scenes)}
-    lists = [_known(query, place, numbers) for place, query in enumerate(data.queries)]
+    lists = [_known(query, number, numbers) for number, query in enumerate(data.queries)]
 
     def gallery(number: int) -> QueryGallery:
         entries = lists[number]
@@ -78,18 +78,18 @@ def cuhk_sysu(data: EvaluationData) -> Callable[[int], QueryGallery]:
     return gallery
 
 
-def _known(query: EvaluationQuery, place: int, numbers: dict[str, int]) -> tuple[GalleryEntry, ...]:
+def _known(query: EvaluationQuery, number: int, numbers: dict[str, int]) -> tuple[GalleryEntry, ...]:
     if query.gallery is None:
-        raise DataError(f"queries[{place}] has no cuhk_gallery; the CUHK-SYSU protocol needs a list of pictures for each query")
+        raise DataError(f"queries[{number}] has no cuhk_gallery; the CUHK-SYSU protocol needs a list of pictures for each query")
     for position, entry in enumerate(query.gallery):
         if entry.scene not in numbers:
-            raise DataError(f"queries[{place}].cuhk_gallery[{position}] names {entry.scene!r}, which is not in images")
+            raise DataError(f"queries[{number}].cuhk_gallery[{position}] names {entry.scene!r}, which is not in images")
     return query.gallery
 
 
 def _check_cameras(data: EvaluationData) -> None:
-    items: list[tuple[str, int | None]] = [(f"images[{place}]", scene.camera) for place, scene in enumerate(data.scenes)]
-    items += [(f"queries[{place}]", query.camera) for place, query in enumerate(data.queries)]
-    for place, camera in items:
+    items: list[tuple[str, int | None]] = [(f"images[{number}]", scene.camera) for number, scene in enumerate(data.scenes)]
+    items += [(f"queries[{number}]", query.camera) for number, query in enumerate(data.queries)]
+    for field, camera in items:
         if camera is None:
-            raise DataError(f"{place} has no camera; the cross-camera protocol needs one everywhere")
+            raise DataError(f"{field} has no camera; the cross-camera protocol needs the camera of every picture and query")

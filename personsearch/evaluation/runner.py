@@ -1,28 +1,27 @@
-"""A whole data set by its protocol: every gallery, with and without CBGM, as one table."""
+"""A model measured on a whole data set: every gallery of its protocol, with and without CBGM, as one table."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from personsearch.datasets import cuhk_sysu, posetrack21, prw
 from personsearch.datasets.people import SearchSet
 from personsearch.errors import ConfigError
-from personsearch.evaluation import Protocol, evaluate
+from personsearch.evaluation.evaluator import Protocol, evaluate
 from personsearch.evaluation.features import make_features, to_arrays
 from personsearch.evaluation.unlabelled import without_unlabelled
-from personsearch.ranking import Variant
+from personsearch.ranking import CBGM, Rerank, rerank_options
 from personsearch.searcher import PersonSearcher
 
-Dataset = Literal["prw", "cuhk-sysu", "posetrack21"]
-CBGM = Sequence[tuple[int, int]]
+Dataset: TypeAlias = Literal["prw", "cuhk-sysu", "posetrack21"]
 
 
 @dataclass(frozen=True)
 class _Gallery:
-    """One way to search a data set."""
+    """One gallery of a data set."""
 
-    name: str  # "regular" (and "labelled" and "multi-view" of PRW), the number of pictures of CUHK-SYSU
+    name: str  # "regular", for PRW also "labelled" and "multi-view"; for CUHK-SYSU the number of pictures
     data: SearchSet
     cross_camera: bool = False
     ignore_unlabelled: bool = False
@@ -35,63 +34,66 @@ def evaluate_dataset(
     *,
     gallery_sizes: Sequence[cuhk_sysu.GallerySize] = (100,),
     true_boxes: bool = False,
-    cbgm: CBGM = (),
-    cbgm_variant: Variant = "authors",
-    confidence_weighted: bool = True,
+    rerank: Rerank | Sequence[Rerank] | None = None,
+    confidence_weighted: bool = False,
     min_score: float | None = None,
     detection_min_score: float = 0.01,
 ) -> dict[str, Any]:
-    """Measure a model on a data set. Features are kept in galleries, so another protocol or size costs no second pass.
+    """Measure a model on a data set. Features are kept in galleries, so another protocol or size needs no second pass.
 
-    PRW is searched in three ways: "regular" (every frame but the query's own), "labelled" (the same, less the people found who
-    have no label: AGWF's regular gallery) and "multi-view" (frames of other cameras only);
-    PoseTrack21 in the regular way, less the people found in its regions to ignore whom nobody annotated.
+    PRW has three galleries: "regular" (every frame but the query's own), "labelled" (the same without detections of unlabelled
+    people: AGWF's regular gallery) and "multi-view" (frames of other cameras only). PoseTrack21 has the regular one, without
+    unannotated people detected in its regions to ignore.
+
+    `rerank` and `confidence_weighted` have the names and defaults of `PersonSearcher.search`; see `evaluate` for published numbers.
 
     Args:
-        searcher: the model.
+        searcher: Model.
         dataset: "prw", "cuhk-sysu" or "posetrack21".
-        root: folder of the data set.
-        gallery_sizes: of CUHK-SYSU: 50, 100, 500, 1000, 2000, 4000 and "full"; one row each.
-        true_boxes: embed the annotated boxes instead of the people found: the upper bound for a perfect detector.
-        cbgm: (k1, k2) pairs; each gallery is measured without CBGM first and then with each of them.
-        cbgm_variant: see `personsearch.ranking.cbgm`.
-        confidence_weighted: rank by cosine x score; False: by cosine.
-        min_score: found people below it take no part in the search; None: the model's own threshold.
-        detection_min_score: found people below it do not count for detection.
+        root: Folder of the data set.
+        gallery_sizes: Gallery sizes of CUHK-SYSU: 50, 100, 500, 1000, 2000, 4000 and "full"; one row each.
+        true_boxes: Whether to embed the annotated boxes instead of detections: the upper bound of a perfect detector.
+        rerank: One or several settings of CBGM; each gallery is measured without CBGM first, then with each setting.
+        confidence_weighted: Whether the rows without CBGM rank by cosine x score. With CBGM the variant decides.
+        min_score: Score below which detections are not searched; None: the model's own threshold.
+        detection_min_score: Score below which detections do not count for detection.
 
     Returns:
-        `dataset`, `model`, `true_boxes`, `detection` as of `evaluate`, and `search`: rows of gallery, cbgm ([k1, k2] or
-        None), mAP, top1, top5, top10 (0..1) and queries.
+        `dataset`, `model`, `true_boxes`, `detection` as from `evaluate`, and `search`: rows of gallery, cbgm ([k1, k2] or
+        None), cbgm_variant (or None), mAP, top1, top5, top10 (0..1) and queries.
 
     Raises:
         DataError: a file of the data set is missing or broken; the message says what to download and where to put it.
-        ConfigError: options that do not fit.
+        ConfigError: an option is out of range or has the wrong type.
     """
     if dataset not in get_args(Dataset):
         raise ConfigError(f"dataset must be one of {', '.join(get_args(Dataset))}, got {dataset!r}")
     if not gallery_sizes:
-        raise ConfigError("gallery_sizes is empty; name at least one size")
+        raise ConfigError("gallery_sizes is empty; pass at least one size")
+    settings = [None, *_settings(rerank)]
     threshold = searcher.model.min_score if min_score is None else min_score
     protocol: Protocol = "cuhk-sysu" if dataset == "cuhk-sysu" else "prw"
     features = None
     rows: list[dict[str, Any]] = []
     for gallery in _galleries(dataset, Path(root), gallery_sizes):
         if features is None:  # pictures and query boxes are the same in all galleries
-            kept = min(threshold, detection_min_score)
-            features = make_features(searcher, gallery.data, min_score=kept, true_boxes=true_boxes)
+            lowest = min(threshold, detection_min_score)
+            features = make_features(searcher, gallery.data, min_score=lowest, true_boxes=true_boxes)
         arrays = to_arrays(gallery.data, features, context_min_score=threshold)
-        for pair in (None, *cbgm):
+        if gallery.ignore_unlabelled:
+            arrays = without_unlabelled(arrays)
+        for cbgm in settings:
             measured = evaluate(
-                without_unlabelled(arrays) if gallery.ignore_unlabelled else arrays,
+                arrays,
                 protocol=protocol,
                 cross_camera=gallery.cross_camera,
-                cbgm=pair,
-                cbgm_variant=cbgm_variant,
+                rerank=cbgm,
+                confidence_weighted=confidence_weighted and cbgm is None,
                 min_score=threshold,
                 detection_min_score=detection_min_score,
-                confidence_weighted=confidence_weighted,
             )
-            rows.append({"gallery": gallery.name, "cbgm": None if pair is None else list(pair), **measured["search"]})
+            label = {"cbgm": cbgm and [cbgm.k1, cbgm.k2], "cbgm_variant": cbgm and cbgm.variant}
+            rows.append({"gallery": gallery.name, **label, **measured["search"]})
     return {
         "dataset": dataset,
         "model": searcher.model.name,
@@ -102,19 +104,24 @@ def evaluate_dataset(
 
 
 def table(measured: dict[str, Any]) -> str:
-    """The rows of `evaluate_dataset` as lines to read, numbers in percent."""
+    """The result of `evaluate_dataset` as text, in percent."""
     lines = [f"{'gallery':<12}{'CBGM':<8}{'mAP':>7}{'top-1':>7}{'top-5':>7}{'top-10':>8}"]
     for row in measured["search"]:
         pair = "-" if row["cbgm"] is None else ",".join(map(str, row["cbgm"]))
         numbers = "".join(f"{100 * row[name]:>{width}.2f}" for name, width in (("mAP", 7), ("top1", 7), ("top5", 7), ("top10", 8)))
         lines.append(f"{row['gallery']:<12}{pair:<8}{numbers}")
-    found = measured["detection"]["all"]
-    lines.append(f"detection: recall {100 * found['recall']:.2f}, AP {100 * found['ap']:.2f}")
+    detection = measured["detection"]["all"]
+    lines.append(f"detection: recall {100 * detection['recall']:.2f}, AP {100 * detection['ap']:.2f}")
     return "\n".join(lines)
 
 
+def _settings(rerank: Rerank | Sequence[Rerank] | None) -> list[CBGM]:
+    values = rerank if isinstance(rerank, list | tuple) else [rerank]
+    return [cbgm for cbgm in map(rerank_options, values) if cbgm is not None]
+
+
 def _galleries(dataset: Dataset, root: Path, sizes: Sequence[cuhk_sysu.GallerySize]) -> Iterator[_Gallery]:
-    """One by one: the lists of 4,000 pictures for each query are large."""
+    """The galleries, one at a time: lists of 4,000 pictures for each query are large."""
     if dataset == "cuhk-sysu":
         for size in sizes:
             yield _Gallery(str(size), cuhk_sysu.load_test(root, size))
@@ -124,4 +131,4 @@ def _galleries(dataset: Dataset, root: Path, sizes: Sequence[cuhk_sysu.GallerySi
         data = prw.load_test(root)
         yield _Gallery("regular", data)
         yield _Gallery("labelled", data, ignore_unlabelled=True)
-        yield _Gallery("multi-view", data, cross_camera=True)  # the last: its detection is of all people
+        yield _Gallery("multi-view", data, cross_camera=True)  # last: its detection metrics count all people

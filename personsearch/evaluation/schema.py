@@ -1,12 +1,12 @@
-"""The evaluation file: JSON in, `EvaluationData` out, every mistake named with its place.
+"""The evaluation file: JSON in, `EvaluationData` out; an error names the field.
 
 * `images[]`: `name`, `camera` (optional), `boxes` [x1, y1, x2, y2] and `ids` of the true people (5555 = unlabelled),
   `detections` [x1, y1, x2, y2, score] and their `embeddings`.
 * `queries[]`: `image`, `camera` (optional), `box`, `id`, `embedding`; for CBGM `context_detections` and `context_embeddings`, the query
-  first; for CUHK-SYSU `cuhk_gallery[]`: `image`, `box_xywh` (the person in it, or null).
+  first; for CUHK-SYSU `cuhk_gallery[]`: `image`, `box_xywh` (the query person in it, or null).
 
-Boxes are pixels. Embeddings count by direction only: their length (1, or the score as some networks give it) is not read.
-Other fields are left alone.
+Boxes are pixels. Only the direction of an embedding counts; its length (1, or the score in some networks) is ignored.
+Other fields are ignored.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from personsearch.boxes import Array
+from personsearch.datasets.people import UNLABELLED
 from personsearch.errors import DataError
-from personsearch.evaluation.arrays import UNLABELLED, EvaluationData, EvaluationQuery, GalleryEntry, Scene
+from personsearch.evaluation.arrays import EvaluationData, EvaluationQuery, GalleryEntry, Scene
 from personsearch.options import parse
 from personsearch.ranking import Context
 from personsearch.results import Detections
@@ -26,8 +27,10 @@ from personsearch.results import Detections
 Box = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
 Score = Annotated[float, Field(ge=0, le=1)]
 Detection = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat, Score]
+Identity = Annotated[int, Field(ge=0)]
 Embedding = Annotated[list[FiniteFloat], Field(min_length=1)]
-_SAME_COSINE = 0.999  # of one embedding written down twice; two people are never so close
+UNLABELLED_IN_FILES = 5555  # CUHK-SYSU's and PRW's number for people without identity; `UNLABELLED` everywhere else
+_SAME_COSINE = 0.999  # smallest cosine of one embedding written twice; two people are never so close
 
 
 class _Strict(BaseModel):
@@ -38,7 +41,7 @@ class _Image(_Strict):
     name: str
     camera: int | None = None
     boxes: list[Box]
-    ids: list[int]
+    ids: list[Identity]
     detections: list[Detection]
     embeddings: list[Embedding]
 
@@ -59,7 +62,7 @@ class _Query(_Strict):
     image: str
     camera: int | None = None
     box: Box
-    identity: int = Field(alias="id")
+    identity: Identity = Field(alias="id")
     embedding: Embedding
     context_detections: list[Detection] | None = None
     context_embeddings: list[Embedding] | None = None
@@ -68,10 +71,10 @@ class _Query(_Strict):
     @model_validator(mode="after")
     def _check(self) -> Self:
         _check_corners("box", [self.box])
-        if self.identity == UNLABELLED:
-            raise ValueError(f"id {UNLABELLED} means that nobody knows who this is; a query needs a known person")
+        if self.identity == UNLABELLED_IN_FILES:
+            raise ValueError(f"id {UNLABELLED_IN_FILES} means unlabelled; a query needs a person with an identity")
         if (self.context_detections is None) != (self.context_embeddings is None):
-            raise ValueError("context_detections and context_embeddings go together; give both or none")
+            raise ValueError("context_detections and context_embeddings go together; write both or neither")
         if self.context_detections is not None and self.context_embeddings is not None:
             _same_length(context_detections=self.context_detections, context_embeddings=self.context_embeddings)
             if not self.context_embeddings or _unit(self.context_embeddings[:1])[0] @ _unit([self.embedding])[0] < _SAME_COSINE:
@@ -85,10 +88,10 @@ class _File(_Strict):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        seen: dict[str, int] = {}
-        for place, image in enumerate(self.images):
-            if seen.setdefault(image.name, place) != place:
-                raise ValueError(f"images[{place}] has the name of images[{seen[image.name]}], {image.name!r}; names must differ")
+        first: dict[str, int] = {}
+        for number, image in enumerate(self.images):
+            if first.setdefault(image.name, number) != number:
+                raise ValueError(f"images[{number}] has the name of images[{first[image.name]}], {image.name!r}; names must differ")
         return self
 
 
@@ -111,22 +114,24 @@ def _common_dim(file: _File, path: str | Path) -> int:
     """The length of all embeddings.
 
     Raises:
-        DataError: they differ.
+        DataError: the lengths differ.
     """
     lengths = [(f"images[{i}].embeddings[{j}]", len(row)) for i, image in enumerate(file.images) for j, row in enumerate(image.embeddings)]
     for i, query in enumerate(file.queries):
         lengths.append((f"queries[{i}].embedding", len(query.embedding)))
         lengths += [(f"queries[{i}].context_embeddings[{j}]", len(row)) for j, row in enumerate(query.context_embeddings or [])]
-    for place, length in lengths:
+    for field, length in lengths:
         if length != lengths[0][1]:
-            raise DataError(f"{path}: {place} has {length} numbers, {lengths[0][0]} has {lengths[0][1]}; all must be of one network")
+            raise DataError(f"{path}: {field} has {length} numbers, {lengths[0][0]} has {lengths[0][1]}; use one network for all")
     return lengths[0][1] if lengths else 0
 
 
 def _scene(image: _Image, dim: int) -> Scene:
     rows = np.array(image.detections, np.float32).reshape(-1, 5)
-    found = Detections(rows[:, :4], rows[:, 4], _unit(image.embeddings).reshape(-1, dim))
-    return Scene(image.name, image.camera, np.array(image.boxes, np.float32).reshape(-1, 4), np.array(image.ids, np.int64), found)
+    detections = Detections(rows[:, :4], rows[:, 4], _unit(image.embeddings).reshape(-1, dim))
+    ids = np.array(image.ids, np.int64)
+    ids[ids == UNLABELLED_IN_FILES] = UNLABELLED
+    return Scene(image.name, image.camera, np.array(image.boxes, np.float32).reshape(-1, 4), ids, detections)
 
 
 def _query(query: _Query) -> EvaluationQuery:
@@ -140,7 +145,7 @@ def _query(query: _Query) -> EvaluationQuery:
 
 
 def _unit(rows: list[list[float]]) -> Array:
-    """(N, D) float32 rows of length 1; zeros stay zeros, as a score of 0 may leave them."""
+    """(N, D) float32 rows of length 1; rows of zeros, which a score of 0 can cause, stay zeros."""
     array = np.array(rows, np.float64).reshape(len(rows), -1)
     length = np.linalg.norm(array, axis=1, keepdims=True)
     unit: Array = np.divide(array, length, out=np.zeros_like(array), where=length > 0)
@@ -154,6 +159,6 @@ def _same_length(**lists: Sequence[Any]) -> None:
 
 
 def _check_corners(name: str, boxes: list[Box]) -> None:
-    for place, (x1, y1, x2, y2) in enumerate(boxes):
+    for number, (x1, y1, x2, y2) in enumerate(boxes):
         if x2 <= x1 or y2 <= y1:
-            raise ValueError(f"{name}[{place}] is empty: ({x1:g}, {y1:g}, {x2:g}, {y2:g}); boxes are x1, y1, x2, y2, not width and height")
+            raise ValueError(f"{name}[{number}] is empty: ({x1:g}, {y1:g}, {x2:g}, {y2:g}); boxes are x1, y1, x2, y2, not width and height")

@@ -1,4 +1,4 @@
-"""How well people are found again: mAP and top-k over a protocol's galleries."""
+"""Search metrics: mAP and top-k over the galleries of a protocol."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,20 +10,11 @@ from personsearch.errors import DataError
 from personsearch.evaluation.arrays import EvaluationData, EvaluationQuery
 from personsearch.evaluation.metrics import average_precision, rank_of_first, search_iou
 from personsearch.evaluation.protocols import QueryGallery
-from personsearch.ranking import Context, Variant, cosines
+from personsearch.ranking import CBGM, Context, cosines
 from personsearch.ranking.cbgm import choose_scenes, rescore
 
 TOP = (1, 5, 10)
-_QUERIES = 64  # similarities of so many queries are in memory at once
-
-
-@dataclass(frozen=True)
-class Rerank:
-    """CBGM and its numbers; see `personsearch.ranking.cbgm`."""
-
-    k1: int
-    k2: int
-    variant: Variant
+_QUERIES = 64  # queries whose similarities are in memory at once
 
 
 @dataclass(frozen=True)
@@ -39,7 +30,7 @@ class SearchMetrics:
 
 @dataclass(frozen=True)
 class _Pool:
-    """Everybody found in any scene, in scene order."""
+    """Detections of all scenes, in scene order."""
 
     boxes: Array  # (N, 4)
     scores: Array  # (N,)
@@ -56,21 +47,21 @@ def measure_search(
     gallery_of: Callable[[int], QueryGallery],
     *,
     min_score: float,
-    confidence_weighted: bool = True,
-    rerank: Rerank | None = None,
+    confidence_weighted: bool = False,
+    cbgm: CBGM | None = None,
 ) -> SearchMetrics:
     """mAP, top-1, top-5 and top-10 over all queries.
 
-    Of the people found in a picture that holds the query person, only the most similar one with enough overlap is a hit; others
-    on the same spot count as wrong. A query's average precision is multiplied by the part of the expected people that were hit.
+    In a picture of the query person, the hit is the most similar detection with enough overlap; other detections of the person
+    count as wrong. The average precision of a query is multiplied by the share of expected people that were hit.
     Equal similarities rank by (scene, row). A query whose person is in none of its pictures counts 0 in every mean.
 
     Args:
-        data: scenes and queries.
-        gallery_of: the protocol; query number -> where to look.
-        min_score: found people below it take no part.
-        confidence_weighted: rank by cosine x score. The variant "paper" of CBGM ranks by cosine in any case.
-        rerank: CBGM, or None.
+        data: Scenes and queries.
+        gallery_of: The protocol's gallery for the number of a query.
+        min_score: Score below which detections are not searched.
+        confidence_weighted: Whether to rank by cosine x score. With CBGM the variant decides: "authors" does, "paper" does not.
+        cbgm: Options of CBGM; None: no re-ranking.
 
     Raises:
         DataError: CBGM, and a query without context.
@@ -80,32 +71,32 @@ def measure_search(
     if not data.queries:
         return SearchMetrics(0.0, 0.0, 0.0, 0.0, 0)
     pool = _pool(data, min_score)
-    by_paper = rerank is not None and rerank.variant == "paper"
-    weights = pool.scores if confidence_weighted and not by_paper else None
+    weighted = confidence_weighted if cbgm is None else cbgm.variant == "authors"
+    weights = pool.scores if weighted else None
     results: list[tuple[float, ...]] = []
     for number, similarities in enumerate(_similarities(data.queries, pool, weights)):
         gallery = gallery_of(number)
         rows = np.flatnonzero(np.isin(pool.scenes, gallery.scenes))
-        if rerank is not None:
-            _rerank(similarities, rows, pool, weights, _context(data.queries[number], number), rerank)
+        if cbgm is not None:
+            _rerank(similarities, rows, pool, weights, _context(data.queries[number], number), cbgm)
         results.append(_measure_query(similarities, rows, pool, gallery))
     mean_ap, top1, top5, top10 = np.mean(results, axis=0).tolist()
     return SearchMetrics(mean_ap, top1, top5, top10, len(results))
 
 
 def _pool(data: EvaluationData, min_score: float) -> _Pool:
-    kept = [scene.found.take(scene.found.scores >= min_score) for scene in data.scenes]
+    detections = [scene.detections.take(scene.detections.scores >= min_score) for scene in data.scenes]
     dim = len(data.queries[0].embedding)
     return _Pool(
-        np.concatenate([np.zeros((0, 4), np.float32), *(found.boxes for found in kept)]),
-        np.concatenate([np.zeros(0, np.float32), *(found.scores for found in kept)]),
-        np.concatenate([np.zeros((0, dim), np.float32), *(found.embeddings for found in kept)]),
-        np.repeat(np.arange(len(kept)), [len(found) for found in kept]),
+        np.concatenate([np.zeros((0, 4), np.float32), *(people.boxes for people in detections)]),
+        np.concatenate([np.zeros(0, np.float32), *(people.scores for people in detections)]),
+        np.concatenate([np.zeros((0, dim), np.float32), *(people.embeddings for people in detections)]),
+        np.repeat(np.arange(len(detections)), [len(people) for people in detections]),
     )
 
 
 def _similarities(queries: tuple[EvaluationQuery, ...], pool: _Pool, weights: Array | None) -> Iterator[Array]:
-    """(N,) float32 for each query, the caller's to change."""
+    """(N,) float32 for each query; the caller may change the array."""
     for start in range(0, len(queries), _QUERIES):
         rows = cosines(np.stack([query.embedding for query in queries[start : start + _QUERIES]]), pool.embeddings)
         yield from rows if weights is None else rows * weights
@@ -117,14 +108,14 @@ def _context(query: EvaluationQuery, number: int) -> Context:
     return query.context
 
 
-def _rerank(similarities: Array, rows: Array, pool: _Pool, weights: Array | None, context: Context, rerank: Rerank) -> None:
-    chosen = choose_scenes(similarities[rows], pool.scenes[rows], rerank.k1, rerank.variant)
-    changed, values = rescore(context.keep(rerank.k2), pool.embeddings, pool.scenes, chosen, weights)
+def _rerank(similarities: Array, rows: Array, pool: _Pool, weights: Array | None, context: Context, cbgm: CBGM) -> None:
+    scenes = choose_scenes(similarities[rows], pool.scenes[rows], cbgm.k1, cbgm.variant)
+    changed, values = rescore(context.keep(cbgm.k2), pool.embeddings, pool.scenes, scenes, weights)
     similarities[changed] = values
 
 
 def _measure_query(similarities: Array, rows: Array, pool: _Pool, gallery: QueryGallery) -> tuple[float, ...]:
-    """Average precision, then 0 or 1 for each of TOP."""
+    """Average precision, then 0 or 1 for each k of TOP."""
     hits = np.zeros(len(similarities), bool)
     for scene, box in gallery.boxes.items():
         span = pool.rows(scene)
@@ -132,6 +123,6 @@ def _measure_query(similarities: Array, rows: Array, pool: _Pool, gallery: Query
         if enough.any():
             hits[span.start + np.where(enough, similarities[span], -np.inf).argmax()] = True
     relevant, keys = hits[rows], similarities[rows]
-    part_hit = relevant.sum() / gallery.expected if gallery.expected else 0.0
+    share_hit = relevant.sum() / gallery.expected if gallery.expected else 0.0
     first = rank_of_first(relevant, keys) or np.inf
-    return (average_precision(relevant, keys) * part_hit, *(float(first <= k) for k in TOP))
+    return (average_precision(relevant, keys) * share_hit, *(float(first <= k) for k in TOP))

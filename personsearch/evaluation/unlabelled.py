@@ -1,21 +1,21 @@
-"""A gallery that ignores unlabelled people, as AGWF's regular gallery of PRW does."""
+"""A gallery without unlabelled people, like AGWF's regular gallery of PRW."""
 
 from dataclasses import replace
 
 import numpy as np
 
 from personsearch.boxes import Array, iou
-from personsearch.evaluation.arrays import UNLABELLED, EvaluationData, Scene
-
-SAME_PERSON_IOU = 0.5
+from personsearch.datasets.people import UNLABELLED
+from personsearch.evaluation.arrays import EvaluationData, Scene
+from personsearch.evaluation.metrics import DETECTION_IOU
 
 
 def without_unlabelled(data: EvaluationData) -> EvaluationData:
-    """The same data, less the people found who are the unlabelled ones.
+    """The data without the detections of unlabelled people.
 
-    A found person is an unlabelled one if of all true boxes an unlabelled one fits best, from IoU 0.5 on. The paper says
-    only that the gallery "ignores the unlabeled persons in the test images"; that they are known by their boxes is our choice,
-    as nothing else tells them apart.
+    A detection belongs to an unlabelled person if, of all true boxes, it overlaps an unlabelled one most, with an IoU of at
+    least 0.5. The paper says only that the gallery "ignores the unlabeled persons in the test images". Matching by boxes is
+    our choice, as an unlabelled person has no other mark.
 
     Source: Han et al., End-to-End Trainable Trident Person Search Network Using Adaptive Gradient Propagation (ICCV 2021), Sec. 5.1.
     """
@@ -23,9 +23,9 @@ def without_unlabelled(data: EvaluationData) -> EvaluationData:
 
 
 def _without(scene: Scene) -> Scene:
-    if not len(scene.boxes) or not len(scene.found.boxes):
+    if not len(scene.boxes) or not len(scene.detections.boxes):
         return scene
-    overlap: Array = iou(scene.found.boxes, scene.boxes)
+    overlap: Array = iou(scene.detections.boxes, scene.boxes)
     best = overlap.argmax(axis=1)
-    ignored = (overlap.max(axis=1) >= SAME_PERSON_IOU) & (scene.ids[best] == UNLABELLED)
+    ignored = (overlap.max(axis=1) >= DETECTION_IOU) & (scene.ids[best] == UNLABELLED)
     return scene.take(np.flatnonzero(~ignored))

@@ -1,4 +1,4 @@
-"""Cosines with the same bits on every machine, so that equal people tie and ties break by row."""
+"""Cosines with the same bits on every machine, so that equal embeddings tie and ties break by row."""
 
 import numpy as np
 
@@ -12,8 +12,8 @@ _GRID = 2.0**26
 def cosines(queries: Array, gallery: Array) -> Array:
     """Cosine of every query row with every gallery row.
 
-    A float32 matrix product adds in an order that depends on the machine and on the row's place in the matrix, so that two
-    equal rows may differ in the last bit. This one does not, at about three times the cost; the ranking uses it on its shortlist.
+    A float32 matrix product adds in an order that depends on the machine and on the row's position in the matrix, so the cosines
+    of two equal rows may differ in the last bit. Here they do not, at about three times the cost; ranking uses it on its shortlist.
 
     Args:
         queries: (Q, D) unit rows (or zeros), float32 or float64.

@@ -1,7 +1,7 @@
 """Exact ranking of a whole gallery: no index, no approximation, the same order on every machine.
 
-A float32 matrix product finds the few rows that can be among the best, whatever its rounding; `similarity.cosines` decides
-between these. So the cost is that of one pass over the gallery, and the order is by (-key, row) to the last bit.
+A float32 matrix product finds the few rows that can be among the best, whatever its rounding; `cosines` then orders these rows
+exactly. So a search costs one pass over the gallery, and the order is by (-key, row) to the last bit.
 """
 
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ import numpy as np
 
 from personsearch.boxes import Array
 from personsearch.errors import QueryError, ShapeError
-from personsearch.ranking.cbgm import Context, Variant, check_options, choose_scenes, rescore
+from personsearch.ranking.cbgm import CBGM, Context, choose_scenes, rescore
 from personsearch.ranking.cosine import cosines
 
-_ROWS = 16384  # the shortlist is made for so many at a time, since most of the later ones end at the bound of the first
-_QUERIES = 256  # at most so many at once
+_ROWS = 16384  # rows of one shortlist; the bound of the first shortlist excludes most rows of the later ones
+_QUERIES = 256  # queries compared at once
 
 
 @dataclass(frozen=True)
@@ -34,33 +34,33 @@ class Ranked:
         return self.take(np.lexsort((self.rows, -self.keys))[:top_k])
 
     def at_least(self, min_similarity: float | None) -> "Ranked":
-        """Those whose cosine is not below `min_similarity`; None: all."""
+        """The rows with a cosine of at least `min_similarity`; None: all rows."""
         return self if min_similarity is None else self.take(self.similarities >= min_similarity)
 
     def joined(self, other: "Ranked") -> "Ranked":
-        """Both, one behind the other."""
+        """The rows of both, `other` last."""
         pairs = ((self.rows, other.rows), (self.similarities, other.similarities), (self.keys, other.keys))
         return Ranked(*(np.concatenate(pair) for pair in pairs))
 
     def take(self, index: Array) -> "Ranked":
-        """Those at `index`: a boolean keep-mask (K,), or positions in the order wanted."""
+        """The rows at `index`: a boolean keep-mask (K,), or positions in the new order."""
         return Ranked(self.rows[index], self.similarities[index], self.keys[index])
 
 
 def rank(queries: Array, gallery: Array, top_k: int, *, scores: Array | None = None, min_similarity: float | None = None) -> list[Ranked]:
     """The people most similar to each query, by exact cosine.
 
-    The gallery is read in blocks: beside it, memory holds two blocks of 256 x 16384 similarities at most.
+    The gallery is read in blocks: memory holds at most two blocks of 256 x 16384 similarities beside it.
 
     Args:
         queries: (Q, D) float32 unit rows.
-        gallery: (N, D) float32 unit rows, sorted by (image, frame, row), so that equal keys break by it.
-        top_k: at most this many a query.
+        gallery: (N, D) float32 unit rows, sorted by (image, frame, row), so that ties break by it.
+        top_k: Largest number of people per query.
         scores: (N,) float32, 0..1; if given, the order follows cosine x score (confidence-weighted similarity).
-        min_similarity: people below this cosine are left out.
+        min_similarity: Cosine below which people are dropped.
 
     Raises:
-        ShapeError: arrays do not belong together.
+        ShapeError: the arrays have shapes that do not match.
         QueryError: top_k below 1.
     """
     _check(queries, gallery, scores, top_k)
@@ -76,64 +76,56 @@ def rank_cbgm(
     scores: Array,
     scenes: Array,
     top_k: int,
+    cbgm: CBGM,
     *,
-    k1: int,
-    k2: int,
-    variant: Variant = "paper",
     min_similarity: float | None = None,
 ) -> Ranked:
-    """The people most similar to the query, the best scenes re-ranked by context (see `personsearch.ranking.cbgm`).
+    """The people most similar to the query, with the best scenes re-ranked by context (see `personsearch.ranking.cbgm`).
 
     Args:
-        context: the people of the query's scene, the query first.
+        context: People of the query's scene, the query first.
         gallery: (N, D) float32 unit rows.
-        scores: (N,) float32, 0..1; the variant "authors" multiplies by them.
-        scenes: (N,) int, ascending: the scene of each row.
-        top_k: at most this many.
-        k1: scenes ("paper") or people ("authors") to re-rank from.
-        k2: people of the query's scene that take part, the query counted.
-        variant: "paper" or "authors".
-        min_similarity: people below this cosine are left out, whatever the matching says.
+        scores: (N,) float32, 0..1; the variant "authors" multiplies the cosines by them.
+        scenes: (N,) int, ascending: scene of each row.
+        top_k: Largest number of people.
+        cbgm: Options of CBGM.
+        min_similarity: Cosine below which people are dropped, whatever the matching gives.
 
     Raises:
-        ShapeError: arrays do not belong together.
+        ShapeError: the arrays have shapes that do not match.
         QueryError: top_k below 1.
-        ConfigError: k1 or k2 below 1, or an unknown variant.
     """
-    check_options(k1, k2, variant)
     _check(context.embeddings, gallery, scores, top_k)
     if scenes.shape != (len(gallery),):
         raise ShapeError(f"{len(gallery)} gallery rows need as many scenes, got {scenes.shape}")
-    query, weights = context.embeddings[:1], scores if variant == "authors" else None
-    plain, chosen = _rank_and_choose(query, gallery, weights, scenes, k1, variant, top_k)
-    if weights is not None and min_similarity is not None:  # the best products are not those of the best cosines
+    query, weights = context.embeddings[:1], scores if cbgm.variant == "authors" else None
+    plain, scenes_to_match = _rank_and_choose(query, gallery, weights, scenes, cbgm, top_k)
+    if weights is not None and min_similarity is not None:  # the best products need not have the best cosines
         (plain,) = rank(query, gallery, top_k, scores=weights, min_similarity=min_similarity)
-    rows, keys = rescore(context.keep(k2), gallery, scenes, chosen, weights)
-    # Nobody loses by the matching, so the best are now among the re-scored and those that were the best.
+    rows, keys = rescore(context.keep(cbgm.k2), gallery, scenes, scenes_to_match, weights)
+    # The matching lowers no key, so the best are now among the re-scored rows and the rows that were best before.
     rescored = Ranked(rows, cosines(query, gallery[rows])[0], keys)
     merged = rescored.joined(plain.take(~np.isin(plain.rows, rows)))
     return merged.at_least(min_similarity).best(top_k)
 
 
-def _rank_and_choose(
-    query: Array, gallery: Array, weights: Array | None, scenes: Array, k1: int, variant: Variant, top_k: int
-) -> tuple[Ranked, Array]:
-    """The best people, and the scenes that the matching looks at.
+def _rank_and_choose(query: Array, gallery: Array, weights: Array | None, scenes: Array, cbgm: CBGM, top_k: int) -> tuple[Ranked, Array]:
+    """The best people, and the scenes to match.
 
-    The k1 best scenes are nearly always those of the 4 k1 best people; else the gallery is ranked again for more.
+    The k1 best scenes are nearly always the scenes of the 4 k1 best people; otherwise the gallery is ranked again for more people.
     """
-    count = max(top_k, k1 if variant == "authors" else 4 * k1)
+    count = max(top_k, cbgm.k1 if cbgm.variant == "authors" else 4 * cbgm.k1)
     while True:
         (best,) = rank(query, gallery, count, scores=weights)
         by_row = best.take(np.argsort(best.rows))
-        chosen = choose_scenes(by_row.keys, scenes[by_row.rows], k1, variant)
-        if variant == "authors" or len(chosen) == k1 or len(best) == len(gallery):
-            return best, chosen
+        scenes_to_match = choose_scenes(by_row.keys, scenes[by_row.rows], cbgm.k1, cbgm.variant)
+        if cbgm.variant == "authors" or len(scenes_to_match) == cbgm.k1 or len(best) == len(gallery):
+            return best, scenes_to_match
         count *= 4
 
 
 def _rank_block(queries: Array, gallery: Array, top_k: int, scores: Array | None, min_similarity: float | None) -> list[Ranked]:
-    # Twice what float32 can be off in a sum of D products of unit rows: whoever is among the best stays on the shortlist.
+    # Twice the float32 error of a sum of D products of unit rows, so that the best rows stay on the shortlist.
     margin = (queries.shape[1] + 16) * 2.0**-23
     floor = -np.inf if min_similarity is None else min_similarity
     best = [Ranked(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.float32)) for _ in queries]
@@ -143,18 +135,18 @@ def _rank_block(queries: Array, gallery: Array, top_k: int, scores: Array | None
         for q in np.flatnonzero(key.max(axis=1) >= bounds - margin):
             rows = start + _shortlist(cosine[q], key[q], floor, bounds[q], top_k, margin)
             exact = cosines(queries[q : q + 1], gallery[rows])[0]
-            found = Ranked(rows, exact, exact if scores is None else exact * scores[rows]).at_least(min_similarity)
-            best[q] = best[q].joined(found).best(top_k)
+            ranked = Ranked(rows, exact, exact if scores is None else exact * scores[rows]).at_least(min_similarity)
+            best[q] = best[q].joined(ranked).best(top_k)
             if len(best[q]) == top_k:
                 bounds[q] = best[q].keys[-1]
     return best
 
 
 def _products(queries: Array, gallery: Array) -> Iterator[tuple[int, Array]]:
-    """Float32 cosines of all queries with _ROWS rows at a time, and the first of these rows.
+    """Float32 cosines of all queries with _ROWS rows at a time, and the number of the first row.
 
-    The product itself takes more rows at once where there are few queries: its threads wait for each other at the end of
-    each, which on a busy machine costs more than the product.
+    With few queries one product takes more rows: its threads wait for each other at the end of each product, and on a busy
+    machine that wait costs more than the product.
     """
     step = _ROWS * max(1, _QUERIES // len(queries))
     for start in range(0, len(gallery), step):
@@ -164,7 +156,7 @@ def _products(queries: Array, gallery: Array) -> Iterator[tuple[int, Array]]:
 
 
 def _shortlist(cosine: Array, key: Array, floor: float, bound: float, top_k: int, margin: float) -> Array:
-    """Rows of a block that can be among its top_k best, when cosines and keys may be off by `margin`."""
+    """Rows of a block that can be among its top_k best, if cosines and keys have errors up to `margin`."""
     rows = np.flatnonzero((key >= bound - margin) & (cosine >= floor - margin))
     sure = key[rows[cosine[rows] >= floor + margin]]
     if len(sure) > top_k:
@@ -174,7 +166,7 @@ def _shortlist(cosine: Array, key: Array, floor: float, bound: float, top_k: int
 
 def _check(queries: Array, gallery: Array, scores: Array | None, top_k: int) -> None:
     if queries.ndim != 2 or gallery.ndim != 2 or queries.shape[1] != gallery.shape[1]:
-        raise ShapeError(f"queries (Q, D) and gallery (N, D) must share D, got {queries.shape} and {gallery.shape}; are both of one model?")
+        raise ShapeError(f"queries (Q, D) and gallery (N, D) must share D, got {queries.shape} and {gallery.shape}; use one model")
     if scores is not None and scores.shape != (len(gallery),):
         raise ShapeError(f"{len(gallery)} gallery rows need as many scores, got {scores.shape}")
     if top_k < 1:

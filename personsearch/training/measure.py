@@ -45,7 +45,7 @@ def search_scores(
         queries = [queries[i * len(queries) // max_queries] for i in range(max_queries)]
     data = EvaluationData(tuple(scenes), tuple(queries))
     search = measure_search(data, prw(data), min_score=0.0, confidence_weighted=False)
-    detection = detection_metrics((one.boxes, one.found.boxes, one.found.scores) for one in scenes)
+    detection = detection_metrics((scene.boxes, scene.detections.boxes, scene.detections.scores) for scene in scenes)
     return {"mAP": search.mAP, "top1": search.top1, "recall": detection.recall, "ap": detection.ap, "queries": search.queries}
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from personsearch import models
+from personsearch import images, models
 from personsearch.cli import app as cli
 from personsearch.errors import PersonSearchError
 from tests.helpers.fakes import GREEN, RED, scene
@@ -79,6 +79,7 @@ def test_search_by_scene_box_with_cbgm(folder: Path) -> None:
     assert result["hits"][0]["similarity"] == pytest.approx(1)
     weighted = json.loads(run(*query, "--rerank", "cbgm", "--cbgm", "10,3", "--cbgm-variant", "authors").stdout)
     assert weighted["hits"][0]["ranked_by"] == pytest.approx(0.6)  # the cosine times the score
+    assert json.loads(run(*query, "--cbgm", "30,4").stdout) == result  # --cbgm alone re-ranks too, as in `evaluate`
 
 
 def test_search_ranks_by_cosine_times_score(folder: Path) -> None:
@@ -99,6 +100,10 @@ def test_models_lists_what_is_here(folder: Path, monkeypatch: pytest.MonkeyPatch
     "arguments",
     [
         ("search", "red.png", "photos", "--model", "model", "--rerank", "cbgm"),
+        ("search", "red.png", "photos", "--model", "model", "--cbgm", "30,4"),
+        ("search", "red.png", "photos", "--model", "model", "--cbgm-variant", "authors"),
+        ("search", "red.png", "photos", "--model", "model", "--confidence-weighted", "--rerank", "cbgm", "--box", "1,1,9,9"),
+        ("search", "red.png", "photos", "--model", "model", "--min-similarity", "auto"),
         ("search", "red.png", "photos", "--model", "model", "--box", "1,2,3"),
         ("search", "red.png", "photos", "--model", "model", "--out", "hits.docx"),
         ("detect", "red.png", "--model", "model", "--draw", "people.docx"),
@@ -117,11 +122,21 @@ def test_clear_errors(folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: 
 
 
 @pytest.mark.parametrize("query", [("nothing.png",), ("red.png", "--box", "300,1,320,9"), ("red.png", "--rerank", "cbgm")])
-def test_a_wrong_query_is_named_before_anything_is_indexed(folder: Path, query: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_query_is_an_error_before_indexing(folder: Path, query: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     result = runner.invoke(cli.app, ["search", query[0], "photos", "--model", "model", "--gallery", "g.lance", *query[1:]])
     assert isinstance(result.exception, PersonSearchError)
     assert not (folder / "g.lance").exists()
+
+
+@pytest.mark.parametrize("extra", [(), ("--rerank", "cbgm")])
+def test_search_reads_the_query_once(folder: Path, extra: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It read the picture up to three times: for the check, for the embedding and for the people around."""
+    scene_file, loaded, load = folder / "photos" / "a.png", [], images.load
+    run("index", folder / "photos", "--model", folder / "model", "--gallery", folder / "g.lance")
+    monkeypatch.setattr(images, "load", lambda image: loaded.append(image) or load(image))
+    run("search", scene_file, folder / "g.lance", "--model", folder / "model", "--box", "10,10,30,70", *extra)
+    assert loaded == [scene_file]
 
 
 def test_exit_codes_of_the_real_command(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
-"""The evaluator: the authors' own numbers to 1e-6, the rules one by one by hand, and every mistake in a file with its place."""
+"""The evaluator: the authors' own numbers to 1e-6, each rule by hand, and errors that name the field of a file."""
 
+import inspect
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,20 +13,24 @@ import pytest
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, DataError
 from personsearch.evaluation import UNLABELLED, EvaluationData, EvaluationQuery, GalleryEntry, Scene, evaluate, evaluate_file, read
-from personsearch.ranking import Context
+from personsearch.evaluation.schema import UNLABELLED_IN_FILES
+from personsearch.ranking import CBGM, Context, rerank_options
 from personsearch.results import Detections
+from personsearch.searching import SearchOptions
 
 GOLDEN = Path(__file__).parents[1] / "data" / "evaluation.json"
 EXAMPLE = Path(__file__).parents[2] / "examples" / "evaluation_small.json"
 # The authors add in float32, in another order; a similarity may differ by 1e-7, and no order changes by that here.
 TOLERANCE = 1e-6
+# The authors' code ranks by cosine x score, with CBGM too.
+AUTHORS = CBGM(8, 3, "authors")
 SEARCHES: dict[str, dict[str, Any]] = {
-    "prw_all_cameras": {"protocol": "prw"},
-    "prw_cross_camera": {"protocol": "prw", "cross_camera": True},
-    "cuhk_lists": {"protocol": "cuhk-sysu"},
-    "prw_all_cameras_cbgm_k1_8_k2_3": {"protocol": "prw", "cbgm": (8, 3)},
-    "prw_cross_camera_cbgm_k1_8_k2_3": {"protocol": "prw", "cross_camera": True, "cbgm": (8, 3)},
-    "cuhk_lists_cbgm_k1_8_k2_3": {"protocol": "cuhk-sysu", "cbgm": (8, 3)},
+    "prw_all_cameras": {"protocol": "prw", "confidence_weighted": True},
+    "prw_cross_camera": {"protocol": "prw", "cross_camera": True, "confidence_weighted": True},
+    "cuhk_lists": {"protocol": "cuhk-sysu", "confidence_weighted": True},
+    "prw_all_cameras_cbgm_k1_8_k2_3": {"protocol": "prw", "rerank": AUTHORS},
+    "prw_cross_camera_cbgm_k1_8_k2_3": {"protocol": "prw", "cross_camera": True, "rerank": AUTHORS},
+    "cuhk_lists_cbgm_k1_8_k2_3": {"protocol": "cuhk-sysu", "rerank": AUTHORS},
 }
 
 
@@ -55,10 +60,11 @@ def test_detection_gives_the_authors_numbers(group: str, expected: dict[str, dic
         ("prw_all_cameras", {"min_score": 0.4}),
         ("prw_all_cameras", {"cross_camera": True}),
         ("prw_all_cameras", {"protocol": "cuhk-sysu"}),
-        ("prw_all_cameras_cbgm_k1_8_k2_3", {"cbgm_variant": "paper"}),
-        ("prw_all_cameras_cbgm_k1_8_k2_3", {"cbgm": (8, 2)}),
-        ("prw_all_cameras_cbgm_k1_8_k2_3", {"cbgm": (7, 3)}),
-        ("prw_all_cameras_cbgm_k1_8_k2_3", {"cbgm": None}),
+        ("prw_all_cameras_cbgm_k1_8_k2_3", {"rerank": CBGM(8, 3)}),
+        ("prw_all_cameras_cbgm_k1_8_k2_3", {"rerank": CBGM(8, 2, "authors")}),
+        ("prw_all_cameras_cbgm_k1_8_k2_3", {"rerank": CBGM(7, 3, "authors")}),
+        ("prw_all_cameras_cbgm_k1_8_k2_3", {"rerank": None}),
+        ("prw_all_cameras_cbgm_k1_8_k2_3", {"rerank": None, "confidence_weighted": True}),
     ],
 )
 def test_one_wrong_detail_gives_other_numbers(group: str, detail: dict[str, Any], expected: dict[str, dict[str, float]]) -> None:
@@ -80,9 +86,9 @@ def like_anna(cosine: float) -> Array:
 
 
 def scene(
-    name: str, *found: tuple[list[int], Array], people: dict[int, list[int]] | None = None, score: float = 1, camera: int = 1
+    name: str, *detections: tuple[list[int], Array], people: dict[int, list[int]] | None = None, score: float = 1, camera: int = 1
 ) -> Scene:
-    """A picture of `people` (identity -> box) with one detection of one score for each pair in `found`."""
+    """A picture of `people` (identity -> box) with detections (box, embedding), all of one score."""
     people = people or {}
     return Scene(
         name,
@@ -90,16 +96,24 @@ def scene(
         np.array(list(people.values()), np.float32).reshape(-1, 4),
         np.array(list(people), np.int64),
         Detections(
-            np.array([box for box, _ in found], np.float32).reshape(-1, 4),
-            np.full(len(found), score, np.float32),
-            np.array([row for _, row in found], np.float32).reshape(-1, 3),
+            np.array([box for box, _ in detections], np.float32).reshape(-1, 4),
+            np.full(len(detections), score, np.float32),
+            np.array([row for _, row in detections], np.float32).reshape(-1, 3),
         ),
     )
 
 
+def test_an_evaluation_measures_by_default_what_a_search_does() -> None:
+    """Evaluation weighted by the score and took the authors' CBGM, searching did neither."""
+    defaults = {name: field.default for name, field in inspect.signature(evaluate).parameters.items()}
+    options = SearchOptions()
+    assert (defaults["rerank"], defaults["confidence_weighted"]) == (options.rerank, options.confidence_weighted)
+    assert rerank_options("cbgm") == SearchOptions(rerank="cbgm").cbgm
+
+
 def search(*scenes: Scene, query: EvaluationQuery | None = None, **options: Any) -> dict[str, Any]:
-    asked = query or EvaluationQuery("query.jpg", camera=1, identity=7, embedding=ANNA)
-    measured: dict[str, Any] = evaluate(EvaluationData(scenes, (asked,)), **{"protocol": "prw"} | options)["search"]
+    query = query or EvaluationQuery("query.jpg", camera=1, identity=7, embedding=ANNA)
+    measured: dict[str, Any] = evaluate(EvaluationData(scenes, (query,)), **{"protocol": "prw"} | options)["search"]
     return measured
 
 
@@ -127,8 +141,8 @@ def test_only_the_most_similar_box_on_the_person_is_a_hit() -> None:
 
 def test_scores_weigh_the_order() -> None:
     scenes = scene("a", (HERE, like_anna(0.8)), people=ANNA_HERE), scene("b", (HERE, like_anna(0.9)), score=0.6)
-    assert search(*scenes)["top1"] == 1
-    assert search(*scenes, confidence_weighted=False)["top1"] == 0
+    assert search(*scenes, confidence_weighted=True)["top1"] == 1
+    assert search(*scenes)["top1"] == 0
 
 
 def test_a_tiny_box_is_found_with_less_overlap() -> None:
@@ -172,7 +186,10 @@ def test_pictures_without_people_or_detections() -> None:
 def test_nothing_at_all() -> None:
     measured = evaluate(EvaluationData((), ()), protocol="cuhk-sysu")
     assert measured["search"]["mAP"] == measured["detection"]["all"]["ap"] == 0
-    assert search(scene("a"), cbgm=(3, 2), query=EvaluationQuery("q", 1, 7, ANNA, Context(ANNA[None], np.ones(1, np.float32))))["mAP"] == 0
+    assert (
+        search(scene("a"), rerank=CBGM(3, 2), query=EvaluationQuery("q", 1, 7, ANNA, Context(ANNA[None], np.ones(1, np.float32))))["mAP"]
+        == 0
+    )
 
 
 def test_unlabelled_people_count_for_detection_only() -> None:
@@ -218,32 +235,39 @@ def test_of_two_true_boxes_in_one_picture_the_first_counts() -> None:
     assert search(here, query=listed(second, first), protocol="cuhk-sysu")["top1"] == 0
 
 
+BESIDE_BEN = EvaluationQuery("q", 1, 7, ANNA, Context(np.stack([ANNA, BEN]), np.ones(2, np.float32)))
+CBGM_SCENES = scene("a", (HERE, like_anna(0.6)), (THERE, BEN), people=ANNA_HERE), scene("b", (HERE, like_anna(0.8)))
+
+
+@pytest.mark.parametrize(
+    ("rerank", "top1"), [(None, 0), ("cbgm", 1), (CBGM(2, 2), 1), (CBGM(1, 2), 0), (CBGM(2, 1), 0), (CBGM(2, 1, "authors"), 0)]
+)
+def test_cbgm_by_hand(rerank: Any, top1: int) -> None:
+    """In a the companion Ben shows which person is Anna; in b a person more like her comes first without him."""
+    assert search(*CBGM_SCENES, query=BESIDE_BEN, rerank=rerank)["top1"] == top1
+
+
 def test_cbgm_variants_by_hand() -> None:
-    """In a, the companion Ben shows who Anna is; b, more like her, comes first without him."""
-    context = Context(np.stack([ANNA, BEN]), np.ones(2, np.float32))
-    query = EvaluationQuery("q", 1, 7, ANNA, context)
-    scenes = scene("a", (HERE, like_anna(0.6)), (THERE, BEN), people=ANNA_HERE), scene("b", (HERE, like_anna(0.8)))
-    assert search(*scenes, query=query)["top1"] == 0
-    assert search(*scenes, query=query, cbgm=(2, 2), cbgm_variant="paper")["top1"] == 1
-    assert search(*scenes, query=query, cbgm=(1, 2), cbgm_variant="paper")["top1"] == 0
-    assert search(*scenes, query=query, cbgm=(2, 1), cbgm_variant="authors")["top1"] == 0
-    weak = replace(scenes[0], found=replace(scenes[0].found, scores=np.full(2, 0.7, np.float32)))
-    assert search(weak, scenes[1], query=query, cbgm=(2, 2), cbgm_variant="paper")["top1"] == 1
-    assert search(weak, scenes[1], query=query, cbgm=(2, 2), cbgm_variant="authors")["top1"] == 0  # 1 x 0.7 < 0.8
+    first, second = CBGM_SCENES
+    weak = replace(first, detections=replace(first.detections, scores=np.full(2, 0.7, np.float32)))
+    assert search(weak, second, query=BESIDE_BEN, rerank=CBGM(2, 2))["top1"] == 1
+    assert search(weak, second, query=BESIDE_BEN, rerank=CBGM(2, 2, "authors"))["top1"] == 0  # 1 x 0.7 < 0.8
 
 
 def test_options_that_do_not_fit() -> None:
     query = EvaluationQuery("q", None, 7, ANNA)
     with pytest.raises(ConfigError, match="protocol"):
         search(scene("a"), protocol="market")
-    with pytest.raises(ConfigError, match="cross-camera"):
+    with pytest.raises(ConfigError, match="cross_camera belongs"):
         search(scene("a"), protocol="cuhk-sysu", cross_camera=True)
-    with pytest.raises(ConfigError, match="at least 1"):
-        search(scene("a"), cbgm=(0, 3))
+    with pytest.raises(ConfigError, match="rerank must be"):
+        search(scene("a"), rerank=(8, 3))
+    with pytest.raises(ConfigError, match="CBGM does not use confidence_weighted"):
+        search(scene("a"), rerank="cbgm", confidence_weighted=True)
     with pytest.raises(DataError, match=r"queries\[0\] has no camera"):
         search(scene("a"), query=query, cross_camera=True)
     with pytest.raises(DataError, match=r"queries\[0\] has no context"):
-        search(scene("a"), query=query, cbgm=(3, 2))
+        search(scene("a"), query=query, rerank=CBGM(3, 2))
     with pytest.raises(DataError, match=r"queries\[0\] has no cuhk_gallery"):
         search(scene("a"), query=query, protocol="cuhk-sysu")
     with pytest.raises(DataError, match=r"queries\[0\].cuhk_gallery\[1\] names 'z'"):
@@ -258,6 +282,13 @@ def test_the_example_works_with_every_option(options: dict[str, Any]) -> None:
     assert measured["detection"]["all"]["recall"] == pytest.approx(11 / 12)  # one of twelve people is missed
 
 
+def test_unlabelled_people_of_a_file_are_minus_one(tmp_path: Path) -> None:
+    file = json.loads(EXAMPLE.read_text())
+    file["images"][0]["ids"][1] = 5555
+    (tmp_path / "unlabelled.json").write_text(json.dumps(file))
+    assert read(tmp_path / "unlabelled.json").scenes[0].ids[1] == UNLABELLED == -1
+
+
 def test_the_length_of_an_embedding_does_not_count(tmp_path: Path) -> None:
     file = json.loads(EXAMPLE.read_text())
     for image in file["images"]:
@@ -266,11 +297,11 @@ def test_the_length_of_an_embedding_does_not_count(tmp_path: Path) -> None:
     assert evaluate_file(tmp_path / "longer.json", protocol="prw") == evaluate_file(EXAMPLE, protocol="prw")
 
 
-def test_an_embedding_of_zeros_is_like_nobody(tmp_path: Path) -> None:
+def test_an_embedding_of_zeros_stays_zero(tmp_path: Path) -> None:
     file = json.loads(EXAMPLE.read_text())
     file["images"][1]["embeddings"][2] = [0, 0, 0, 0]
     (tmp_path / "zeros.json").write_text(json.dumps(file))
-    assert not read(tmp_path / "zeros.json").scenes[1].found.embeddings[2].any()
+    assert not read(tmp_path / "zeros.json").scenes[1].detections.embeddings[2].any()
 
 
 Change = Callable[[dict[str, Any]], object]
@@ -290,7 +321,8 @@ Change = Callable[[dict[str, Any]], object]
         (lambda file: file["images"][2]["embeddings"][1].pop(), r"images\[2\].embeddings\[1\] has 3 numbers"),
         (lambda file: file["images"][3].update(name="street_1.jpg"), r"images\[3\] has the name of images\[0\]"),
         (lambda file: file["images"][0].update(camera="north"), r"images\[0\].camera: .* got 'north'"),
-        (lambda file: file["queries"][1].update(id=UNLABELLED), r"queries\[1\]: id 5555"),
+        (lambda file: file["queries"][1].update(id=UNLABELLED_IN_FILES), r"queries\[1\]: id 5555"),
+        (lambda file: file["images"][0]["ids"].__setitem__(0, UNLABELLED), r"images\[0\].ids\[0\]: .* got -1"),
         (lambda file: file["queries"][1].pop("context_embeddings"), r"queries\[1\]: .* go together"),
         (lambda file: file["queries"][1]["context_embeddings"].reverse(), r"queries\[1\]: context_embeddings must begin"),
         (
@@ -300,7 +332,7 @@ Change = Callable[[dict[str, Any]], object]
         (lambda file: file["queries"][0]["cuhk_gallery"][2].pop("image"), r"queries\[0\].cuhk_gallery\[2\].image: Field required"),
     ],
 )
-def test_a_mistake_in_the_file_is_named_with_its_place(change: Change, message: str, tmp_path: Path) -> None:
+def test_an_error_in_the_file_names_the_field(change: Change, message: str, tmp_path: Path) -> None:
     file = json.loads(EXAMPLE.read_text())
     change(file)
     (tmp_path / "wrong.json").write_text(json.dumps(file))
@@ -308,7 +340,7 @@ def test_a_mistake_in_the_file_is_named_with_its_place(change: Change, message: 
         read(tmp_path / "wrong.json")
 
 
-def test_what_is_no_evaluation_file(tmp_path: Path) -> None:
+def test_a_file_of_another_kind_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text('{"images": [')
     with pytest.raises(DataError, match="Invalid JSON"):
         read(tmp_path / "broken.json")

@@ -1,4 +1,4 @@
-"""Regions to ignore: areas by hand and by counting pixels, and the people they take out of an evaluation."""
+"""Regions to ignore: areas by hand and by counting pixels, and the detections that an evaluation drops."""
 
 from dataclasses import replace
 
@@ -105,54 +105,54 @@ def test_no_more_than_a_tenth_is_not_enough() -> None:
 PERSON, STRANGER, FAR = box(0, 0, 10, 20), box(100, 0, 110, 20), box(200, 0, 210, 20)
 
 
-def scene(name: str, found: list[np.ndarray], rows: list[list[float]], scores: list[float], ignored: list[bool] | None) -> Scene:
-    people = Detections(np.array(found, np.float32), np.array(scores, np.float32), np.array(rows, np.float32))
+def scene(name: str, boxes: list[np.ndarray], rows: list[list[float]], scores: list[float], ignored: list[bool] | None) -> Scene:
+    people = Detections(np.array(boxes, np.float32), np.array(scores, np.float32), np.array(rows, np.float32))
     return Scene(name, 0, PERSON[None], np.array([7]), people, None if ignored is None else np.array(ignored))
 
 
 def data(ignored: list[bool] | None) -> EvaluationData:
-    """In b a stranger, surer and more alike, ranks before the person; both may be in a region."""
+    """In b a stranger has a higher score and similarity than the person; both may be in a region."""
     first = scene("a", [PERSON], [[1, 0]], [0.5], None)
     second = scene("b", [STRANGER, PERSON, FAR], [[1, 0], [0.8, 0.6], [0, 1]], [0.9, 0.8, 0.1], ignored)
     return EvaluationData((first, second), (EvaluationQuery("a", 0, 7, np.array([1, 0], np.float32)),))
 
 
-def test_people_in_regions_do_not_count_unless_they_are_somebody() -> None:
-    plain = evaluate(data(None), protocol="prw", min_score=0.05)
+def test_detections_in_regions_count_only_as_matches() -> None:
+    plain = evaluate(data(None), protocol="prw", min_score=0.05, confidence_weighted=True)
     # By score: stranger, person of b, person of a, far: hits at ranks 2 and 3.
     assert plain["detection"]["all"] == {"recall": 1.0, "ap": pytest.approx((1 / 2 + 2 / 3) / 2)}
     assert plain["search"]["top1"] == 0
     for ignored in ([True, False, False], [True, True, False]):  # the person is annotated, so the region does not take it
-        measured = evaluate(data(ignored), protocol="prw", min_score=0.05)
+        measured = evaluate(data(ignored), protocol="prw", min_score=0.05, confidence_weighted=True)
         assert measured["detection"]["all"] == measured["detection"]["labelled_only"] == {"recall": 1.0, "ap": 1.0}
         assert measured["search"]["mAP"] == measured["search"]["top1"] == 1
-    assert evaluate(data([False] * 3), protocol="prw", min_score=0.05) == plain
+    assert evaluate(data([False] * 3), protocol="prw", min_score=0.05, confidence_weighted=True) == plain
 
 
-def test_who_is_left_out() -> None:
+def test_unmatched_detections_in_regions_are_dropped() -> None:
     def left(ignored: list[bool] | None, min_score: float) -> list[float]:
-        found: np.ndarray = without_ignored(data(ignored), min_score).scenes[1].found.boxes[:, 0]
-        return found.tolist()
+        lefts: np.ndarray = without_ignored(data(ignored), min_score).scenes[1].detections.boxes[:, 0]
+        return lefts.tolist()
 
     assert left(None, 0.01) == [100, 0, 200]
     assert left([True] * 3, 0.01) == [0]
-    assert left([True] * 3, 0.5) == [0, 200]  # detections below the score are not judged
+    assert left([True] * 3, 0.5) == [0, 200]  # detections below the score stay
     assert left([True] * 3, 0.85) == [0, 200]
-    empty = replace(data(None).scenes[0], found=data(None).scenes[0].found.take(np.zeros(0, np.int64)), ignored=np.zeros(0, bool))
-    assert len(without_ignored(EvaluationData((empty,), ()), 0.01).scenes[0].found) == 0
+    empty = replace(data(None).scenes[0], detections=data(None).scenes[0].detections.take(np.zeros(0, np.int64)), ignored=np.zeros(0, bool))
+    assert len(without_ignored(EvaluationData((empty,), ()), 0.01).scenes[0].detections) == 0
 
 
-def test_boxes_are_matched_before_they_are_left_out() -> None:
-    """As the authors do: a box to be ignored may be a person's best one and yet be another's, and the person's next best stays wrong."""
+def test_boxes_are_matched_before_they_are_dropped() -> None:
+    """As in the authors' code: an ignored box can be the best one of a person, and then the person's next best box is wrong."""
     near, beside = box(0, 0, 10, 10), box(2, 0, 12, 10)
     between, poor = box(1, 0, 11, 10), box(-1.5, 0, 8.5, 10)
-    truth, found, scores = np.stack([near, beside]), np.stack([between, beside, poor]), np.array([0.9, 0.8, 0.7], np.float32)
+    truth, boxes, scores = np.stack([near, beside]), np.stack([between, beside, poor]), np.array([0.9, 0.8, 0.7], np.float32)
     # `between` is the best of `near` (90 / 110 against 85 / 115 and 80 / 120), and of its two equal ones the first is taken: it is matched.
-    assert detection_metrics([(truth, found, scores)], ignored=[np.array([True, False, False])]).recall == 1
-    found[0] = [1.2, 0, 11.2, 10]  # now nearer to `beside`, whose best is its very own: matched by none
-    measured = detection_metrics([(truth, found, scores)], ignored=[np.array([True, False, False])])
+    assert detection_metrics([(truth, boxes, scores)], ignored=[np.array([True, False, False])]).recall == 1
+    boxes[0] = [1.2, 0, 11.2, 10]  # now nearer to `beside`, whose best is another box: no match
+    measured = detection_metrics([(truth, boxes, scores)], ignored=[np.array([True, False, False])])
     assert (measured.recall, measured.ap) == (0.5, 0.5)
-    assert detection_metrics([(truth, found[1:], scores[1:])]).recall == 1  # the order that the authors do not take
+    assert detection_metrics([(truth, boxes[1:], scores[1:])]).recall == 1  # the order that the authors do not take
 
 
 def test_as_many_masks_as_scenes() -> None:

@@ -44,7 +44,7 @@ def test_average_precision_is_scikit_learns(seed: int, count: int, levels: int) 
 
 
 def test_rank_of_first_by_hand() -> None:
-    """The hit of 0.8 comes after 0.9 and the equal one before it, and before the equal one behind it."""
+    """The hit of 0.8 ranks after 0.9 and after the equal key before it, and before the equal key after it."""
     keys = np.array([0.8, 0.8, 0.9, 0.8, 0.1])
     assert rank_of_first(np.array([False, True, False, False, True]), keys) == 3
     assert rank_of_first(np.array([False, False, True, False, True]), keys) == 1
@@ -70,12 +70,12 @@ def test_the_better_of_two_boxes_on_one_person_matches() -> None:
 
 
 def test_a_box_matches_one_person_only() -> None:
-    """The found box is nearest to the first person; the second, nearly as near, stays unfound."""
+    """The box overlaps the first person most; the second person, with nearly the same overlap, has no match."""
     assert mutual_matches(boxes(BOX, MOST), boxes(BOX)).tolist() == [True]
     assert detection_metrics([(boxes(BOX, MOST), boxes(BOX), np.array([0.9]))]).recall == 0.5
 
 
-def test_overlap_below_half_is_no_match() -> None:
+def test_overlap_below_half_does_not_match() -> None:
     assert mutual_matches(boxes(BOX), boxes(HALF)).tolist() == [True]
     assert mutual_matches(boxes(BOX), boxes([0, 0, 10, 4.9])).tolist() == [False]
 
@@ -88,12 +88,12 @@ def test_detection_metrics_by_hand() -> None:
 
 
 def test_empty_scenes() -> None:
-    no_box, nothing = boxes(), np.zeros(0)
+    no_boxes, no_scores = boxes(), np.zeros(0)
     assert detection_metrics([]).recall == detection_metrics([]).ap == 0
-    assert detection_metrics([(boxes(BOX), no_box, nothing)]).recall == 0
+    assert detection_metrics([(boxes(BOX), no_boxes, no_scores)]).recall == 0
     good = (boxes(BOX), boxes(BOX), np.array([0.5]))
-    false_alarm = (no_box, boxes(AWAY), np.array([0.9]))
-    assert detection_metrics([good, false_alarm, (no_box, no_box, nothing)]).ap == 1  # scenes without people are left out
+    false_alarm = (no_boxes, boxes(AWAY), np.array([0.9]))
+    assert detection_metrics([good, false_alarm, (no_boxes, no_boxes, no_scores)]).ap == 1  # scenes without people are skipped
 
 
 @given(seed=st.integers(0, 2**32 - 1), people=st.integers(0, 6), found=st.integers(0, 9))

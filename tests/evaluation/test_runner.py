@@ -1,4 +1,4 @@
-"""Whole data sets measured with the model of coloured rectangles: every number follows from the scenes."""
+"""Whole data sets measured with a model of coloured rectangles, so that every number follows from the scenes."""
 
 import json
 from collections.abc import Callable
@@ -15,9 +15,10 @@ from personsearch.cli import app as cli
 from personsearch.datasets import prw
 from personsearch.datasets.people import SearchSet
 from personsearch.errors import ConfigError, DataError
-from personsearch.evaluation import UNLABELLED, curves
+from personsearch.evaluation import UNLABELLED, curves, evaluate_dataset
 from personsearch.evaluation.features import make_features, to_arrays
-from personsearch.evaluation.runner import evaluate_dataset, table
+from personsearch.evaluation.runner import table
+from personsearch.ranking import CBGM
 from personsearch.searcher import PersonSearcher
 from tests.helpers.dataset_folders import write_cuhk_sysu, write_posetrack21, write_prw
 from tests.helpers.fakes import GREY, RED, RectangleModel
@@ -38,7 +39,7 @@ def test_prw_regular_and_multi_view(tmp_path: Path) -> None:
     assert measured["detection"]["all"] == {"recall": 1.0, "ap": 1.0}
 
 
-def test_a_person_painted_over_lowers_the_mean_by_its_part(tmp_path: Path) -> None:
+def test_a_person_painted_over_lowers_the_mean(tmp_path: Path) -> None:
     root = write_prw(tmp_path / "prw")
     Image.fromarray(np.full((120, 200, 3), GREY, np.uint8)).save(root / "frames" / "c1s3_000020.jpg", format="PNG")
     measured = evaluate_dataset(PersonSearcher(RectangleModel()), "prw", root)
@@ -47,7 +48,7 @@ def test_a_person_painted_over_lowers_the_mean_by_its_part(tmp_path: Path) -> No
     assert measured["detection"]["all"]["recall"] == pytest.approx(5 / 7)
 
 
-def test_true_boxes_are_found_where_the_detector_sees_nobody(tmp_path: Path) -> None:
+def test_true_boxes_need_no_detector(tmp_path: Path) -> None:
     model = RectangleModel()
     searcher = PersonSearcher(model)
     measured = evaluate_dataset(searcher, "prw", write_prw(tmp_path / "prw"), true_boxes=True)
@@ -57,9 +58,9 @@ def test_true_boxes_are_found_where_the_detector_sees_nobody(tmp_path: Path) -> 
 
 
 def test_cuhk_sysu_sizes_and_cbgm(tmp_path: Path) -> None:
-    measured = evaluate_dataset(
-        PersonSearcher(RectangleModel()), "cuhk-sysu", write_cuhk_sysu(tmp_path), gallery_sizes=(50, 100, "full"), cbgm=((10, 3),)
-    )
+    searcher, root = PersonSearcher(RectangleModel()), write_cuhk_sysu(tmp_path)
+    sizes = (50, 100, "full")
+    measured = evaluate_dataset(searcher, "cuhk-sysu", root, gallery_sizes=sizes, rerank=CBGM(10, 3), confidence_weighted=True)
     assert [row[:2] for row in search_rows(measured)] == [
         ("50", None), ("50", [10, 3]), ("100", None), ("100", [10, 3]), ("full", None), ("full", [10, 3]),
     ]  # fmt: skip
@@ -68,13 +69,13 @@ def test_cuhk_sysu_sizes_and_cbgm(tmp_path: Path) -> None:
     assert search_rows(measured)[4][2] == 1.0
 
 
-def test_posetrack21_with_two_people_asked_for_in_one_picture(tmp_path: Path) -> None:
+def test_posetrack21_with_two_queries_in_one_picture(tmp_path: Path) -> None:
     measured = evaluate_dataset(PersonSearcher(RectangleModel()), "posetrack21", write_posetrack21(tmp_path))
     assert search_rows(measured) == [("regular", None, 1.0, 1.0, 2)]
 
 
-def test_posetrack21_people_found_in_a_region_to_ignore_are_no_false_alarms(tmp_path: Path) -> None:
-    # Red in picture 3 is 60 high. A taller red person beside it is not annotated: score 0.95 against 0.9, 0.8, 0.7 and 0.6.
+def test_posetrack21_ignores_false_alarms_in_its_regions(tmp_path: Path) -> None:
+    # Red in picture 3 is 60 high. Beside it is a taller red that is not annotated: score 0.95 against 0.9, 0.8, 0.7 and 0.6.
     searcher = PersonSearcher(RectangleModel())
     plain = evaluate_dataset(searcher, "posetrack21", write_posetrack21(tmp_path / "plain", stranger=True))
     assert plain["detection"]["all"] == {"recall": 1.0, "ap": pytest.approx((1 / 2 + 2 / 3 + 3 / 4 + 4 / 5) / 4)}
@@ -94,12 +95,12 @@ def test_score_weighting_decides_between_equal_cosines(tmp_path: Path) -> None:
     picture[20:115, 100:120] = RED
     Image.fromarray(picture).save(root / "Image" / "SSM" / "s4.jpg", format="PNG")
     searcher = PersonSearcher(RectangleModel())
-    weighted = evaluate_dataset(searcher, "cuhk-sysu", root, gallery_sizes=["full"])
-    plain = evaluate_dataset(searcher, "cuhk-sysu", root, gallery_sizes=["full"], confidence_weighted=False)
+    weighted = evaluate_dataset(searcher, "cuhk-sysu", root, gallery_sizes=["full"], confidence_weighted=True)
+    plain = evaluate_dataset(searcher, "cuhk-sysu", root, gallery_sizes=["full"])
     assert (weighted["search"][0]["top1"], plain["search"][0]["top1"]) == (0.0, 1.0)
 
 
-def test_a_second_run_detects_and_embeds_nobody_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_run_reads_features_from_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root, model = write_prw(tmp_path / "prw"), RectangleModel()
     first = [evaluate_dataset(PersonSearcher(model), "prw", root, true_boxes=one) for one in (False, True)]
     again = RectangleModel()
@@ -109,12 +110,12 @@ def test_a_second_run_detects_and_embeds_nobody_again(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize(("dataset", "write"), [("prw", write_prw), ("cuhk-sysu", write_cuhk_sysu), ("posetrack21", write_posetrack21)])
-def test_a_model_that_finds_nobody_scores_zero(tmp_path: Path, dataset: str, write: Callable) -> None:
-    """It was a ValueError of zip, as the kept features have no person at all."""
+def test_a_model_without_detections_scores_zero(tmp_path: Path, dataset: str, write: Callable) -> None:
+    """It was a ValueError of zip, as the stored features have no person."""
     model: Any = RectangleModel()
     model.detect = lambda prepared, min_score=0.0: [model._detect(image).take(np.zeros(0, np.int64)) for image in prepared]
     searcher, root = PersonSearcher(model), write(tmp_path)
-    measured = evaluate_dataset(searcher, dataset, root, cbgm=((10, 3),))
+    measured = evaluate_dataset(searcher, dataset, root, rerank=[CBGM(10, 3)])
     assert measured["detection"]["all"] == {"recall": 0.0, "ap": 0.0}
     assert {row["mAP"] for row in measured["search"]} == {row["top10"] for row in measured["search"]} == {0.0}
     bound = evaluate_dataset(searcher, dataset, root, true_boxes=True)
@@ -129,10 +130,10 @@ def test_boxes_are_embedded_again_where_the_annotation_changed(tmp_path: Path) -
     cut = SearchSet((type(data.gallery[0])(data.gallery[0].path, data.gallery[0].boxes[:1], data.gallery[0].identities[:1]),), ())
     after = make_features(searcher, SearchSet(cut.gallery + data.gallery[1:], ()), min_score=0.0, true_boxes=True)
     path = data.gallery[0].path
-    assert (len(before.found[path]), len(after.found[path])) == (2, 1)
+    assert (len(before.detections[path]), len(after.detections[path])) == (2, 1)
 
 
-def test_arrays_carry_unlabelled_people_and_context_without_the_query(tmp_path: Path) -> None:
+def test_arrays_have_unlabelled_people_and_context(tmp_path: Path) -> None:
     data = prw.load_test(write_prw(tmp_path / "prw"))
     features = make_features(PersonSearcher(RectangleModel()), data, min_score=0.0)
     arrays = to_arrays(data, features, context_min_score=0.3)
@@ -156,7 +157,7 @@ def test_missing_and_broken_pictures(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"c2s3_000040.jpg cannot be read"):
         evaluate_dataset(searcher, "prw", root)
     frame.unlink()
-    with pytest.raises(DataError, match=r"names .*c2s3_000040.jpg, which is not there"):
+    with pytest.raises(DataError, match=r"names .*c2s3_000040.jpg, which does not exist"):
         evaluate_dataset(searcher, "prw", root)
 
 
@@ -191,7 +192,7 @@ def test_curve_has_its_points_where_the_numbers_are() -> None:
 def test_a_legend_of_many_settings_stays_in_the_picture() -> None:
     """From the fourth setting on it ran out at the right, and the sixth had the colour of the first."""
     pairs = [None, *([k1, k2] for k1 in (10, 20, 30, 40, 50) for k2 in (2, 3, 4, 5, 6))]
-    rows = [{**ROW, "cbgm": pair, "mAP": 0.03 * place, "top1": 1.0} for place, pair in enumerate(pairs)]
+    rows = [{**ROW, "cbgm": pair, "mAP": 0.03 * number, "top1": 1.0} for number, pair in enumerate(pairs)]
     picture = curves.draw({**MEASURED, "search": rows})
     lower = picture.height - curves.SIZE[1]
     assert (picture.width, lower % curves.LINE) == (curves.SIZE[0], 0)
@@ -212,10 +213,12 @@ def test_the_command_measures_a_data_set(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "model" / "config.json").write_text('{"architecture": "rectangles", "min_score": 0.3}')
     root = write_cuhk_sysu(tmp_path / "cuhk")
     arguments = ["evaluate", "--dataset", "cuhk-sysu", "--root", str(root), "--model", str(tmp_path / "model"), "--gallery-size", "50"]
-    arguments += ["--gallery-size", "full", "--cbgm", "10,3", "--curve", str(tmp_path / "curve.png")]
+    arguments += ["--gallery-size", "full", "--cbgm", "10,3", "--cbgm-variant", "authors", "--curve", str(tmp_path / "curve.png")]
     result = CliRunner().invoke(cli.app, arguments)
     assert result.exit_code == 0, result.output
-    assert [row["gallery"] for row in json.loads(result.stdout)["search"]] == ["50", "50", "full", "full"]
+    rows = json.loads(result.stdout)["search"]
+    assert [row["gallery"] for row in rows] == ["50", "50", "full", "full"]
+    assert [(row["cbgm"], row["cbgm_variant"]) for row in rows[:2]] == [(None, None), ([10, 3], "authors")]
     assert "top-10" in result.stderr
     assert Image.open(tmp_path / "curve.png").size == curves.SIZE
 
@@ -229,6 +232,8 @@ def test_the_command_measures_a_data_set(tmp_path: Path, monkeypatch: pytest.Mon
         ("file.json", "--dataset", "prw", "--root", "."),
         ("file.json", "--protocol", "prw", "--root", "."),
         ("file.json", "--protocol", "prw", "--cbgm", "1,2", "--cbgm", "1,3"),
+        ("file.json", "--protocol", "prw", "--cbgm", "0,2"),
+        ("file.json", "--protocol", "prw", "--cbgm-variant", "authors"),
         ("--dataset", "prw", "--root", ".", "--cross-camera"),
         ("--dataset", "prw", "--root", ".", "--gallery-size", "50"),
         ("--dataset", "posetrack21", "--root", ".", "--gallery-size", "full"),
@@ -236,6 +241,6 @@ def test_the_command_measures_a_data_set(tmp_path: Path, monkeypatch: pytest.Mon
         ("--dataset", "prw", "--root", ".", "--curve", "x.pdf"),
     ],
 )
-def test_command_options_that_do_not_go_together(arguments: tuple[str, ...]) -> None:
+def test_command_options_that_exclude_each_other(arguments: tuple[str, ...]) -> None:
     result = CliRunner().invoke(cli.app, ["evaluate", *arguments])
     assert isinstance(result.exception, ConfigError)

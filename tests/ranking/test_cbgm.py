@@ -1,4 +1,6 @@
-"""Context bipartite graph matching, by hand and by what must hold for any scene."""
+"""Context bipartite graph matching, by hand and by properties that hold for every scene."""
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,14 +8,57 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from personsearch.boxes import Array
-from personsearch.errors import ShapeError
-from personsearch.ranking import Context, Variant, cosines
+from personsearch.errors import ConfigError, QueryError, ShapeError
+from personsearch.ranking import CBGM, Context, Variant, context_of, cosines, rerank_options
 from personsearch.ranking.cbgm import choose_scenes, match, rescore
+from personsearch.results import Detections
 
 
 def random_unit(seed: int, *shape: int) -> Array:
     rows = np.random.default_rng(seed).standard_normal(shape)
     return np.asarray(rows / np.linalg.norm(rows, axis=-1, keepdims=True), np.float32)
+
+
+def test_cbgm_defaults_are_the_papers() -> None:
+    assert CBGM() == CBGM(30, 4, "paper")
+    assert rerank_options("cbgm") == CBGM()
+    assert rerank_options(CBGM(10, 3, "authors")) == CBGM(10, 3, "authors")
+    assert rerank_options(None) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        *(({"k1": value}, "k1 must be") for value in (0, -1, 1.5, "30", None, True)),
+        *(({"k2": value}, "k2 must be") for value in (0, 2.5, "4", (1, 2))),
+        *(({"variant": value}, "variant must be") for value in ("code", None, 5)),
+    ],
+)
+def test_cbgm_checks_its_options(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        CBGM(**options)
+
+
+@pytest.mark.parametrize("value", ["hungarian", 5, [], (30, 4), np.array([1, 2]), True])
+def test_rerank_takes_only_cbgm(value: object) -> None:
+    with pytest.raises(QueryError, match="rerank must be"):
+        rerank_options(value, QueryError)
+
+
+def test_context_of_drops_the_query_person() -> None:
+    """The first box has an IoU of 0.6 with the query's, the second exactly 0.5, which is another person."""
+    boxes = np.array([[0, 0, 10, 6], [0, 0, 10, 5], [50, 0, 60, 10]], np.float32)
+    detections = Detections(boxes, np.array([0.9, 0.8, 0.7], np.float32), np.eye(3, dtype=np.float32))
+    row = np.array([0.6, 0.8, 0], np.float32)
+    context = context_of(row, np.array([0, 0, 10, 10], np.float32), detections)
+    assert context.scores.tolist() == pytest.approx([1, 0.8, 0.7])
+    np.testing.assert_array_equal(context.embeddings, [row, [0, 1, 0], [0, 0, 1]])
+
+
+def test_context_of_an_empty_scene_is_the_query() -> None:
+    detections = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 2), np.float32))
+    context = context_of(np.array([1, 0], np.float32), np.array([0, 0, 10, 10], np.float32), detections)
+    assert (context.embeddings.tolist(), context.scores.tolist()) == ([[1, 0]], [1])
 
 
 def test_match_corrects_the_lookalike() -> None:

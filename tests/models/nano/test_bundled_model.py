@@ -17,6 +17,7 @@ from personsearch.cli import demo
 from personsearch.errors import ConfigError, QueryError, WeightsError
 from personsearch.models.nano.onnx import DETECTOR_FILE
 from personsearch.results import Detections
+from personsearch.searching import SearchOptions
 from personsearch.weights import WEIGHTS_FILE, find, manifest
 
 SCENES = demo.SCENES / "scenes"
@@ -77,7 +78,7 @@ def test_automatic_threshold_needs_a_calibrated_model(searcher: PersonSearcher) 
     with pytest.raises(QueryError, match='"auto" or None'):
         searcher.search(QUERY, SCENES, min_similarity="atuo")  # type: ignore[call-overload]
     own = calibrate(np.array([0.99]), np.array([0.9]), false_match_rate=0, data="two pairs")
-    assert PersonSearcher(searcher.model, calibration=own)._least("auto") > 0.9
+    assert (SearchOptions(min_similarity="auto").threshold(own) or 0) > 0.9
 
 
 def largest_difference(first: Detections, second: Detections) -> float:

@@ -1,0 +1,131 @@
+"""The `evaluate` command: of a file with detections, or of a model on a data set."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from personsearch.cli.options import (
+    CBGMVariant,
+    ConfidenceWeighted,
+    Device,
+    Model,
+    PrecisionOption,
+    RerankOption,
+    cbgm_settings,
+    open_searcher,
+    say,
+)
+from personsearch.errors import ConfigError
+from personsearch.ranking import CBGM
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """Options of both forms of the command."""
+
+    settings: list[CBGM]
+    confidence_weighted: bool
+    min_score: float | None
+    detection_min_score: float
+
+
+def evaluate(
+    file: Annotated[Path | None, typer.Argument(help="Detections, embeddings and queries as JSON; see the documentation.")] = None,
+    protocol: Annotated[
+        Literal["prw", "cuhk-sysu"] | None, typer.Option(help="With FILE: protocol, which sets the gallery of a query.")
+    ] = None,
+    dataset: Annotated[
+        Literal["prw", "cuhk-sysu", "posetrack21"] | None, typer.Option(help="Instead of FILE: data set on which to measure a model.")
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="With --dataset: its folder.")] = None,
+    model: Model = None,
+    device: Device = "auto",
+    precision: PrecisionOption = "float32",
+    gallery_size: Annotated[list[str] | None, typer.Option(help="Gallery size of CUHK-SYSU: 50 to 4000, or full; repeatable.")] = None,
+    true_boxes: Annotated[bool, typer.Option(help="With --dataset: use the true boxes as detections, for the upper bound.")] = False,
+    cross_camera: Annotated[bool, typer.Option(help="With FILE, PRW: search other cameras only. --dataset prw measures both.")] = False,
+    rerank: RerankOption = None,
+    cbgm: Annotated[
+        list[str] | None, typer.Option(help="K1,K2: re-rank K1 scenes by K2 people of the query's scene; with --dataset repeatable.")
+    ] = None,
+    cbgm_variant: CBGMVariant = None,
+    confidence_weighted: ConfidenceWeighted = False,
+    min_score: Annotated[
+        float | None,
+        typer.Option(help="Score below which detections are not searched; by default 0.5 with FILE, else the model's own."),
+    ] = None,
+    detection_min_score: Annotated[float, typer.Option(help="Score below which detections do not count for recall and AP.")] = 0.01,
+    curve: Annotated[Path | None, typer.Option(help="With --dataset: draw mAP and top-1 over the galleries, .png or .jpg.")] = None,
+) -> None:
+    """Measure search (mAP, top-1, 5, 10) and detection (recall, AP): of FILE, or of a model on a data set; prints JSON.
+
+    The defaults are those of `search`. Published numbers of NAE, SeqNet and Trident need --confidence-weighted, of CBGM
+    --cbgm-variant authors.
+    """
+    ranking = _Ranking(cbgm_settings(rerank, cbgm or [], cbgm_variant), confidence_weighted, min_score, detection_min_score)
+    if file is not None and protocol is not None and dataset is None:
+        if root or model or gallery_size or true_boxes or curve or precision != "float32":
+            raise ConfigError("--root, --model, --precision, --gallery-size, --true-boxes and --curve go with --dataset, not with FILE")
+        measured = _evaluate_file(file, protocol, cross_camera, ranking)
+    elif file is None and dataset is not None and root is not None and protocol is None and not cross_camera:
+        if gallery_size and dataset != "cuhk-sysu":
+            raise ConfigError(f"--gallery-size belongs to cuhk-sysu; {dataset} has its own galleries")
+        sizes = [_size(text) for text in gallery_size or ["100"]]
+        measured = _evaluate_dataset(
+            (dataset, root), (model, device, precision), ranking, gallery_sizes=sizes, true_boxes=true_boxes, curve=curve
+        )
+    else:
+        raise ConfigError("pass either FILE with --protocol (and --cross-camera), or --dataset with --root")
+    typer.echo(json.dumps(measured, indent=2))
+
+
+def _evaluate_file(file: Path, protocol: Literal["prw", "cuhk-sysu"], cross_camera: bool, ranking: _Ranking) -> dict[str, Any]:
+    from personsearch.evaluation import evaluate_file
+
+    if len(ranking.settings) > 1:
+        raise ConfigError("FILE takes one --cbgm; only --dataset takes several")
+    return evaluate_file(
+        file,
+        protocol=protocol,
+        cross_camera=cross_camera,
+        rerank=ranking.settings[0] if ranking.settings else None,
+        confidence_weighted=ranking.confidence_weighted,
+        min_score=0.5 if ranking.min_score is None else ranking.min_score,
+        detection_min_score=ranking.detection_min_score,
+    )
+
+
+def _evaluate_dataset(
+    dataset: tuple[Any, Path], model: tuple[str | None, str, Any], ranking: _Ranking, *, curve: Path | None, **options: Any
+) -> dict[str, Any]:
+    from personsearch.evaluation import curves, evaluate_dataset
+    from personsearch.evaluation.runner import table
+
+    if curve is not None:
+        curves.check_name(curve)
+    measured = evaluate_dataset(
+        open_searcher(*model),
+        *dataset,
+        rerank=ranking.settings,
+        confidence_weighted=ranking.confidence_weighted,
+        min_score=ranking.min_score,
+        detection_min_score=ranking.detection_min_score,
+        **options,
+    )
+    say(table(measured))
+    if curve is not None:
+        curves.draw(measured).save(curve)
+        say(f"wrote {curve}")
+    return measured
+
+
+def _size(text: str) -> int | Literal["full"]:
+    if text == "full":
+        return "full"
+    try:
+        return int(text)
+    except ValueError as error:
+        raise ConfigError(f"--gallery-size must be a whole number or full, got {text!r}") from error

@@ -1,0 +1,65 @@
+"""Options that several commands share, and how their text is read."""
+
+from typing import Annotated, Any, Literal
+
+import typer
+
+from personsearch.errors import ConfigError
+from personsearch.options import Precision
+from personsearch.ranking import CBGM, Variant
+
+PICTURES = (".png", ".jpg", ".jpeg")  # extensions of a picture to write
+
+Device = Annotated[str, typer.Option(help='"auto", "cpu", "cuda" or "cuda:1".')]
+Model = Annotated[str | None, typer.Option(help="Model folder, a name that `personsearch models` lists, or hf:org/name@revision.")]
+PrecisionOption = Annotated[
+    Precision, typer.Option("--precision", help="Number format of a single-network model; below float32 it is faster and less exact.")
+]
+MinScore = Annotated[float | None, typer.Option(help="Score below which people are dropped; by default the model's own threshold.")]
+GalleryAt = Annotated[str | None, typer.Option(help="Folder or URI of the gallery; by default a folder in PERSONSEARCH_HOME.")]
+Every = Annotated[int, typer.Option(help="Step between the frames of a video; 1 takes all frames.")]
+RerankOption = Annotated[
+    Literal["cbgm"] | None, typer.Option("--rerank", help="Re-rank by the people around the query, with --cbgm 30,4 by default.")
+]
+CBGMVariant = Annotated[
+    Variant | None,
+    typer.Option(help="Variant of CBGM: paper (Algorithm 1, the default) or authors (as their code computes published numbers)."),
+]
+ConfidenceWeighted = Annotated[
+    bool, typer.Option(help="Rank by cosine x score, as NAE, SeqNet and Trident are published. With CBGM the variant decides.")
+]
+
+
+def cbgm_settings(rerank: Literal["cbgm"] | None, pairs: list[str], variant: Variant | None) -> list[CBGM]:
+    """The settings of CBGM that --rerank, --cbgm and --cbgm-variant name; none without the first two.
+
+    Raises:
+        ConfigError: a pair is malformed or out of range, or only the variant is given.
+    """
+    if rerank is None and not pairs and variant is not None:
+        raise ConfigError("--cbgm-variant needs --rerank cbgm or --cbgm K1,K2")
+    if not pairs:
+        return [] if rerank is None else [CBGM(variant=variant or CBGM.variant)]
+    return [CBGM(*_pair(pair), variant or CBGM.variant) for pair in pairs]
+
+
+def open_searcher(model: str | None, device: str, precision: Precision = "float32") -> Any:
+    """A `PersonSearcher` for one command."""
+    from personsearch.memory import keep_freed_memory
+    from personsearch.searcher import PersonSearcher
+
+    keep_freed_memory()
+    return PersonSearcher.from_pretrained(model, device=device, precision=precision)
+
+
+def say(message: str) -> None:
+    """Print a message to stderr; stdout is for data."""
+    typer.echo(message, err=True)
+
+
+def _pair(text: str) -> tuple[int, int]:
+    try:
+        k1, k2 = (int(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--cbgm must be K1,K2, two whole numbers, got {text!r}") from error
+    return k1, k2
