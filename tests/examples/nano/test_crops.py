@@ -9,10 +9,11 @@ import torch
 
 from examples.nano import crops
 from examples.nano.assemble import assemble
-from examples.nano.crops import CropLearner, batch_of, config, load_features, relation
+from examples.nano.crops import CropLearner, TopLearner, batch_of, config, load_features, relation
+from examples.nano.draw import MapPool, Pool
 from examples.nano.loop import Schedule, train
 from examples.nano.pool import files
-from examples.nano.targets import Pool, Targets
+from examples.nano.targets import Targets
 from personsearch.models import open_folder
 from personsearch.models.nano.detector import NanoNetwork, NanoOptions
 from personsearch.models.reid import ReidNetwork
@@ -126,14 +127,44 @@ def test_a_batch_is_normalised_and_half_of_it_mirrored() -> None:
 
 @pytest.mark.usefixtures("small")
 def test_first_layers_stay_as_they_are(tmp_path: Path) -> None:
-    pool = Pool(write_pool(tmp_path / "pool"))
+    pool = write_pool(tmp_path / "pool")
     torch.manual_seed(0)
-    learner = CropLearner(ReidNetwork(config(32, 32)), pool, frozen=3)
+    learner = TopLearner(ReidNetwork(config(32, 32)), pool, tmp_path / "maps", frozen=3)
     before = {name: tensor.clone() for name, tensor in learner.network.state_dict().items()}
     train(learner, tmp_path / "out", Schedule(1, 0.1, warmup=1))
     moved = {name for name, tensor in learner.network.state_dict().items() if not torch.equal(tensor, before[name])}
     assert not any(name.startswith(("backbone.features.0.", "backbone.features.1.", "backbone.features.2.")) for name in moved)
     assert any(name.startswith("backbone.features.3.") for name in moved)
+
+
+def test_rows_of_maps_are_those_of_their_pictures(tmp_path: Path) -> None:
+    """Maps are stored in half precision, and batch norms are merged into them."""
+    torch.manual_seed(0)
+    learner = TopLearner(ReidNetwork(config(32, 32)), write_pool(tmp_path / "pool", parts=1), tmp_path / "maps", frozen=3)
+    pictures, _ = Pool(tmp_path / "pool").draw(2, np.random.default_rng(5))
+    maps, _ = learner.pool.draw(2, np.random.default_rng(5))
+    plain = crops.normalised(crops.resized(pictures, (32, 32)))
+    with torch.inference_mode():
+        torch.testing.assert_close(learner.eval().rows(maps, np.random.default_rng(0)), learner.network(plain), atol=2e-3, rtol=0)
+
+
+def test_maps_are_made_once(tmp_path: Path) -> None:
+    calls = []
+
+    def make(pictures: np.ndarray) -> np.ndarray:
+        calls.append(len(pictures))
+        return pictures[:, :1, :1].astype(np.float16)
+
+    write_pool(tmp_path / "pool", parts=1, pictures=20)
+    for _ in range(2):
+        pool = MapPool(tmp_path / "pool", tmp_path / "maps", make)
+        maps, rows = pool.draw(3, np.random.default_rng(0))
+    assert calls == [16, 4]
+    write_pool(tmp_path / "pool", parts=3, pictures=20)
+    assert [pool.refresh() for _ in range(3)] == [2, 3, 3]  # one more part at a time
+    assert MapPool(tmp_path / "pool", tmp_path / "maps", make).refresh() == 3
+    assert calls == [16, 4] * 3
+    assert [one[0, 0, :2].tolist() for one in maps] == rows[:, :2].tolist()
 
 
 @pytest.mark.slow
