@@ -1,4 +1,4 @@
-"""What several test files use."""
+"""Settings and fixtures of all tests."""
 
 import os
 from pathlib import Path
@@ -7,10 +7,15 @@ import pytest
 from hypothesis import settings
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # a worker is a core's; torch reads it when it is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core per worker; torch reads it when it is imported
 
-settings.register_profile("untimed", deadline=None)  # a busy machine is not a counterexample
-settings.load_profile("untimed")
+settings.register_profile("whole", deadline=None)  # a busy machine is not a counterexample
+settings.register_profile("fast", deadline=None, max_examples=25)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Try fewer examples of each property in the fast run, `-m "not slow"`."""
+    settings.load_profile("fast" if "not slow" in config.option.markexpr else "whole")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -25,13 +30,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Galleries and models of a test stay in the test's own folder."""
+    """Keep the galleries and models of a test in its own folder."""
     monkeypatch.setenv("PERSONSEARCH_HOME", str(tmp_path_factory.mktemp("home")))
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The development data, for tests marked `extra`; missing data is a failure, not a skip."""
+    """Folder of the development data, for tests marked `extra`; they fail without it."""
     folder = os.environ.get("PERSONSEARCH_SHARED")
     assert folder, "tests marked extra need PERSONSEARCH_SHARED, the folder of the development data"
     return Path(folder)

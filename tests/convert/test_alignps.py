@@ -116,6 +116,7 @@ def test_nothing_is_written_of_a_foreign_checkpoint(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_converted_folder_opens_with_its_threshold_and_fingerprint() -> None:
     folder = converted("alignps")
     opened: Any = open_folder(folder, "cpu")

@@ -216,6 +216,7 @@ def test_a_killed_writer_loses_no_committed_batch(folder: Path) -> None:
     assert (len(gallery), len(list((folder / "data").iterdir()))) == (6 * batches + 1, 1)
 
 
+@pytest.mark.slow
 def test_two_writers_and_a_remover_lose_nothing(gallery: Gallery, folder: Path) -> None:
     gallery.add([frame(f"old-{n}.jpg") for n in range(10)])
     processes = [writer(folder, name, 30) for name in "xy"]

@@ -241,6 +241,7 @@ def test_a_model_object_has_no_files_to_save(tmp_path: Path) -> None:
         PersonSearcher(RectangleModel()).save_pretrained(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_pushed_model_comes_back_the_same(hub: Hub, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the client's plain way for large files; the Xet way needs a storage service that is not ours to imitate."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)  # the client reads the variable when imported
