@@ -1,7 +1,7 @@
-"""AlignPS and AlignPS+: anchor-free person search, where the feature map that detects is the embedding.
+"""AlignPS and AlignPS+: anchor-free person search, in which the detecting feature map is the embedding.
 
 Source: arXiv 2109.00211 ("Efficient Person Search: An Anchor-Free Approach"); daodaofr/AlignPS@5d62dbc, which
-decides wherever the paper leaves a choice. AlignPS+ is AlignPS with deformable convolutions in the backbone
+is followed where the paper leaves a choice. AlignPS+ is AlignPS with deformable convolutions in the backbone
 (`backbone.deformable`, Table V).
 """
 
@@ -22,23 +22,23 @@ from personsearch.models.config import BackboneConfig, SceneConfig
 from personsearch.models.folder import open_scene_folder
 from personsearch.models.parts.afa import Aggregation, AlignedFeatureAggregation
 from personsearch.models.parts.fcos import FCOSHead, LevelMaps, Structure
-from personsearch.models.parts.fcos_select import People, SelectionRules, box_scale, features_at, select
+from personsearch.models.parts.fcos_select import DenseDetections, SelectionRules, box_scale, features_at, select
 from personsearch.models.parts.resnet import build_backbone
 from personsearch.models.scene import SceneBatch, SceneDetections, SceneInput, SceneModel, SceneNetwork
 
 RGB_MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 PAD_TO = 32
-MIN_QUERY_IOU = 0.1  # below it the released evaluation warns that the detection is not the query's
+MIN_QUERY_IOU = 0.1  # below it the released evaluation warns that the detection is not the query
 
 
 class AlignPSConfig(SceneConfig):
-    """What a config.json says; the defaults are the released AlignPS, as it is measured on PRW."""
+    """The config.json of an AlignPS; defaults are those of the released AlignPS on PRW."""
 
     architecture: str = "alignps"
     name: str = "alignps"
     backbone: BackboneConfig = BackboneConfig(style="caffe")
     min_score: float = Field(default=0.15, ge=0, le=1)  # the released evaluation: 0.2 on CUHK-SYSU, 0.15 on PRW
-    channels: int = Field(default=256, ge=1)  # of the neck, the towers and the embedding
+    channels: int = Field(default=256, ge=1)  # channels of the neck, the towers and the embedding
     levels: tuple[Literal[3, 4, 5], ...] = (3,)  # Table I
     lateral_deform: bool = True  # Table II
     output_deform: bool = True
@@ -58,16 +58,16 @@ class AlignPSConfig(SceneConfig):
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A batch after the dense part of the network."""
+class DenseOutput:
+    """Maps and people of a batch, before embeddings are chosen."""
 
     backbone: Mapping[int, Tensor]  # level -> (B, C, H, W)
     levels: list[LevelMaps]
-    people: list[People]  # of each image
+    people: list[DenseDetections]  # one entry for each image
 
 
 class AlignPS(SceneNetwork):
-    """Backbone, aligned feature aggregation, FCOS head; a person's embedding is the map's value at one cell."""
+    """Backbone, aligned feature aggregation, FCOS head; an embedding is the map's value at one cell."""
 
     def __init__(self, config: AlignPSConfig) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class AlignPS(SceneNetwork):
         self.embedding_dim = config.channels
 
     def prepare(self, image: Array) -> SceneInput:
-        """The image as `dense_input` makes it, in the config's size."""
+        """`dense_input` of the image, in the config's size."""
         return dense_input(image, self.config.short_side, self.config.long_side)
 
     def forward(self, pixels: Tensor) -> tuple[Mapping[int, Tensor], list[LevelMaps]]:
@@ -96,45 +96,46 @@ class AlignPS(SceneNetwork):
 
     def detect(self, batch: SceneBatch) -> list[SceneDetections]:
         """People of each image, best first."""
-        seen = self._see(batch)
-        rows = self._rows(seen, batch, [people.features for people in seen.people], [people.boxes for people in seen.people])
-        return [SceneDetections(people.boxes, people.scores, unit) for people, unit in zip(seen.people, rows, strict=True)]
+        dense = self._dense(batch)
+        embeddings = self._rows(dense, batch, [people.features for people in dense.people], [people.boxes for people in dense.people])
+        return [SceneDetections(people.boxes, people.scores, rows) for people, rows in zip(dense.people, embeddings, strict=True)]
 
     def embed(self, batch: SceneBatch, boxes: list[Tensor]) -> list[Tensor]:
         """(N, D) unit rows for each image's (N, 4) boxes in original pixels.
 
         A box gets the embedding of the detection that overlaps it most, whatever its score: the released rule.
-        Where none overlaps by an IoU of 0.1, it gets what the network sees at the box's own centre.
+        If no detection overlaps it by an IoU of 0.1, it gets the feature at its own centre.
 
-        Source: daodaofr/AlignPS@5d62dbc (test_results_prw.py); the second half is ours, as users draw boxes anywhere.
+        Source: daodaofr/AlignPS@5d62dbc (test_results_prw.py) for the first rule; the second is ours, for boxes drawn by users.
         """
-        seen = self._see(batch)
-        chosen = [self._choose(seen, batch, image, wanted) for image, wanted in enumerate(boxes)]
-        return self._rows(seen, batch, [features for features, _ in chosen], [found for _, found in chosen])
+        dense = self._dense(batch)
+        matches = [self._match(dense, batch, image, image_boxes) for image, image_boxes in enumerate(boxes)]
+        return self._rows(dense, batch, [features for features, _ in matches], [matched for _, matched in matches])
 
-    def _see(self, batch: SceneBatch) -> Seen:
+    def _dense(self, batch: SceneBatch) -> DenseOutput:
         features, levels = self(batch.pixels)
         sizes = zip(batch.resized, batch.original, strict=True)
-        return Seen(features, levels, [select(levels, i, resized, original, self.rules) for i, (resized, original) in enumerate(sizes)])
+        people = [select(levels, i, resized, original, self.rules) for i, (resized, original) in enumerate(sizes)]
+        return DenseOutput(features, levels, people)
 
-    def _choose(self, seen: Seen, batch: SceneBatch, image: int, wanted: Tensor) -> tuple[Tensor, Tensor]:
-        """Raw features (N, D), and the boxes they stand for, of N wanted boxes of one image."""
-        scale = box_scale(batch.resized[image], batch.original[image], wanted)
-        features, boxes = features_at(seen.levels, image, wanted * scale), wanted.clone()
-        people = seen.people[image]
+    def _match(self, dense: DenseOutput, batch: SceneBatch, image: int, boxes: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw features (N, D) for N boxes of one image, and the boxes (N, 4) that these features belong to."""
+        scale = box_scale(batch.resized[image], batch.original[image], boxes)
+        features, matched = features_at(dense.levels, image, boxes * scale), boxes.clone()
+        people = dense.people[image]
         if len(people.boxes):
-            overlap, best = inclusive_iou(wanted, people.boxes).max(dim=1)
-            found = overlap >= MIN_QUERY_IOU
-            features[found], boxes[found] = people.features[best[found]], people.boxes[best[found]]
-        return features, boxes
+            overlap, best = inclusive_iou(boxes, people.boxes).max(dim=1)
+            near = overlap >= MIN_QUERY_IOU
+            features[near], matched[near] = people.features[best[near]], people.boxes[best[near]]
+        return features, matched
 
-    def _rows(self, seen: Seen, batch: SceneBatch, features: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
-        """Embeddings of each image's people, of their cells' features and their boxes in original pixels."""
+    def _rows(self, dense: DenseOutput, batch: SceneBatch, features: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
+        """Embeddings of each image's people, from their cells' features and their boxes in original pixels."""
         return [F.normalize(rows) for rows in features]
 
 
 def dense_input(image: Array, short_side: int, long_side: int) -> SceneInput:
-    """Resize an RGB uint8 image to fit short and long side (OpenCV, on uint8), make it BGR less the mean, pad to a multiple of 32."""
+    """Resize an RGB uint8 image to fit short and long side (OpenCV, on uint8), subtract the mean, swap to BGR, pad to a multiple of 32."""
     original = (image.shape[0], image.shape[1])
     factor = min(long_side / max(original), short_side / min(original))
     height, width = (max(1, int(side * factor + 0.5)) for side in original)
@@ -148,13 +149,13 @@ def open_folder(folder: Path, device: str) -> SceneModel:
     """The AlignPS or AlignPS+ of a folder.
 
     Raises:
-        ConfigError, WeightsError: its files do not make a model.
+        ConfigError, WeightsError: a file is missing, malformed or does not fit.
     """
     return open_scene_folder(folder, device, AlignPSConfig, AlignPS)
 
 
 def inclusive_iou(a: Tensor, b: Tensor) -> Tensor:
-    """(N, M) IoU of xyxy boxes whose last pixel counts (+1), as the released evaluation has it."""
+    """(N, M) IoU of xyxy boxes whose last pixel counts (+1), as in the released evaluation."""
     sides = torch.minimum(a[:, None, 2:], b[None, :, 2:]) - torch.maximum(a[:, None, :2], b[None, :, :2]) + 1
     overlap = sides.clamp(min=0).prod(dim=2)
     area_a, area_b = ((boxes[:, 2:] - boxes[:, :2] + 1).prod(dim=1) for boxes in (a, b))

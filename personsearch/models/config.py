@@ -1,4 +1,4 @@
-"""What a config.json says about the parts that all networks share."""
+"""The fields of config.json that all networks share."""
 
 from typing import Literal
 
@@ -13,13 +13,13 @@ Style = Literal["pytorch", "caffe"]
 
 
 class BackboneConfig(Settings):
-    """Which backbone; a small `width` or ResNet-18 makes a small model."""
+    """The backbone; a small `width` or ResNet-18 makes a small model."""
 
     name: BackboneName = "resnet50"
     width: float = Field(default=1.0, gt=0, le=4)  # factor on all channel numbers; a ShuffleNet's stem keeps its 24
-    style: Style = "pytorch"  # where a ResNet-50 block has its stride: "pytorch" in the 3x3, "caffe" in the first 1x1
-    norm: Norm = "batch"  # "frozen": batch norm that training leaves alone; "group": what a picture gives needs no others
-    deformable: tuple[Literal[3, 4, 5], ...] = ()  # levels whose stages have modulated deformable 3x3 (a ResNet-50 only)
+    style: Style = "pytorch"  # stride of a ResNet-50 block: "pytorch" in the 3x3, "caffe" in the first 1x1
+    norm: Norm = "batch"  # "frozen": batch norm that training does not change; "group": independent of the batch
+    deformable: tuple[Literal[3, 4, 5], ...] = ()  # levels whose stages have modulated deformable 3x3 (ResNet-50 only)
 
     @model_validator(mode="after")
     def _bottlenecks_only(self) -> "BackboneConfig":
@@ -29,15 +29,15 @@ class BackboneConfig(Settings):
 
 
 class SceneConfig(Settings):
-    """What the config of every network for whole scenes has."""
+    """The config of every network for whole scenes."""
 
     architecture: str
-    name: str  # for people to read
-    trained_on: str | None = None  # the data set, for people to read
+    name: str  # shown to users
+    trained_on: str | None = None  # data set, shown to users
     backbone: BackboneConfig = BackboneConfig()
     short_side: int = Field(default=900, ge=32)  # pixels; the resized image fits into short_side x long_side
     long_side: int = Field(default=1500, ge=32)
-    min_score: float = Field(default=0.5, ge=0, le=1)  # a detection below it does not enter a gallery
+    min_score: float = Field(default=0.5, ge=0, le=1)  # detections below this score do not enter a gallery
 
     @field_validator("backbone")
     @classmethod

@@ -1,4 +1,4 @@
-"""From tensors to a network: strict loading, and a model folder opened as a `SceneModel`."""
+"""Strict loading of tensors into a network, and a model folder opened as a `SceneModel`."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -20,24 +20,24 @@ from personsearch.options import parse
 from personsearch.weights import WEIGHTS_FILE, fingerprint, read_config, read_tensors
 
 NAMES_SHOWN = 8
-UNUSED = "num_batches_tracked"  # batch norm counts its training batches; nothing reads it
+UNUSED = "num_batches_tracked"  # batch norm's count of training batches; never read
 
 
 Config = TypeVar("Config", bound=SceneConfig)
 
 
 def open_scene_folder(folder: Path, device: str, schema: type[Config], build: Callable[[Config], SceneNetwork]) -> SceneModel:
-    """The model of a folder, its weights loaded strictly, its layers merged for speed.
+    """The model of a folder: weights loaded strictly, layers merged for speed.
 
     Args:
-        folder: with config.json and model.safetensors.
-        device: "cpu", "cuda" or "cuda:1".
-        schema: of config.json.
-        build: makes the network, with random weights, of a config.
+        folder: Folder with config.json and model.safetensors.
+        device: Where it runs: "cpu", "cuda" or "cuda:1".
+        schema: Fields of config.json.
+        build: Function from a config to a network with random weights.
 
     Raises:
-        ConfigError: config.json is missing, or not as `schema` has it.
-        WeightsError: the weights are missing, damaged, or another network's.
+        ConfigError: config.json is missing or does not fit `schema`.
+        WeightsError: the weights are missing or damaged, or do not fit the network.
     """
     values = read_config(folder)
     config = parse(schema, values, folder)
@@ -48,13 +48,13 @@ def open_scene_folder(folder: Path, device: str, schema: type[Config], build: Ca
 
 
 def scene_model(network: SceneNetwork, config: SceneConfig, digest: str, device: str) -> SceneModel:
-    """A network in eval mode, made fast in place, as a model with the config's name and threshold."""
+    """A network in eval mode, optimized in place, as a model with the config's name and threshold."""
     make_fast(network, device)
     return SceneModel(network, name=config.name, fingerprint=digest, min_score=config.min_score, device=device)
 
 
 def make_fast(network: nn.Module, device: str) -> None:
-    """Give the network the fastest parts for the device, in place; it cannot be trained or saved after this."""
+    """Replace layers by their fastest forms for the device, in place; the network cannot be trained or saved after this."""
     optimize_for_inference(network)
     if torch.device(device).type == "cpu":
         use_cpu_form(network)
@@ -67,16 +67,16 @@ def load_strict(network: nn.Module, tensors: Mapping[str, Tensor | Array], *, so
     """Copy `tensors` into the network's parameters and buffers of the same names.
 
     Args:
-        network: not on the meta device.
-        tensors: by name, NumPy or torch; batch norm's counters are neither needed nor wanted.
-        source: file that the tensors are from, for the message.
+        network: Network with real parameters, not on the meta device.
+        tensors: Tensors by name, NumPy or torch, without batch norm's counters.
+        source: File of the tensors, named in the error.
 
     Raises:
         WeightsError: a name is missing or unexpected, or a shape differs.
     """
-    wanted = check_names(network, tensors, source=source)
+    own_tensors = check_names(network, tensors, source=source)
     with torch.no_grad():
-        for name, tensor in wanted.items():
+        for name, tensor in own_tensors.items():
             tensor.copy_(torch.as_tensor(tensors[name]))
 
 
@@ -84,29 +84,29 @@ def check_names(network: nn.Module, tensors: Mapping[str, Tensor | Array], *, so
     """The network's own tensors by name, if `tensors` has exactly these names and shapes.
 
     Raises:
-        WeightsError: it does not; the message names those that differ, at most 8 of a kind.
+        WeightsError: names or shapes differ; the message names at most 8 of each kind.
     """
-    wanted = {name: tensor for name, tensor in network.state_dict().items() if not name.endswith(UNUSED)}
+    own_tensors = {name: tensor for name, tensor in network.state_dict().items() if not name.endswith(UNUSED)}
     problems = [
-        _some("missing", wanted.keys() - tensors.keys()),
-        _some("unexpected", tensors.keys() - wanted.keys()),
+        _some("missing", own_tensors.keys() - tensors.keys()),
+        _some("unexpected", tensors.keys() - own_tensors.keys()),
         _some(
             "of another shape",
             {
-                f"{name} {tuple(tensors[name].shape)}, not {tuple(wanted[name].shape)}"
-                for name in wanted.keys() & tensors.keys()
-                if tuple(tensors[name].shape) != tuple(wanted[name].shape)
+                f"{name} {tuple(tensors[name].shape)}, not {tuple(own_tensors[name].shape)}"
+                for name in own_tensors.keys() & tensors.keys()
+                if tuple(tensors[name].shape) != tuple(own_tensors[name].shape)
             },
         ),
     ]
-    found = "; ".join(problem for problem in problems if problem)
-    if found:
-        raise WeightsError(f"{source} does not fit a {type(network).__name__}: {found}. Is it another model's?")
-    return wanted
+    message = "; ".join(problem for problem in problems if problem)
+    if message:
+        raise WeightsError(f"{source} does not fit a {type(network).__name__}: {message}. Take the weights of this network")
+    return own_tensors
 
 
-def _some(what: str, names: Iterable[str]) -> str:
+def _some(kind: str, names: Iterable[str]) -> str:
     ordered = sorted(names)
     shown = ordered[:: -(-len(ordered) // NAMES_SHOWN) or 1]  # from every part of the network
     more = f" and {len(ordered) - len(shown)} more" if len(shown) < len(ordered) else ""
-    return f"{len(ordered)} {what} ({', '.join(shown)}{more})" if ordered else ""
+    return f"{len(ordered)} {kind} ({', '.join(shown)}{more})" if ordered else ""

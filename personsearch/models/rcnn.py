@@ -1,4 +1,4 @@
-"""Person search on Faster R-CNN: what its networks share, and OIM, NAE and NAE+."""
+"""Person search on Faster R-CNN: the base of its networks, and OIM, NAE and NAE+."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -17,45 +17,45 @@ from personsearch.boxes import Array
 from personsearch.models.config import SceneConfig
 from personsearch.models.folder import open_scene_folder
 from personsearch.models.parts.heads import REGION_LEVEL, BaselineHead, HeadKind, HeadOutput, build_baseline_head
-from personsearch.models.parts.region_pool import RegionPool, Regions
+from personsearch.models.parts.region_pool import LazyRegions, RegionPool
 from personsearch.models.parts.resnet import build_backbone
 from personsearch.models.parts.rpn import ProposalConfig, RegionProposals, cut, frames_of
 from personsearch.models.scene import SceneBatch, SceneDetections, SceneInput, SceneModel, SceneNetwork
 
-RGB_MEAN, RGB_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of 0..1, ImageNet's
+RGB_MEAN, RGB_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, for values 0..1
 PAD_TO = 32
-SMALLEST = 1e-2  # side of a person's box in pixels of the resized image; smaller ones are dropped
-BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the deltas x, y, width, height
+MIN_SIDE = 1e-2  # pixels of the resized image; people with a shorter side are dropped
+BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # weights of the deltas x, y, width, height
 
 
 class RegionConfig(SceneConfig):
-    """What the config of every network of this family has; the defaults are the released networks'."""
+    """The config of every network of this family; defaults are those of the released networks."""
 
     embedding_dim: int = Field(default=256, ge=2)
     proposals: ProposalConfig = ProposalConfig()
-    keep_score: float = Field(default=0.5, ge=0, lt=1)  # the network keeps people above it
+    keep_score: float = Field(default=0.5, ge=0, lt=1)  # the network keeps people above this score
     max_people: int = Field(default=300, ge=1)
 
 
 class RCNNConfig(RegionConfig):
-    """What the config.json of an OIM or NAE model says."""
+    """The config.json of an OIM or NAE model."""
 
     architecture: Literal["oim", "nae"] = "nae"
     name: str = "nae"
     pixelwise: bool = False  # NAE+
     nms_iou: float = Field(default=0.4, gt=0, le=1)
-    serial: bool = False  # SeqNet's Table 1: a second pass over the people of the first, as its proposals
+    serial: bool = False  # SeqNet's Table 1: a second pass takes the people of the first as its proposals
 
     @model_validator(mode="after")
     def _pixelwise_is_nae(self) -> "RCNNConfig":
         if self.pixelwise and self.architecture != "nae":
-            raise ValueError(f"pixelwise is NAE+; architecture {self.architecture!r} has no such form")
+            raise ValueError(f"pixelwise is NAE+; its architecture must be nae, got {self.architecture!r}")
         return self
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """People of one image while they are chosen."""
+    """People of one image before the last selection."""
 
     boxes: Tensor  # (N, 4) xyxy pixels of the resized image
     scores: Tensor  # (N,)
@@ -66,14 +66,14 @@ class Candidates:
         return Candidates(self.boxes[index], self.scores[index], self.embeddings[index])
 
     def after(self, first: "Candidates") -> "Candidates":
-        """`first` people, then these."""
+        """The people of `first`, then these."""
         return Candidates(
             torch.cat([first.boxes, self.boxes]), torch.cat([first.scores, self.scores]), torch.cat([first.embeddings, self.embeddings])
         )
 
 
 class RegionNetwork(SceneNetwork):
-    """Backbone to level 4 and region proposals; subclasses look at the regions with their heads."""
+    """Backbone to level 4 and region proposals; subclasses add the heads that see the regions."""
 
     def __init__(self, config: RegionConfig) -> None:
         super().__init__()
@@ -87,21 +87,21 @@ class RegionNetwork(SceneNetwork):
     @property
     @abstractmethod
     def reid_head(self) -> nn.Module:
-        """The head that embeds; what it gives has `embeddings`."""
+        """The head that embeds; its output has `embeddings`."""
 
     @abstractmethod
-    def find(self, c4: Tensor, proposals: Tensor, frame: Tensor, given: Candidates | None = None) -> Candidates:
+    def find(self, c4: Tensor, proposals: Tensor, frame: Tensor, known: Candidates | None = None) -> Candidates:
         """The people of one image, best first.
 
         Args:
-            c4: (1, C, H, W), the backbone's map of stride 16.
-            proposals: (N, 4) xyxy pixels of the resized image.
-            frame: (4,), see `frames_of`.
-            given: people who are there for sure; they take part in the last NMS.
+            c4: Backbone map of stride 16, (1, C, H, W).
+            proposals: Boxes (N, 4), xyxy pixels of the resized image.
+            frame: Sides of the resized image, (4,), see `frames_of`.
+            known: People known to be in the image, such as the query; they take part in the last NMS.
         """
 
     def prepare(self, image: Array) -> SceneInput:
-        """The image as `region_input` makes it, in the config's size."""
+        """`region_input` of the image, in the config's size."""
         return region_input(image, self.short_side, self.long_side)
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -116,21 +116,23 @@ class RegionNetwork(SceneNetwork):
     def detect_on(self, c4: Tensor, batch: SceneBatch) -> list[SceneDetections]:
         """People of each image, best first, of the batch's map of level 4."""
         frames = frames_of(batch.resized, batch.pixels)
-        # Image by image: a region's numbers then do not depend on the batch, nor does the memory for them
+        # Image by image, so that neither a region's numbers nor the memory depend on the batch
         images = zip(torch.split(c4, 1), self.rpn(c4, frames), frames, strict=True)
         return self._in_original(batch, frames, [self.find(*image) for image in images])
 
     def detect_around(self, batch: SceneBatch, boxes: list[Tensor]) -> list[SceneDetections]:
-        """People of each image, the ones at (N, 4) `boxes` (original pixels) first with score 1: a query's context.
+        """People of each image, those at (N, 4) `boxes` (original pixels) first with score 1: a query's context.
 
-        Whoever overlaps a given box by more than the last NMS allows is left out.
+        Detections that overlap one of the boxes by more than the last NMS allows are dropped.
 
         Source: serend1p1ty/SeqNet@edec285 (query_img_as_gallery).
         """
         c4, frames = self(batch.pixels), frames_of(batch.resized, batch.pixels)
         resized = self._in_resized(batch, frames, boxes)
-        given = [Candidates(one, one.new_ones(len(one)), row) for one, row in zip(resized, self._embed(c4, resized), strict=True)]
-        images = zip(torch.split(c4, 1), self.rpn(c4, frames), frames, given, strict=True)
+        known = [
+            Candidates(people, people.new_ones(len(people)), rows) for people, rows in zip(resized, self._embed(c4, resized), strict=True)
+        ]
+        images = zip(torch.split(c4, 1), self.rpn(c4, frames), frames, known, strict=True)
         return self._in_original(batch, frames, [self.find(*image) for image in images])
 
     def embed(self, batch: SceneBatch, boxes: list[Tensor]) -> list[Tensor]:
@@ -142,14 +144,17 @@ class RegionNetwork(SceneNetwork):
         return cut(self.coder.decode_single(deltas, boxes), frame)
 
     def _embed(self, c4: Tensor, boxes: list[Tensor]) -> list[Tensor]:
-        return [self.reid_head(Regions(self.pool, one, [box])).embeddings for one, box in zip(torch.split(c4, 1), boxes, strict=True)]
+        images = zip(torch.split(c4, 1), boxes, strict=True)
+        return [self.reid_head(LazyRegions(self.pool, image_map, [image_boxes])).embeddings for image_map, image_boxes in images]
 
     def _in_resized(self, batch: SceneBatch, frames: Tensor, boxes: list[Tensor]) -> list[Tensor]:
-        return [one * scale for one, scale in zip(boxes, frames / frames_of(batch.original, frames), strict=True)]
+        scales = frames / frames_of(batch.original, frames)
+        return [image_boxes * scale for image_boxes, scale in zip(boxes, scales, strict=True)]
 
     def _in_original(self, batch: SceneBatch, frames: Tensor, people: list[Candidates]) -> list[SceneDetections]:
         scales = frames_of(batch.original, frames) / frames
-        return [SceneDetections(one.boxes * scale, one.scores, one.embeddings) for one, scale in zip(people, scales, strict=True)]
+        images = zip(people, scales, strict=True)
+        return [SceneDetections(candidates.boxes * scale, candidates.scores, candidates.embeddings) for candidates, scale in images]
 
 
 def region_input(image: Array, short_side: int, long_side: int) -> SceneInput:
@@ -164,7 +169,7 @@ def region_input(image: Array, short_side: int, long_side: int) -> SceneInput:
 
 
 class RCNN(RegionNetwork):
-    """OIM, NAE or NAE+: one head detects and embeds, both at the proposals."""
+    """OIM, NAE or NAE+: one head detects and embeds at the proposals."""
 
     def __init__(self, config: RCNNConfig) -> None:
         super().__init__(config)
@@ -174,38 +179,38 @@ class RCNN(RegionNetwork):
 
     @property
     def reid_head(self) -> BaselineHead:
-        """Its only head."""
+        """The only head."""
         return self.head
 
-    def find(self, c4: Tensor, proposals: Tensor, frame: Tensor, given: Candidates | None = None) -> Candidates:
+    def find(self, c4: Tensor, proposals: Tensor, frame: Tensor, known: Candidates | None = None) -> Candidates:
         """The people of one image, best first (see `RegionNetwork.find`)."""
         if self.config.serial:
             proposals = self._pass(c4, proposals, frame, None).boxes
-        return self._pass(c4, proposals, frame, given)
+        return self._pass(c4, proposals, frame, known)
 
-    def _pass(self, c4: Tensor, proposals: Tensor, frame: Tensor, given: Candidates | None) -> Candidates:
-        seen: HeadOutput = self.head(Regions(self.pool, c4, [proposals]))
-        people = Candidates(self.refine(proposals, seen.deltas, frame), self.head.scores(seen.logits), seen.embeddings)
-        return choose(people, given, min_score=self.config.keep_score, nms_iou=self.config.nms_iou, limit=self.config.max_people)
+    def _pass(self, c4: Tensor, proposals: Tensor, frame: Tensor, known: Candidates | None) -> Candidates:
+        output: HeadOutput = self.head(LazyRegions(self.pool, c4, [proposals]))
+        people = Candidates(self.refine(proposals, output.deltas, frame), self.head.scores(output.logits), output.embeddings)
+        return choose(people, known, min_score=self.config.keep_score, nms_iou=self.config.nms_iou, limit=self.config.max_people)
 
 
-def choose(people: Candidates, given: Candidates | None, *, min_score: float, nms_iou: float, limit: int) -> Candidates:
-    """The people who score above `min_score`, best first, after NMS; `given` people take part in that."""
+def choose(people: Candidates, known: Candidates | None, *, min_score: float, nms_iou: float, limit: int) -> Candidates:
+    """The people above `min_score`, best first, after an NMS that includes the `known` people."""
     people = people.take(plausible(people.boxes, people.scores, min_score))
-    if given is not None:
-        people = people.after(given)
+    if known is not None:
+        people = people.after(known)
     return people.take(nms(people.boxes, people.scores, nms_iou)[:limit])
 
 
 def plausible(boxes: Tensor, scores: Tensor, min_score: float) -> Tensor:
-    """Index of the boxes that score above `min_score` and are not empty."""
-    return torch.where((scores > min_score) & ((boxes[:, 2:] - boxes[:, :2]) >= SMALLEST).all(dim=1))[0]
+    """Indices of the boxes above `min_score` that are not empty."""
+    return torch.where((scores > min_score) & ((boxes[:, 2:] - boxes[:, :2]) >= MIN_SIDE).all(dim=1))[0]
 
 
 def open_folder(folder: Path, device: str) -> SceneModel:
     """The OIM or NAE model of a folder.
 
     Raises:
-        ConfigError, WeightsError: its files do not make a model.
+        ConfigError, WeightsError: a file is missing, malformed or does not fit.
     """
     return open_scene_folder(folder, device, RCNNConfig, RCNN)

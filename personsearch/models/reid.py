@@ -1,7 +1,7 @@
-"""A network that embeds crops of people: the strong re-id baseline with BNNeck. It is DKD's teacher, and the R of its [D; R].
+"""The strong re-id baseline with BNNeck, which embeds crops of people: DKD's teacher, and the R of its [D; R].
 
 Source: Luo et al., Bag of Tricks and a Strong Baseline for Deep Person Re-identification (CVPRW 2019), which "Diverse
-Knowledge Distillation for End-to-End Person Search" (DKD), Sec. 3.2, takes as its external re-id model.
+Knowledge Distillation for End-to-End Person Search" (DKD), Sec. 3.2, uses as its external re-id model.
 """
 
 from collections.abc import Sequence
@@ -25,22 +25,22 @@ from personsearch.options import Settings, parse
 from personsearch.weights import WEIGHTS_FILE, read_config, read_tensors
 
 CROPS_AT_ONCE = 32
-ADAPTIVE = 0  # samples of RoIAlign: as many as a cell has pixels, so that a large crop is averaged, not thinned out
+ADAPTIVE = 0  # samples of RoIAlign: as many as pixels in a cell, so that large crops are averaged, not subsampled
 
 
 class ReidConfig(Settings):
-    """What the config.json of a crop network says; the defaults are DKD's teacher."""
+    """The config.json of a crop network; defaults are those of DKD's teacher."""
 
     architecture: Literal["reid"] = "reid"
-    name: str = "reid"  # for people to read
-    trained_on: str | None = None  # the data set, for people to read
+    name: str = "reid"  # shown to users
+    trained_on: str | None = None  # data set, shown to users
     backbone: BackboneConfig = BackboneConfig()
-    height: int = Field(default=256, ge=32)  # pixels that a crop is resized to, whatever its shape
+    height: int = Field(default=256, ge=32)  # pixels; every crop is resized to height x width
     width: int = Field(default=128, ge=16)
     embedding_dim: int = Field(default=2048, ge=2)
     bnneck: bool = True  # batch norm between feature and classifier (DKD's Table 6)
-    last_stride: Literal[1, 2] = 1  # of the last stage (Luo et al., "Last Stride"); 1 is for ResNets
-    identities: int = Field(default=0, ge=0)  # that the classifier tells apart; a student learns from it, a search needs none
+    last_stride: Literal[1, 2] = 1  # stride of the last stage (Luo et al., "Last Stride"); 1 needs a ResNet
+    identities: int = Field(default=0, ge=0)  # outputs of the classifier, which a DKD student learns from; a search does not use it
 
     @model_validator(mode="after")
     def _stride_of_a_resnet(self) -> "ReidConfig":
@@ -50,7 +50,7 @@ class ReidConfig(Settings):
 
 
 class ReidNetwork(nn.Module):
-    """Backbone, mean over the map, BNNeck, and a classifier of the identities it was trained on."""
+    """Backbone, mean over the map, BNNeck, and a classifier of the training identities."""
 
     def __init__(self, config: ReidConfig) -> None:
         super().__init__()
@@ -66,15 +66,15 @@ class ReidNetwork(nn.Module):
         return F.normalize(self.features(crops), eps=SHORTEST)
 
     def features(self, crops: Tensor) -> Tensor:
-        """(N, D) rows of any length, float32: what the classifier sees."""
+        """(N, D) rows of any norm, float32: the input of the classifier."""
         features: Tensor = self.neck(self.backbone(crops)[DEEPEST].mean(dim=(2, 3)))
         return features.float()
 
 
 def neck(channels: int, dim: int, *, norm: bool = True) -> nn.Sequential:
-    """From a pooled map to the feature that is classified and compared: BNNeck, a batch norm whose shift stays 0.
+    """BNNeck, from a pooled map to the feature that is classified and compared: a batch norm whose shift stays 0.
 
-    A backbone with another number of channels than the embedding gets a linear layer first; in the papers' there is none.
+    A linear layer comes first if the backbone and the embedding differ in size, which the papers' do not.
 
     Source: Luo et al. (CVPRW 2019), Sec. 3.5.
     """
@@ -86,38 +86,39 @@ def neck(channels: int, dim: int, *, norm: bool = True) -> nn.Sequential:
 
 
 def classifier(dim: int, identities: int) -> nn.Linear:
-    """(N, dim) features to (N, identities) logits, no shift. Source: Luo et al. (CVPRW 2019), Sec. 3.5."""
+    """(N, dim) features to (N, identities) logits, without bias. Source: Luo et al. (CVPRW 2019), Sec. 3.5."""
     layer = nn.Linear(dim, identities, bias=False)
-    nn.init.normal_(layer.weight, std=0.001)  # near to even probabilities, so that the backbone is not torn at the start
+    nn.init.normal_(layer.weight, std=0.001)  # nearly even probabilities keep the first gradients of the backbone small
     return layer
 
 
 def keep_size(stage: nn.Module) -> None:
-    """Take the stride out of a ResNet's stage, in place."""
+    """Set the stride of a ResNet's stage to 1, in place."""
     for part in stage.modules():
         if isinstance(part, nn.Conv2d):
             part.stride = (1, 1)
 
 
 def crops_of(pixels: Tensor, boxes: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
-    """(N, 3, height, width) float32 crops of all images' boxes, resized to one size; what lies outside the image is 0, the mean colour.
+    """(N, 3, height, width) float32 crops of all images' boxes, resized to one size; 0, the mean colour, outside the image.
 
     Args:
-        pixels: (B, 3, H, W), normalised as `region_input` does.
-        boxes: (N_i, 4) xyxy pixels of each image, at sub-pixel places too; N is their sum.
-        size: (height, width).
+        pixels: Images (B, 3, H, W), normalised as in `region_input`.
+        boxes: Boxes (N_i, 4) of each image, xyxy pixels, whole or not; N is their sum.
+        size: (height, width) of the crops.
     """
     crops: Tensor = roi_align(pixels.float(), list(boxes), size, 1.0, ADAPTIVE, aligned=True)
     return crops
 
 
 class CropEmbedder:
-    """A crop network as the `Embedder` of two steps.
+    """A crop network as the `Embedder` of a two-step model.
 
     Args:
-        network: with its weights; moved to `device` and set to eval mode here.
-        fingerprint: digest of its config and weights.
-        device: "cpu", "cuda" or "cuda:1".
+        network: Network with its weights; moved to `device` and set to eval mode here.
+        config: Config of the network.
+        fingerprint: Digest of config and weights.
+        device: Where it runs: "cpu", "cuda" or "cuda:1".
     """
 
     def __init__(self, network: ReidNetwork, config: ReidConfig, *, fingerprint: str, device: str = "cpu") -> None:
@@ -128,12 +129,12 @@ class CropEmbedder:
 
     def embed(self, crops: Sequence[Array]) -> Array:
         """(N, D) float32 unit rows of N crops, RGB uint8 (h, w, 3); N may be 0."""
-        parts = [np.zeros((0, self.embedding_dim), np.float32)]
+        rows = [np.zeros((0, self.embedding_dim), np.float32)]
         for start in range(0, len(crops), CROPS_AT_ONCE):
             inputs = torch.stack([self._input(crop) for crop in crops[start : start + CROPS_AT_ONCE]])
             with torch.inference_mode():
-                parts.append(self.network(inputs.to(self.device)).cpu().numpy())
-        return np.concatenate(parts)
+                rows.append(self.network(inputs.to(self.device)).cpu().numpy())
+        return np.concatenate(rows)
 
     def _input(self, crop: Array) -> Tensor:
         height, width = crop.shape[:2]
@@ -142,10 +143,10 @@ class CropEmbedder:
 
 
 def read_network(folder: Path) -> tuple[ReidConfig, ReidNetwork]:
-    """Config and network of a folder, in eval mode, as it was saved.
+    """Config and network of a folder, in eval mode, without merged layers.
 
     Raises:
-        ConfigError, WeightsError: its files do not make a crop network.
+        ConfigError, WeightsError: a file is missing, malformed or does not fit.
     """
     config = parse(ReidConfig, read_config(folder), folder)
     network = ReidNetwork(config)

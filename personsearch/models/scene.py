@@ -1,4 +1,4 @@
-"""One network for whole scenes (SeqNet, AlignPS, ...) as a `PersonModel`: device, precision, batching by padded shape."""
+"""A network for whole scenes (SeqNet, AlignPS, ...) as a `PersonModel`: device, precision, batches of one padded shape."""
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class SceneInput:
-    """One image as a network takes it."""
+    """A network's input for one image."""
 
     pixels: Tensor  # (3, H, W) float32, normalised, zero-padded right and bottom
     resized: tuple[int, int]  # (height, width) after resizing, before padding
@@ -31,7 +31,7 @@ class SceneInput:
 
 @dataclass(frozen=True)
 class SceneBatch:
-    """Images of one padded shape."""
+    """Inputs of one padded shape."""
 
     pixels: Tensor  # (B, 3, H, W)
     resized: list[tuple[int, int]]
@@ -40,7 +40,7 @@ class SceneBatch:
 
 @dataclass(frozen=True)
 class SceneDetections:
-    """What a network finds in one image, as tensors; N may be 0."""
+    """Detections of one image, as tensors; N may be 0."""
 
     boxes: Tensor  # (N, 4) xyxy, original pixels
     scores: Tensor  # (N,) best first
@@ -49,7 +49,7 @@ class SceneDetections:
 
 
 class SceneNetwork(nn.Module, ABC):
-    """A network that takes whole scenes. Its subclasses are one paper each."""
+    """A network that takes whole scenes; each paper has a subclass."""
 
     embedding_dim: int
 
@@ -67,7 +67,7 @@ class SceneNetwork(nn.Module, ABC):
 
     @property
     def scene_filter(self) -> SceneFilter | None:
-        """What compares whole scenes for a query person; None: the network has no gallery filter."""
+        """Compares whole scenes for a query person; None if the network does not have a gallery filter."""
         return None
 
     def embed_scenes(self, batch: SceneBatch) -> Tensor:
@@ -82,12 +82,16 @@ class SceneNetwork(nn.Module, ABC):
 class SceneModel:
     """A `SceneNetwork` behind the `PersonModel` interface.
 
-    What an image gives does not depend on what it is batched with: images are grouped by padded shape,
+    The detections of an image do not depend on its batch: images are grouped by padded shape,
     because mean subtraction and group norm see the padding.
 
     Args:
-        network: with its weights loaded; moved to `device` and set to eval mode here.
-        precision: of the forward pass; boxes, scores and embeddings come out as float32.
+        network: Network with its weights; moved to `device` and set to eval mode here.
+        name: Name shown to users.
+        fingerprint: Digest of config and weights.
+        min_score: Score from which a detection enters a gallery, 0..1.
+        device: Where it runs: "cpu", "cuda" or "cuda:1".
+        precision: Precision of the forward pass; boxes, scores and embeddings are float32.
     """
 
     def __init__(
@@ -110,7 +114,7 @@ class SceneModel:
 
     @property
     def fingerprint(self) -> str:
-        """Of the weights, and of the precision if it is not float32: their galleries are not mixed."""
+        """Digest of config and weights, and the precision if it is not float32, so that galleries of two precisions never mix."""
         return self._weights if self.precision == "float32" else f"{self._weights}-{self.precision}"
 
     def prepare(self, image: Array) -> SceneInput:
@@ -121,22 +125,22 @@ class SceneModel:
         """The people of each image from `min_score` on, best first; boxes in original pixels."""
 
         def run(batch: SceneBatch, _: list[int]) -> list[Detections]:
-            return [_detections(found) for found in self.network.detect(batch)]
+            return [_detections(people) for people in self.network.detect(batch)]
 
-        return [found.take(found.scores >= min_score) for found in self._by_shape(prepared, run)]
+        return [people.take(people.scores >= min_score) for people in self._by_shape(prepared, run)]
 
     def embed(self, prepared: Sequence[SceneInput], boxes: Sequence[Array]) -> list[Array]:
         """(N, D) unit rows for each image's (N, 4) boxes in original pixels."""
 
-        def run(batch: SceneBatch, index: list[int]) -> list[Array]:
-            tensors = [torch.from_numpy(np.ascontiguousarray(boxes[i], np.float32)).to(self.device) for i in index]
+        def run(batch: SceneBatch, images: list[int]) -> list[Array]:
+            tensors = [torch.from_numpy(np.ascontiguousarray(boxes[i], np.float32)).to(self.device) for i in images]
             return [_numpy(rows) for rows in self.network.embed(batch, tensors)]
 
         return self._by_shape(prepared, run)
 
     @property
     def scene_filter(self) -> SceneFilter | None:
-        """What compares whole scenes for a query person; None: the network has no gallery filter."""
+        """Compares whole scenes for a query person; None if the network does not have a gallery filter."""
         return self.network.scene_filter
 
     def embed_scenes(self, prepared: Sequence[SceneInput]) -> Array:
@@ -153,7 +157,7 @@ class SceneModel:
         return np.stack(rows) if rows else np.zeros((0, self.embedding_dim), np.float32)
 
     def embed_crops(self, crops: Sequence[Array]) -> Array:
-        """(N, D) unit rows of N bare crops, each embedded in a made-up scene around it (see `scene_of_crop`)."""
+        """(N, D) unit rows of N crops, each embedded in an artificial scene (see `scene_of_crop`)."""
         scenes = [scene_of_crop(crop) for crop in crops]
         rows = self.embed([self.prepare(scene) for scene, _ in scenes], [box[None] for _, box in scenes])
         return np.concatenate([np.zeros((0, self.embedding_dim), np.float32), *rows])
@@ -163,16 +167,16 @@ class SceneModel:
         for i, item in enumerate(prepared):
             groups[item.pixels.shape].append(i)
         results: dict[int, T] = {}
-        for index in groups.values():
-            items = [prepared[i] for i in index]
+        for images in groups.values():
+            items = [prepared[i] for i in images]
             pixels = torch.stack([item.pixels for item in items])
-            if self.device.type == "cuda":  # from pinned memory the copy does not hold up the CPU
+            if self.device.type == "cuda":  # copying from pinned memory does not block the CPU
                 pixels = pixels.pin_memory()
             batch = SceneBatch(
                 pixels.to(self.device, non_blocking=True), [item.resized for item in items], [item.original for item in items]
             )
             with torch.inference_mode(), self._autocast():
-                results.update(zip(index, run(batch, index), strict=True))
+                results.update(zip(images, run(batch, images), strict=True))
         return [results[i] for i in range(len(prepared))]
 
     def _autocast(self) -> AbstractContextManager[None]:
@@ -181,26 +185,26 @@ class SceneModel:
 
 
 def set_precision(model: object, precision: Precision) -> None:
-    """Run a model's layers in another precision; its galleries are then its own.
+    """Run a model's layers in another precision; this changes its fingerprint.
 
     Raises:
-        ConfigError: the model is not one network for whole scenes, or float16 is asked of a CPU.
+        ConfigError: the model is not one PyTorch network for whole scenes, or it is float16 on a CPU.
     """
     if not isinstance(model, SceneModel):
-        raise ConfigError(f'precision="{precision}" is for one network in PyTorch that takes whole scenes; leave it out for this model')
+        raise ConfigError(f'precision="{precision}" needs a model of one PyTorch network for whole scenes; leave it out for this model')
     if precision == "float16" and model.device.type == "cpu":
-        raise ConfigError('precision="float16" is for CUDA; a CPU has bfloat16')
+        raise ConfigError('precision="float16" needs CUDA; use bfloat16 on a CPU')
     model.precision = precision
 
 
 def scene_of_crop(crop: Array) -> tuple[Array, Array]:
-    """A made-up scene around a bare crop, for networks that only know scenes.
+    """An artificial scene around a crop, for networks that were trained on scenes only.
 
-    The crop stands in the middle of a canvas of the crop's mean colour, three times its height and in the
-    5:3 shape of the papers' 1500x900 inputs, so that the person has a usual size (a third of the height).
+    The crop is in the middle of a canvas of the crop's mean colour. The canvas is three times as high as the crop and
+    has the 5:3 shape of the papers' 1500x900 inputs, so that the person has a usual size (a third of the height).
 
     Args:
-        crop: (h, w, 3) uint8.
+        crop: Image of one person, (h, w, 3) uint8.
 
     Returns:
         The scene, uint8 (3h, W, 3) with W = max(5h, w), and the crop's box in it, (4,) float32 xyxy.

@@ -1,7 +1,7 @@
-"""SeqNet: first find people, then look at them again to tell who they are.
+"""SeqNet: one head detects people, a second head embeds the detected boxes.
 
 Source: Li and Miao, Sequential End-to-end Network for Efficient Person Search (arXiv 2103.10148);
-serend1p1ty/SeqNet@edec285, which decides wherever the paper leaves a choice.
+serend1p1ty/SeqNet@edec285, which is followed where the paper leaves a choice.
 """
 
 from dataclasses import dataclass
@@ -14,33 +14,33 @@ from torchvision.ops import nms
 
 from personsearch.models.folder import open_scene_folder
 from personsearch.models.parts.heads import BaselineHead, FirstHead, FirstOutput, HeadKind, HeadOutput, build_baseline_head
-from personsearch.models.parts.region_pool import Regions
+from personsearch.models.parts.region_pool import LazyRegions
 from personsearch.models.rcnn import Candidates, RegionConfig, RegionNetwork, choose, plausible
 from personsearch.models.scene import SceneModel
 
 
 class SeqNetConfig(RegionConfig):
-    """What the config.json of a SeqNet says; the defaults are the released network."""
+    """The config.json of a SeqNet; defaults are those of the released network."""
 
     architecture: Literal["seqnet", "seqnext"] = "seqnet"
     name: str = "seqnet"
     baseline: HeadKind = "nae"  # the second head: SeqNet on NAE, or on OIM (Table 6)
     first_nms: bool = True  # NMS between the heads (Table 3)
     first_nms_iou: float = Field(default=0.4, gt=0, le=1)
-    first_score: bool = True  # FCS: the first head's score is the person's, else the second's (Table 3)
+    first_score: bool = True  # FCS: a person has the first head's score, else the second's (Table 3)
     nms_iou: float = Field(default=0.5, gt=0, le=1)
 
 
 @dataclass(frozen=True)
 class FirstPeople:
-    """What the first head finds in one image, best first."""
+    """People that the first head detects in one image, best first."""
 
     boxes: Tensor  # (N, 4) xyxy pixels of the resized image
     scores: Tensor  # (N,)
 
 
 class SeqNet(RegionNetwork):
-    """Two heads in turn: an ordinary Faster R-CNN head at the proposals, a baseline head at the people that it finds."""
+    """Two heads in turn: a plain Faster R-CNN head at the proposals, a baseline head at the people it detects."""
 
     def __init__(self, config: SeqNetConfig) -> None:
         super().__init__(config)
@@ -53,30 +53,30 @@ class SeqNet(RegionNetwork):
         """The second head."""
         return self.second
 
-    def find(self, c4: Tensor, proposals: Tensor, frame: Tensor, given: Candidates | None = None) -> Candidates:
+    def find(self, c4: Tensor, proposals: Tensor, frame: Tensor, known: Candidates | None = None) -> Candidates:
         """The people of one image, best first (see `RegionNetwork.find`)."""
         first = self.find_first(c4, proposals, frame)
-        seen: HeadOutput = self.second(Regions(self.pool, c4, [first.boxes]))
-        scores = first.scores if self.config.first_score else self.second.scores(seen.logits)
-        people = Candidates(self.refine(first.boxes, seen.deltas, frame), scores, seen.embeddings)
-        return choose(people, given, min_score=self.config.keep_score, nms_iou=self.config.nms_iou, limit=self.config.max_people)
+        output: HeadOutput = self.second(LazyRegions(self.pool, c4, [first.boxes]))
+        scores = first.scores if self.config.first_score else self.second.scores(output.logits)
+        people = Candidates(self.refine(first.boxes, output.deltas, frame), scores, output.embeddings)
+        return choose(people, known, min_score=self.config.keep_score, nms_iou=self.config.nms_iou, limit=self.config.max_people)
 
     def find_first(self, c4: Tensor, proposals: Tensor, frame: Tensor) -> FirstPeople:
-        """The people of one image who go on to the second head."""
+        """The people of one image that the second head gets."""
         config = self.config
-        seen: FirstOutput = self.first(Regions(self.pool, c4, [proposals]))
-        boxes, scores = self.refine(proposals, seen.deltas, frame), seen.scores
+        output: FirstOutput = self.first(LazyRegions(self.pool, c4, [proposals]))
+        boxes, scores = self.refine(proposals, output.deltas, frame), output.scores
         likely = plausible(boxes, scores, config.keep_score)
         boxes, scores = boxes[likely], scores[likely]
         order = nms(boxes, scores, config.first_nms_iou) if config.first_nms else scores.argsort(descending=True, stable=True)
-        kept = order[: config.max_people]
-        return FirstPeople(boxes[kept], scores[kept])
+        best = order[: config.max_people]
+        return FirstPeople(boxes[best], scores[best])
 
 
 def open_folder(folder: Path, device: str) -> SceneModel:
     """The SeqNet of a folder.
 
     Raises:
-        ConfigError, WeightsError: its files do not make a model.
+        ConfigError, WeightsError: a file is missing, malformed or does not fit.
     """
     return open_scene_folder(folder, device, SeqNetConfig, SeqNet)

@@ -1,4 +1,4 @@
-"""The authors' checkpoints, filled by the rule of tests/data, and what their own code makes of them."""
+"""The authors' checkpoints with the weights of tests/data, and the results of the authors' code."""
 
 import atexit
 import json
@@ -38,7 +38,7 @@ def shapes(name: str) -> dict[str, list[int]]:
 
 
 def checkpoint(name: str) -> dict[str, Tensor]:
-    """Tensors by the authors' names, filled by the rule; counters are whole numbers, as theirs are."""
+    """Tensors by the authors' names with the weights of tests/data; counters are integers, as in the originals."""
     whole = ("num_batches_tracked", "tail")
     dtypes = {key: torch.int64 if key.endswith(whole) else torch.float32 for key in shapes(name)}
     return fill({key: torch.zeros(shape, dtype=dtypes[key]) for key, shape in shapes(name).items()}, "alignps")
@@ -46,7 +46,7 @@ def checkpoint(name: str) -> dict[str, Tensor]:
 
 @cache
 def converted(name: str) -> Path:
-    """The model folder of a checkpoint, made by the converter as of a downloaded file; it goes when the tests end."""
+    """The model folder that the converter makes of a checkpoint file; deleted when the tests end."""
     home = tempfile.TemporaryDirectory()
     atexit.register(home.cleanup)
     file = Path(home.name) / "checkpoint.pth"
@@ -68,7 +68,7 @@ def network(name: str, **changes: Any) -> AlignPS:
 
 @lru_cache(maxsize=5)
 def model(name: str, form: str, *, short_side: int = 288, long_side: int = 480, **changes: Any) -> SceneModel:
-    """A converted model at the size of the small golden numbers: "plain" as written, or "fast" as a user opens it; do not change it."""
+    """A converted model at the size of the small golden numbers: "plain", or "fast" as opened from its folder; do not change it."""
     sizes = {"short_side": short_side, "long_side": long_side, **changes}
     if form == "plain":
         return SceneModel(network(name, **sizes), name=name, fingerprint="", min_score=0)
@@ -87,7 +87,7 @@ def golden(name: str) -> dict[str, Array]:
 
 
 def picture() -> Array:
-    """The picture they were made of, RGB."""
+    """The golden image, RGB."""
     return np.ascontiguousarray(synth(240, 320, 3)[:, :, ::-1])
 
 
@@ -96,64 +96,64 @@ def embeddings(expected: dict[str, Array]) -> Array:
     return np.asarray(expected["fused"] / np.sqrt(2) if "fused" in expected else expected["emb"])
 
 
-def assert_golden(found: Detections, expected: dict[str, Array]) -> None:
+def assert_golden(detections: Detections, expected: dict[str, Array]) -> None:
     """Same people in the same order."""
-    assert found.boxes.shape == expected["boxes"].shape
-    np.testing.assert_allclose(found.boxes, expected["boxes"], atol=BOXES, rtol=0)
-    np.testing.assert_allclose(found.scores, expected["scores"], atol=SCORES, rtol=0)
-    np.testing.assert_allclose(found.embeddings, embeddings(expected), atol=EMBEDDINGS, rtol=0)
+    assert detections.boxes.shape == expected["boxes"].shape
+    np.testing.assert_allclose(detections.boxes, expected["boxes"], atol=BOXES, rtol=0)
+    np.testing.assert_allclose(detections.scores, expected["scores"], atol=SCORES, rtol=0)
+    np.testing.assert_allclose(detections.embeddings, embeddings(expected), atol=EMBEDDINGS, rtol=0)
 
 
 def assert_stages(opened: SceneModel, expected: dict[str, Array]) -> None:
-    """Every tensor on the way has the authors' shape and values; the first that has not is named."""
-    seen = _tensors(opened)
-    stages = [key.removeprefix("samp_") for key in expected if key.startswith("samp_") and key.removeprefix("samp_") in seen]
-    assert len(stages) >= len(seen) > 20
+    """Every intermediate tensor has the authors' shape and values; the error names the first that differs."""
+    tensors = _tensors(opened)
+    stages = [key.removeprefix("samp_") for key in expected if key.startswith("samp_") and key.removeprefix("samp_") in tensors]
+    assert len(stages) >= len(tensors) > 20
     for stage in stages:
-        tensor, samples = seen[stage], expected[f"samp_{stage}"]
+        tensor, samples = tensors[stage], expected[f"samp_{stage}"]
         assert tuple(tensor.shape) == tuple(expected[f"shape_{stage}"]), stage
         index = [i * tensor.numel() // len(samples) for i in range(len(samples))]
-        # Rounding of float32 grows along the network: 5e-4 of the largest value is 20 times what was seen.
+        # Rounding of float32 grows along the network: 5e-4 of the largest value is 20 times the observed difference.
         np.testing.assert_allclose(tensor.reshape(-1)[index], samples, atol=5e-4 * np.abs(samples).max(), rtol=0, err_msg=stage)
 
 
 def _tensors(opened: SceneModel) -> dict[str, Tensor]:
-    """What the golden files call by these names, of the golden picture."""
-    network, seen, hooks = opened.network, {}, []
+    """Intermediate tensors for the golden image, by the golden files' names."""
+    network, tensors, hooks = opened.network, {}, []
     assert isinstance(network, AlignPS)
 
-    def keep(stage: str, module: torch.nn.Module, *, argument: bool = False) -> None:
-        def store(_: torch.nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
-            seen[stage] = (given[0] if argument else made).clone().contiguous()
+    def record(stage: str, module: torch.nn.Module, *, argument: bool = False) -> None:
+        def store(_: torch.nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
+            tensors[stage] = (arguments[0] if argument else output).clone().contiguous()
 
         hooks.append(module.register_forward_hook(store))
 
-    keep("stem", network.backbone.maxpool)
+    record("stem", network.backbone.maxpool)
     for level in (2, 3, 4, 5):
-        keep(f"C{level}", getattr(network.backbone, f"layer{level - 1}"))
+        record(f"C{level}", getattr(network.backbone, f"layer{level - 1}"))
     for number, lateral in enumerate(network.neck.lateral.values()):
-        keep(f"lateral{number}", lateral)
-        keep(f"lateral{number}_offset", lateral.conv_offset)
-    output = network.neck.output["p3"]
-    keep("P3_concat_in", output, argument=True)
-    keep("P3_offset", output.conv_offset)
-    keep("P3", output)
+        record(f"lateral{number}", lateral)
+        record(f"lateral{number}_offset", lateral.conv_offset)
+    p3 = network.neck.output["p3"]
+    record("P3_concat_in", p3, argument=True)
+    record("P3_offset", p3.conv_offset)
+    record("P3", p3)
     for name, tower in (("cls", network.head.class_tower), ("reg", network.head.box_tower)):
         for depth, block in enumerate(tower):
-            keep(f"{name}_tower{depth}", block)
-        keep(f"{name}_tower3_offsetmask", tower[-1][0].conv_offset)
+            record(f"{name}_tower{depth}", block)
+        record(f"{name}_tower3_offsetmask", tower[-1][0].conv_offset)
     if isinstance(network, ROIAlignPS):
-        keep("roi_align", network.roi, argument=True)
-        keep("roi_res5", network.roi.res5)
-        keep("roi_proj_C4", network.roi.embedding.projectors[0])
-        keep("roi_proj_res5", network.roi.embedding.projectors[1])
-        keep("roi_bbox_delta", network.roi.boxes)
+        record("roi_align", network.roi, argument=True)
+        record("roi_res5", network.roi.res5)
+        record("roi_proj_C4", network.roi.embedding.projectors[0])
+        record("roi_proj_res5", network.roi.embedding.projectors[1])
+        record("roi_bbox_delta", network.roi.boxes)
     prepared = opened.prepare(picture())
     opened.detect([prepared])
     for hook in hooks:
         hook.remove()
     with torch.inference_mode():
         (maps,) = network(prepared.pixels[None])[1]
-    seen["cls_logit"], seen["centerness_logit"] = maps.class_logits, maps.centerness_logits
-    seen["bbox_dist"], seen["reid_map"] = maps.distances * maps.stride, maps.features
-    return seen
+    tensors["cls_logit"], tensors["centerness_logit"] = maps.class_logits, maps.centerness_logits
+    tensors["bbox_dist"], tensors["reid_map"] = maps.distances * maps.stride, maps.features
+    return tensors

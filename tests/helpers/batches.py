@@ -1,4 +1,4 @@
-"""That what an image gives does not depend on its batch."""
+"""Check that detections do not depend on the batch."""
 
 from collections.abc import Sequence
 
@@ -8,17 +8,17 @@ from personsearch.boxes import Array
 from personsearch.models.scene import SceneModel
 from personsearch.results import Detections
 
-# How a CPU sums in float32 depends on the batch: boxes moved by up to 2e-4 pixels, the rest by some 1e-6.
+# The order of float32 sums on a CPU depends on the batch: boxes moved by up to 2e-4 pixels, the rest by some 1e-6.
 BOUNDS = {"boxes": 5e-3, "scores": 1e-4, "embeddings": 1e-4}
 
 
-def found_alone_and_together(model: SceneModel, images: Sequence[Array]) -> list[Detections]:
-    """The people of each image, the same alone as in the batch of all."""
+def detections_in_any_batch(model: SceneModel, images: Sequence[Array]) -> list[Detections]:
+    """The detections of each image, checked to be equal alone and in one batch."""
     prepared = [model.prepare(image) for image in images]
     together = model.detect(prepared)
-    for image, found in zip(prepared, together, strict=True):
+    for image, detections in zip(prepared, together, strict=True):
         (alone,) = model.detect([image])
-        assert len(alone) == len(found)
+        assert len(alone) == len(detections)
         for name, bound in BOUNDS.items():
-            np.testing.assert_allclose(getattr(found, name), getattr(alone, name), atol=bound, rtol=0)
+            np.testing.assert_allclose(getattr(detections, name), getattr(alone, name), atol=bound, rtol=0)
     return together

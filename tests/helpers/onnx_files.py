@@ -1,4 +1,4 @@
-"""Networks of a few nodes in ONNX files: what they compute can be worked out by hand."""
+"""Networks of a few nodes in ONNX files, whose results can be computed by hand."""
 
 import math
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ def reid(path: Path, *, layout: str = "nchw", batch: int | str = 1, size: Shape 
     """A re-identification network whose feature is the crop's mean, channel by channel, after its preprocessing."""
     shape = (batch, 3, *size) if layout == "nchw" else (batch, *size, 3)
     axes = np.array([2, 3] if layout == "nchw" else [1, 2])
-    weight = np.eye(3, dtype=np.float32)  # so that there is a weight to keep outside the file
+    weight = np.eye(3, dtype=np.float32)  # a weight that can be stored outside the file
     nodes = [
         helper.make_node("ReduceMean", ["images", "axes"], ["mean"], keepdims=0),
         helper.make_node("MatMul", ["mean", "weight"], ["output"]),

@@ -1,4 +1,4 @@
-"""The authors' SeqNet checkpoint, filled by the rule of tests/data, and what their own code makes of it."""
+"""The authors' SeqNet checkpoint with the weights of tests/data, and the results of the authors' code."""
 
 import atexit
 import json
@@ -25,7 +25,7 @@ DATA = Path(__file__).parent.parent / "data"
 SMALL = {"short_side": 288, "long_side": 480}
 # Ten times the spread between the authors' code in float32 and in float64.
 BOXES, SCORES, EMBEDDINGS = 2e-3, 5e-5, 2e-5
-TIE = 1e-4  # scores closer than this may change places
+TIE = 1e-4  # scores closer than this may swap ranks
 
 
 def shapes() -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
@@ -41,7 +41,7 @@ def hollow() -> dict[str, Tensor]:
 
 @cache
 def converted() -> Path:
-    """The model folder of the filled checkpoint, made as of a downloaded file; it goes when the tests end."""
+    """The model folder that the converter makes of the checkpoint file; deleted when the tests end."""
     home = tempfile.TemporaryDirectory()
     atexit.register(home.cleanup)
     file = Path(home.name) / "epoch_18.pth"
@@ -61,7 +61,7 @@ def network(**changes: Any) -> SeqNet:
 
 @cache
 def opened(short_side: int, long_side: int) -> SceneModel:
-    """The model as a user opens it, at another input size; do not change it."""
+    """The model opened from its folder at another input size; do not change it."""
     with tempfile.TemporaryDirectory() as home:
         (Path(home) / WEIGHTS_FILE).symlink_to(converted() / WEIGHTS_FILE)
         config = read_config(converted()) | {"short_side": short_side, "long_side": long_side}
@@ -78,27 +78,27 @@ def golden(file: Path) -> dict[str, Array]:
 
 
 def picture(height: int, width: int, seed: int) -> Array:
-    """RGB, as the numbers were made of."""
+    """An image of tests/data, RGB."""
     return np.ascontiguousarray(synth(height, width, seed)[:, :, ::-1])
 
 
 def batch_of(*inputs: SceneInput) -> SceneBatch:
     """Inputs of one shape as a batch."""
-    return SceneBatch(torch.stack([one.pixels for one in inputs]), [one.resized for one in inputs], [one.original for one in inputs])
+    return SceneBatch(torch.stack([item.pixels for item in inputs]), [item.resized for item in inputs], [item.original for item in inputs])
 
 
-def assert_people(found: SceneDetections, boxes: Array, scores: Array, embeddings: Array) -> None:
-    """The same people, in the same order where their scores differ by more than a tie; `embeddings` of any length."""
-    assert len(found.scores) == len(scores)
-    distances = np.abs(found.boxes.numpy()[None] - boxes[:, None]).max(axis=2)
-    place = distances.argmin(axis=1)  # of each expected person among those found
-    assert sorted(place.tolist()) == list(range(len(scores)))
+def assert_people(detections: SceneDetections, boxes: Array, scores: Array, embeddings: Array) -> None:
+    """The same people, in the same order unless their scores tie; `embeddings` may have any norm."""
+    assert len(detections.scores) == len(scores)
+    distances = np.abs(detections.boxes.numpy()[None] - boxes[:, None]).max(axis=2)
+    rank = distances.argmin(axis=1)  # of each expected person among the detections
+    assert sorted(rank.tolist()) == list(range(len(scores)))
     assert distances.min(axis=1).max(initial=0) <= BOXES
-    np.testing.assert_allclose(found.scores.numpy()[place], scores, atol=SCORES, rtol=0)
+    np.testing.assert_allclose(detections.scores.numpy()[rank], scores, atol=SCORES, rtol=0)
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-    np.testing.assert_allclose(found.embeddings.numpy()[place], unit, atol=EMBEDDINGS, rtol=0)
+    np.testing.assert_allclose(detections.embeddings.numpy()[rank], unit, atol=EMBEDDINGS, rtol=0)
     apart = scores[:, None] - scores[None, :] > TIE
-    assert (place[:, None] < place[None, :])[apart].all()
+    assert (rank[:, None] < rank[None, :])[apart].all()
 
 
 def hollow_nae(pixelwise: bool = False) -> dict[str, Tensor]:

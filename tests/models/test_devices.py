@@ -1,4 +1,4 @@
-"""Which device a model runs on: what was asked for, or an error; only "auto" may turn to the CPU, and says so."""
+"""The device of a model: the requested one or an error; only "auto" falls back to the CPU, with a log line."""
 
 import logging
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.helpers.onnx_files import PERSON, reid, yolox
 
 @pytest.fixture
 def cuda_for_torch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine whose torch sees one CUDA device, and whose ONNX Runtime has no provider for it."""
+    """A machine with one CUDA device for torch but no CUDA provider for ONNX Runtime."""
     plain = onnx_session._providers
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
@@ -43,25 +43,23 @@ def test_auto_is_the_first_cuda_device_else_the_cpu(monkeypatch: pytest.MonkeyPa
         assert resolve_device("auto") == expected
 
 
-def test_auto_is_the_cpu_where_onnx_runtime_has_no_cuda(
-    cuda_for_torch_alone: None, two_step: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_auto_falls_back_to_the_cpu_without_onnx_cuda(cuda_for_torch_alone: None, two_step: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "personsearch")
     searcher = PersonSearcher.from_pretrained(two_step)
     assert devices(searcher) == ["cpu", "cpu"]
     assert len(searcher.detect(np.full((64, 128, 3), 255, np.uint8))) == 1
-    told = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
-    assert len(told) == 2
-    assert all("runs on the CPU, as ONNX Runtime cannot use cuda here" in line for line in told)
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
+    assert len(lines) == 2
+    assert all("runs on the CPU, as ONNX Runtime cannot use cuda here" in line for line in lines)
 
 
-def test_the_small_model_on_onnx_runtime_turns_to_the_cpu_too(cuda_for_torch_alone: None) -> None:
+def test_the_bundled_model_falls_back_to_the_cpu_too(cuda_for_torch_alone: None) -> None:
     assert devices(PersonSearcher.from_pretrained(backend="onnx")) == ["cpu", "cpu"]
     with pytest.raises(DeviceError, match="fell back to the CPU"):
         PersonSearcher.from_pretrained(backend="onnx", device="cuda")
 
 
-def test_cuda_that_is_asked_for_is_never_the_cpu(cuda_for_torch_alone: None, two_step: Path) -> None:
+def test_a_requested_cuda_device_never_falls_back(cuda_for_torch_alone: None, two_step: Path) -> None:
     for device in ("cuda", "cuda:0"):
         with pytest.raises(DeviceError, match=f"cannot use device '{device}' and fell back to the CPU"):
             PersonSearcher.from_pretrained(two_step, device=device)
@@ -69,7 +67,7 @@ def test_cuda_that_is_asked_for_is_never_the_cpu(cuda_for_torch_alone: None, two
         PersonSearcher.from_pretrained(two_step, device="cuda:1")
 
 
-def test_a_device_that_works_is_not_spoken_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_working_device_is_not_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "personsearch")
     assert open_onnx(reid(tmp_path / "reid.onnx"), "cpu", threads=1).device == "cpu"
     assert caplog.records == []

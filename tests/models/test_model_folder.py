@@ -29,7 +29,7 @@ def written(folder, network: nn.Module, config) -> None:
 
 
 def lively(network: nn.Module) -> nn.Module:
-    """Batch norms as after training, so that merging them is not for nothing."""
+    """Set batch norms as after training, so that merging them changes weights."""
     for part in network.modules():
         if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d | FrozenBatchNorm2d):
             part.running_mean.normal_(std=0.1)
@@ -40,7 +40,7 @@ def lively(network: nn.Module) -> nn.Module:
 
 
 @pytest.mark.parametrize(("network", "config"), [(RCNN, RCNNConfig(**TINY, keep_score=0)), (SeqNet, SeqNetConfig(**TINY, keep_score=0))])
-def test_a_folder_gives_what_was_saved(tmp_path, network, config) -> None:
+def test_a_folder_gives_the_saved_network(tmp_path, network, config) -> None:
     torch.manual_seed(0)
     plain = lively(network(config))
     written(tmp_path, plain, config)
@@ -82,7 +82,7 @@ def test_the_config_of_another_width_is_refused(tmp_path) -> None:
         open_folder(tmp_path, "cpu")
 
 
-def test_loading_names_what_does_not_fit() -> None:
+def test_loading_names_wrong_tensors() -> None:
     network = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     tensors = {name: value for name, value in network.state_dict().items() if name != "1.num_batches_tracked"}
     load_strict(network, tensors, source="x")
@@ -119,8 +119,8 @@ def test_merged_backbones_give_the_same_maps(values) -> None:
     with torch.inference_mode():
         expected = backbone(pixels)
         merged = optimize_for_inference(backbone)(pixels)
-    for level, found in merged.items():
-        torch.testing.assert_close(found, expected[level], atol=1e-4 * expected[level].abs().max().item(), rtol=0)
+    for level, level_map in merged.items():
+        torch.testing.assert_close(level_map, expected[level], atol=1e-4 * expected[level].abs().max().item(), rtol=0)
     assert not any(isinstance(part, nn.BatchNorm2d | FrozenBatchNorm2d) for part in backbone.modules())
 
 
@@ -136,7 +136,7 @@ def test_merging_by_hand() -> None:
     assert (block[0].weight.item(), block[0].bias.item()) == (10, -5)
 
 
-def test_norms_that_stand_alone_or_are_no_batch_norm_stay() -> None:
+def test_other_norms_are_not_merged() -> None:
     block = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2), nn.ReLU(), nn.BatchNorm1d(2), nn.Linear(2, 2), nn.LayerNorm(2))
     optimize_for_inference(block.eval())
     assert [type(part) for part in block] == [nn.BatchNorm1d, nn.Linear, nn.ReLU, nn.BatchNorm1d, nn.Linear, nn.LayerNorm]

@@ -1,3 +1,5 @@
+"""OIM, NAE and NAE+, and the parts they share: embeddings, heads, RoIAlign, proposals, NMS."""
+
 import math
 from typing import Any
 
@@ -10,7 +12,6 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.ops import nms
 
-from personsearch.boxes import Array
 from personsearch.errors import ConfigError
 from personsearch.models.base import PersonModel
 from personsearch.models.config import BackboneConfig
@@ -18,42 +19,16 @@ from personsearch.models.parts import rpn
 from personsearch.models.parts.heads import HeadKind, build_baseline_head
 from personsearch.models.parts.layers import NormAwareEmbedding, PixelwiseEmbedding, ProjectedEmbedding, shares
 from personsearch.models.parts.region_pool import RegionPool, RegionPoolCPU
-from personsearch.models.parts.rpn import ProposalConfig, RegionProposals, cut, first_kept, frames_of
+from personsearch.models.parts.rpn import ProposalConfig, RegionProposals, cut, first_after_nms, frames_of
 from personsearch.models.rcnn import RCNN, Candidates, RCNNConfig, choose
-from personsearch.models.scene import SceneModel
 from personsearch.models.two_step.combined import CombinedModel
 from personsearch.options import parse
-from tests.data.synth_image import synth
-from tests.helpers.batches import found_alone_and_together
+from tests.helpers.region_networks import PEOPLE, detect, tiny_rcnn
 from tests.helpers.seqnet_golden import batch_of
-
-TINY = {
-    "backbone": {"name": "resnet18", "width": 0.25},
-    "short_side": 160,
-    "long_side": 256,
-    "embedding_dim": 32,
-    "proposals": {"after_nms": 40},
-}
-KINDS: dict[str, dict[str, Any]] = {
-    "oim": {"architecture": "oim"},
-    "nae": {"architecture": "nae"},
-    "nae+": {"architecture": "nae", "pixelwise": True},
-}
-SCENE = np.ascontiguousarray(synth(120, 160, 1)[:, :, ::-1])
-
-
-def tiny(kind: str = "nae", **changes: Any) -> SceneModel:
-    torch.manual_seed(0)
-    net = RCNN(RCNNConfig(**TINY | KINDS[kind] | {"keep_score": 0.0} | changes))
-    return SceneModel(net, name=kind, fingerprint=kind, min_score=0.5)
-
-
-def detect(model: PersonModel, *images: Array):
-    return model.detect([model.prepare(image) for image in images])
 
 
 def ones(embedding: ProjectedEmbedding) -> ProjectedEmbedding:
-    """Every projector passes on what it gets; the rescaler gives 2 x norm - 9."""
+    """Projectors that return their input; the rescaler gives 2 x norm - 9."""
     for projector in embedding.projectors:
         nn.init.ones_(projector[0].weight)
         nn.init.ones_(projector[1].weight)
@@ -68,23 +43,23 @@ def column(*values: float) -> Tensor:
     return torch.tensor(values)[:, None]
 
 
-def close(found: Tensor, expected: list[Any]) -> None:
+def close(output: Tensor, expected: list[Any]) -> None:
     # batch norm divides by sqrt(1 + 1e-5)
-    torch.testing.assert_close(found, torch.tensor(expected), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(output, torch.tensor(expected), atol=1e-4, rtol=1e-4)
 
 
-def test_projections_stand_side_by_side_as_a_unit_row() -> None:
+def test_projections_are_concatenated_to_a_unit_row() -> None:
     rows = ones(ProjectedEmbedding([1, 1], 2))([column(3.0, 0.0), column(4.0, -2.0)])
     close(rows, [[0.6, 0.8], [0.0, -1.0]])
 
 
-def test_norm_aware_embedding_reads_the_score_off_the_length() -> None:
+def test_norm_aware_embedding_takes_the_score_from_the_norm() -> None:
     rows, logits = ones(NormAwareEmbedding([1, 1], 2)).with_logits([column(3.0, 0.0), column(4.0, -2.0)])
     close(rows, [[0.6, 0.8], [0.0, -1.0]])
     close(logits, [1.0, -5.0])  # 2 x 5 - 9, 2 x 2 - 9
 
 
-def test_a_feature_of_length_zero_has_a_finite_embedding() -> None:
+def test_a_feature_of_norm_zero_has_a_finite_embedding() -> None:
     rows, logits = ones(NormAwareEmbedding([1, 1], 2)).with_logits([column(0.0), column(0.0)])
     close(rows, [[0.0, 0.0]])
     close(logits, [-9.0])
@@ -96,7 +71,7 @@ def test_pixelwise_embedding_weighs_cells_by_their_score() -> None:
     coarse = torch.tensor([[[[4.0, 0.0], [0.0, 5.0]]]])
     rows, logits = embedding.with_logits([fine, coarse])
     close(logits, [[[[1.0, -9.0], [-9.0, 1.0]]]])
-    close(rows, [[0.6 / math.sqrt(3.6), 1.8 / math.sqrt(3.6)]])  # (0.6, 0.8) + (0, 1), both weighted alike
+    close(rows, [[0.6 / math.sqrt(3.6), 1.8 / math.sqrt(3.6)]])  # (0.6, 0.8) + (0, 1) with equal weights
     close(embedding([fine, coarse]), rows.tolist())
 
 
@@ -110,7 +85,7 @@ def test_features_share_the_embedding(dim, parts, expected) -> None:
     [
         ("oim", [[0.0, math.log(3)], [1.0, 1.0], [0.0, 0.0]], [0.75, 0.5, 0.5]),
         ("nae", [math.log(3), 0.0, -math.log(3)], [0.75, 0.5, 0.25]),
-        ("nae+", [[[[math.log(3), -math.log(3)]]], [[[-math.log(3)] * 2]]], [1.0, 0.5]),  # means 0.5 and 0.25, over the best
+        ("nae+", [[[[math.log(3), -math.log(3)]]], [[[-math.log(3)] * 2]]], [1.0, 0.5]),  # means 0.5 and 0.25, divided by the largest
     ],
 )
 def test_scores_of_each_head(kind: HeadKind, logits, expected) -> None:
@@ -118,33 +93,33 @@ def test_scores_of_each_head(kind: HeadKind, logits, expected) -> None:
     close(head.scores(torch.tensor(logits)), expected)
 
 
-@pytest.mark.parametrize(("kind", "seen"), [("oim", 7.0), ("nae", 7.0), ("nae+", 3.0)])
-def test_the_box_regressor_sees_the_strongest_cells_or_nae_plus_their_mean(kind: HeadKind, seen) -> None:
-    head: Any = build_baseline_head(BackboneConfig(name="resnet18", width=0.25), kind, 32).eval()
+@pytest.mark.parametrize(("kind", "feature"), [("oim", 7.0), ("nae", 7.0), ("nae+", 3.0)])
+def test_box_regressors_see_the_maximum_or_for_nae_plus_the_mean(kind: HeadKind, feature) -> None:
+    head = build_baseline_head(BackboneConfig(name="resnet18", width=0.25), kind, 32).eval()
     nn.init.constant_(head.boxes[0].weight, 1 / 128)
     nn.init.ones_(head.boxes[1].weight)
     maps = torch.tensor([[1.0, 2.0], [2.0, 7.0]]).expand(1, 128, 2, 2)
     head.res5 = nn.Identity()
     head.embedding = {"oim": ProjectedEmbedding, "nae": NormAwareEmbedding, "nae+": PixelwiseEmbedding}[kind]([128, 128], 32).eval()
-    close(head(maps).deltas, [[seen] * 4])
+    close(head(maps).deltas, [[feature] * 4])
 
 
 @pytest.mark.parametrize("kind", ["oim", "nae"])
 @torch.no_grad()
-def test_the_strongest_cells_of_both_maps_are_embedded(kind: HeadKind) -> None:
+def test_the_maxima_of_both_maps_are_embedded(kind: HeadKind) -> None:
     head = build_baseline_head(BackboneConfig(name="resnet18", width=0.25), kind, 32).eval()
-    seen: list[Tensor] = []
+    inputs: list[Tensor] = []
     for projector in head.embedding.projectors:
-        projector.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        projector.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0]))
     regions = torch.ones(1, 64, 14, 14)
     regions[:, :, 3, 5] = 7
     head(regions)
-    assert seen[0].tolist() == [[7] * 64]
-    torch.testing.assert_close(seen[1], head.res5(regions).flatten(2).max(dim=2).values)
+    assert inputs[0].tolist() == [[7] * 64]
+    torch.testing.assert_close(inputs[1], head.res5(regions).flatten(2).max(dim=2).values)
 
 
 @pytest.mark.parametrize("kind", ["oim", "nae", "nae+"])
-def test_a_head_takes_no_region_at_all(kind: HeadKind) -> None:
+def test_a_head_takes_zero_regions(kind: HeadKind) -> None:
     head = build_baseline_head(BackboneConfig(name="resnet18", width=0.25), kind, 32).eval()
     out = head(RegionPool()(torch.rand(2, 64, 8, 8), [torch.zeros(0, 4)] * 2))
     assert out.deltas.shape == (0, 4)
@@ -165,7 +140,7 @@ def test_regions_of_a_ramp_are_half_a_cell_to_the_lower_right(pool) -> None:
 
 @pytest.mark.parametrize("pool", [RegionPool(24, 8), RegionPoolCPU(24, 8)])
 def test_a_tall_region_has_rows_and_columns_of_its_own(pool) -> None:
-    """A box of 24 x 8 cells of the map from (2, 1) on: a ramp along each axis is read off half a cell to the lower right."""
+    """A box of 24 x 8 cells of the map from (2, 1) on: a ramp along each axis is sampled half a cell to the lower right."""
     down, across = torch.arange(30.0)[:, None].expand(30, 20), torch.arange(20.0).expand(30, 20)
     (region,) = pool(torch.stack([down, across])[None], [torch.tensor([[2 * 16.0, 16.0, 10 * 16.0, 25 * 16.0]])])
     assert region.shape == (2, 24, 8)
@@ -174,8 +149,8 @@ def test_a_tall_region_has_rows_and_columns_of_its_own(pool) -> None:
 
 
 @pytest.mark.parametrize("size", [(14, 14), (24, 8)])
-def test_the_cpu_form_pools_what_torchvision_pools(size) -> None:
-    """Boxes of every size, in, over and outside the map, in a batch with an image without any."""
+def test_the_cpu_form_equals_torchvision(size) -> None:
+    """Boxes of every size inside, across and outside the map, in a batch that has an image without boxes."""
     generator = torch.Generator().manual_seed(0)
     c4 = torch.randn(3, 5, 9, 13, generator=generator)
     centres, sides = torch.rand(200, 2, generator=generator) * 300 - 50, torch.rand(200, 2, generator=generator) ** 3 * 300
@@ -186,21 +161,21 @@ def test_the_cpu_form_pools_what_torchvision_pools(size) -> None:
 
 
 def test_training_on_a_cpu_pools_with_torchvisions_gradients() -> None:
-    """`eval()` is torchvision's operator here; boxes that overlap, so that a place of the map is read by several."""
+    """`eval()` is torchvision's operator here; boxes overlap, so that several of them read a cell of the map."""
     generator = torch.Generator().manual_seed(0)
     c4 = torch.randn(2, 5, 9, 13, generator=generator, requires_grad=True)
     corners = torch.rand(40, 2, generator=generator) * 150 - 20
     split = list(torch.cat([corners, corners + torch.rand(40, 2, generator=generator) * 150], dim=1).requires_grad_().split(20))
     weights = torch.randn(40, 5, 14, 14, generator=generator)
-    found = []
+    results = []
     for pool in (RegionPool().train(), RegionPool().eval()):
         regions = pool(c4, split)
-        found.append((regions, *torch.autograd.grad((regions * weights).sum(), c4)))
-    for ours, theirs in zip(*found, strict=True):
+        results.append((regions, *torch.autograd.grad((regions * weights).sum(), c4)))
+    for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-5)  # sums of some dozens of float32 in another order
 
 
-def test_training_on_a_cpu_leaves_torchvisions_pooling_alone(monkeypatch) -> None:
+def test_training_on_a_cpu_does_not_call_torchvision(monkeypatch) -> None:
     monkeypatch.setattr("personsearch.models.parts.region_pool.roi_align", None)
     assert RegionPool().train()(torch.ones(1, 2, 9, 13), [torch.zeros(1, 4)]).shape == (1, 2, 14, 14)
 
@@ -208,7 +183,7 @@ def test_training_on_a_cpu_leaves_torchvisions_pooling_alone(monkeypatch) -> Non
 def test_deltas_move_a_box() -> None:
     deltas = torch.tensor([[1.0, 0.0, 5 * math.log(2), 0.0], [0.0, -10.0, 0.0, 0.0]])
     boxes = torch.tensor([[0.0, 0.0, 10.0, 20.0], [0.0, 30.0, 10.0, 40.0]])
-    moved = tiny().network.refine(boxes, deltas, torch.tensor([100.0, 50.0, 100.0, 50.0]))
+    moved = tiny_rcnn().network.refine(boxes, deltas, torch.tensor([100.0, 50.0, 100.0, 50.0]))
     close(moved, [[0.0, 0.0, 16.0, 20.0], [0.0, 20.0, 10.0, 30.0]])  # 1 to the right and twice as wide, from -4 cut to 0; 10 up
 
 
@@ -220,19 +195,19 @@ def people(*scores: float) -> Candidates:
     return Candidates(boxes, torch.tensor(scores), torch.eye(len(scores)))
 
 
-def test_the_likely_are_kept_best_first_and_once() -> None:
+def test_likely_people_come_best_first_and_once() -> None:
     chosen = choose(people(0.6, 0.9, 0.5, 0.8), None, min_score=0.5, nms_iou=0.4, limit=9)
-    close(chosen.scores, [0.9, 0.8])  # 0.5 is not above; 0.6 is under 0.8
+    close(chosen.scores, [0.9, 0.8])  # 0.5 is not above the threshold; 0.6 overlaps 0.8
     assert chosen.embeddings.argmax(dim=1).tolist() == [1, 3]
 
 
-def test_given_people_take_part_in_nms() -> None:
-    given = Candidates(torch.tensor([[0.0, 0.0, 10.0, 19.0]]), torch.ones(1), torch.eye(4)[:1])
-    chosen = choose(people(0.6, 0.9, 0.5, 0.8), given, min_score=0.5, nms_iou=0.4, limit=9)
+def test_known_people_take_part_in_nms() -> None:
+    known = Candidates(torch.tensor([[0.0, 0.0, 10.0, 19.0]]), torch.ones(1), torch.eye(4)[:1])
+    chosen = choose(people(0.6, 0.9, 0.5, 0.8), known, min_score=0.5, nms_iou=0.4, limit=9)
     close(chosen.scores, [1.0, 0.9])
 
 
-def test_at_most_so_many_are_kept_and_empty_boxes_never() -> None:
+def test_the_limit_holds_and_empty_boxes_are_dropped() -> None:
     crowd = people(0.6, 0.9, 0.7, 0.8)
     chosen = choose(crowd, None, min_score=0.5, nms_iou=0.4, limit=2)
     close(chosen.scores, [0.9, 0.8])
@@ -252,18 +227,18 @@ def test_preparing_normalises_resizes_and_pads() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (3, 5000, 3), (900, 1500, 3)])
 def test_odd_shapes_are_prepared(shape) -> None:
-    prepared = tiny().prepare(np.zeros(shape, np.uint8))
+    prepared = tiny_rcnn().prepare(np.zeros(shape, np.uint8))
     assert all(side % 32 == 0 and side > 0 for side in prepared.pixels.shape[1:])
-    assert len(detect(tiny(), np.zeros(shape, np.uint8))) == 1
+    assert len(detect(tiny_rcnn(), np.zeros(shape, np.uint8))) == 1
 
 
-def test_preparing_leaves_the_image_alone_and_reads_any_layout() -> None:
-    net, image = tiny().network, SCENE.copy()
+def test_preparing_does_not_change_the_image_and_takes_any_layout() -> None:
+    net, image = tiny_rcnn().network, PEOPLE.copy()
     image.flags.writeable = False
     torch.testing.assert_close(net.prepare(image[:, ::-1]).pixels, net.prepare(image[:, ::-1].copy()).pixels, rtol=0, atol=0)
 
 
-def test_anchors_stand_on_the_corners_of_cells() -> None:
+def test_anchors_are_centred_on_the_corners_of_cells() -> None:
     rpn = RegionProposals(8, ProposalConfig(anchor_sizes=(32, 64), anchor_ratios=(1.0,)))
     anchors = rpn.anchors(torch.zeros(1, 8, 2, 3))
     assert len(anchors) == 2 * 3 * 2
@@ -272,7 +247,7 @@ def test_anchors_stand_on_the_corners_of_cells() -> None:
     assert anchors[2 * (1 * 3 + 2)].tolist() == [32 - 16, 16 - 16, 32 + 16, 16 + 16]  # second row, third column
 
 
-def test_proposals_are_torchvisions() -> None:
+def test_proposals_equal_torchvision() -> None:
     torch.manual_seed(1)
     config = ProposalConfig(before_nms=200, after_nms=30)
     ours = RegionProposals(8, config).eval()
@@ -289,14 +264,14 @@ def test_proposals_are_torchvisions() -> None:
     ).eval()
     features, sizes = torch.randn(2, 8, 6, 9), [(90, 140), (96, 144)]
     expected, _ = theirs(ImageList(torch.zeros(2, 3, 96, 144), sizes), {"0": features})
-    found = ours(features, frames_of(sizes, features))
-    for a, b in zip(found, expected, strict=True):
+    proposals = ours(features, frames_of(sizes, features))
+    for a, b in zip(proposals, expected, strict=True):
         assert len(a) == 30
         torch.testing.assert_close(a, b)
 
 
 @pytest.mark.parametrize(
-    ("places", "asked"),
+    ("spread", "batch_sizes"),
     [
         (400.0, [20]),  # hardly any overlap: the best twenty give ten
         (40.0, [20, 80]),
@@ -304,19 +279,19 @@ def test_proposals_are_torchvisions() -> None:
         (6.0, [20, 80, 300]),  # never ten
     ],
 )
-def test_the_first_that_nms_keeps_need_not_all_boxes(monkeypatch, places, asked) -> None:
+def test_the_first_boxes_after_nms_do_not_need_all_boxes(monkeypatch, spread, batch_sizes) -> None:
     random = torch.Generator().manual_seed(3)
-    corners = torch.rand(300, 2, generator=random) * places
+    corners = torch.rand(300, 2, generator=random) * spread
     boxes = torch.cat([corners, corners + 20], dim=1)
     scores = (torch.rand(300, generator=random) * 20).round().sort(descending=True, stable=True).values  # many are equal
     expected = nms(boxes, scores, 0.3)[:10]
     sizes = []
-    monkeypatch.setattr(rpn, "nms", lambda *those: sizes.append(len(those[0])) or nms(*those))
-    assert torch.equal(first_kept(boxes, scores, 0.3, 10), expected)
-    assert sizes == asked
-    assert len(expected) == 10 or places < 10
-    assert torch.equal(first_kept(boxes[:3], scores[:3], 0.3, 10), nms(boxes[:3], scores[:3], 0.3))
-    assert len(first_kept(boxes[:0], scores[:0], 0.3, 10)) == 0
+    monkeypatch.setattr(rpn, "nms", lambda *arguments: sizes.append(len(arguments[0])) or nms(*arguments))
+    assert torch.equal(first_after_nms(boxes, scores, 0.3, 10), expected)
+    assert sizes == batch_sizes
+    assert len(expected) == 10 or spread < 10
+    assert torch.equal(first_after_nms(boxes[:3], scores[:3], 0.3, 10), nms(boxes[:3], scores[:3], 0.3))
+    assert len(first_after_nms(boxes[:0], scores[:0], 0.3, 10)) == 0
 
 
 def test_boxes_are_cut_to_their_image() -> None:
@@ -324,51 +299,34 @@ def test_boxes_are_cut_to_their_image() -> None:
     assert cut(torch.tensor([[-5.0, -1.0, 200.0, 60.0], [1.0, 2.0, 3.0, 4.0]]), frame).tolist() == [[0, 0, 100, 50], [1, 2, 3, 4]]
 
 
-@pytest.mark.parametrize(("kind", "serial"), [("oim", False), ("nae", False), ("nae", True), ("nae+", False)])
-def test_batches_do_not_matter(kind, serial) -> None:
-    model = tiny(kind, serial=serial)
-    images = [SCENE, np.zeros((120, 160, 3), np.uint8), synth(160, 120, 2), synth(120, 160, 5)]
-    together = found_alone_and_together(model, images)
-    assert len(together[0]) >= 3
-
-
-def test_nobody_above_the_score_is_a_result() -> None:
-    model = tiny(keep_score=0.999)
-    (found,) = detect(model, SCENE)
-    assert found.boxes.shape == (0, 4)
-    assert found.embeddings.shape == (0, 32)
-    serial = tiny(keep_score=0.999, serial=True)
-    assert len(detect(serial, SCENE)[0]) == 0
-
-
-def test_serial_looks_again_at_who_was_found() -> None:
+def test_serial_runs_the_head_again_on_its_people() -> None:
     """Table 1: the second pass takes the first's people as its proposals."""
-    parallel, serial = tiny(), tiny(serial=True)
+    parallel, serial = tiny_rcnn(), tiny_rcnn(serial=True)
     for model in (parallel, serial):
         nn.init.constant_(model.network.head.boxes[1].bias, 2.0)  # boxes move, so that a second look differs
-    net, batch = parallel.network, batch_of(parallel.prepare(SCENE))
+    net, batch = parallel.network, batch_of(parallel.prepare(PEOPLE))
     with torch.inference_mode():
         c4, frames = net(batch.pixels), frames_of(batch.resized, batch.pixels)
         first = net.find(c4, net.rpn(c4, frames)[0], frames[0])
         again = net.find(c4, first.boxes, frames[0])
-    (found,) = detect(serial, SCENE)
-    np.testing.assert_allclose(found.embeddings, again.embeddings, atol=1e-5)
-    assert not np.allclose(found.embeddings[0], detect(parallel, SCENE)[0].embeddings[0], atol=1e-3)
+    (detections,) = detect(serial, PEOPLE)
+    np.testing.assert_allclose(detections.embeddings, again.embeddings, atol=1e-5)
+    assert not np.allclose(detections.embeddings[0], detect(parallel, PEOPLE)[0].embeddings[0], atol=1e-3)
 
 
-def test_any_detector_with_any_reidentifier() -> None:
-    """Table 2: who is found is the detector's word, who they are the re-identifier's."""
-    detector, other = tiny("nae"), tiny("oim", embedding_dim=16, short_side=128, long_side=200)
+def test_any_detector_combines_with_any_reidentifier() -> None:
+    """Table 2: boxes and scores are the detector's, embeddings the re-identifier's."""
+    detector, other = tiny_rcnn("nae"), tiny_rcnn("oim", embedding_dim=16, short_side=128, long_side=200)
     detector.min_score = 0.3
     both = CombinedModel(detector, other)
     assert both.min_score == 0.3
     assert isinstance(both, PersonModel)
-    (alone,), (found,) = detect(detector, SCENE), detect(both, SCENE)
-    assert found.boxes.tolist() == alone.boxes.tolist()
-    assert found.scores.tolist() == alone.scores.tolist()
-    np.testing.assert_array_equal(found.embeddings, other.embed([other.prepare(SCENE)], [alone.boxes])[0])
-    np.testing.assert_array_equal(both.embed([both.prepare(SCENE)], [alone.boxes])[0], found.embeddings)
-    assert both.embed_crops([SCENE]).shape == (1, 16)
+    (alone,), (detections,) = detect(detector, PEOPLE), detect(both, PEOPLE)
+    assert detections.boxes.tolist() == alone.boxes.tolist()
+    assert detections.scores.tolist() == alone.scores.tolist()
+    np.testing.assert_array_equal(detections.embeddings, other.embed([other.prepare(PEOPLE)], [alone.boxes])[0])
+    np.testing.assert_array_equal(both.embed([both.prepare(PEOPLE)], [alone.boxes])[0], detections.embeddings)
+    assert both.embed_crops([PEOPLE]).shape == (1, 16)
     assert both.fingerprint not in (detector.fingerprint, other.fingerprint, CombinedModel(other, detector).fingerprint)
 
 
@@ -388,10 +346,10 @@ def test_a_wrong_config_names_the_field(values, word, tmp_path) -> None:
         parse(RCNNConfig, values, tmp_path)
 
 
-def test_a_scene_model_keeps_people_from_the_score_asked_for_on() -> None:
-    model = tiny("oim")
-    (all_of_them,) = detect(model, SCENE)
+def test_a_scene_model_keeps_people_from_min_score_on() -> None:
+    model = tiny_rcnn("oim")
+    (all_of_them,) = detect(model, PEOPLE)
     middle = float(all_of_them.scores[len(all_of_them) // 2])
-    (some,) = model.detect([model.prepare(SCENE)], min_score=middle)
+    (some,) = model.detect([model.prepare(PEOPLE)], min_score=middle)
     assert 0 < len(some) < len(all_of_them)
     np.testing.assert_array_equal(some.scores, all_of_them.scores[all_of_them.scores >= middle])

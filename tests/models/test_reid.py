@@ -38,7 +38,7 @@ def model(**changes: Any) -> TwoStep:
 
 
 def by_hand(network: ReidNetwork, crop: Array) -> torch.Tensor:
-    """The embedding of a crop that already has the network's size: no resizing at all."""
+    """The embedding of a crop that already has the network's size, without resizing."""
     mean, std = torch.tensor([0.485, 0.456, 0.406])[:, None, None], torch.tensor([0.229, 0.224, 0.225])[:, None, None]
     with torch.inference_mode():
         maps = network.backbone((torch.from_numpy(crop).permute(2, 0, 1) / 255 - mean)[None] / std)[5]
@@ -68,10 +68,10 @@ def test_an_embedding_by_hand() -> None:
 
 def test_bnneck_by_hand() -> None:
     """Features 1 and 5 have mean 3 and deviation 2, so -1 and 1; the shift stays 0, the factor learns."""
-    one = neck(1, 1)
-    out = one(torch.tensor([[1.0], [5.0]]))
+    layer = neck(1, 1)
+    out = layer(torch.tensor([[1.0], [5.0]]))
     torch.testing.assert_close(out, torch.tensor([[-1.0], [1.0]]), atol=1e-5, rtol=0)
-    assert {name: p.requires_grad for name, p in one.named_parameters()} == {"0.weight": True, "0.bias": False}
+    assert {name: p.requires_grad for name, p in layer.named_parameters()} == {"0.weight": True, "0.bias": False}
     assert neck(3, 3, norm=False)(torch.ones(1, 3)).tolist() == [[1, 1, 1]]
     assert [type(layer) for layer in neck(3, 2)] == [nn.Linear, nn.BatchNorm1d]
 
@@ -91,7 +91,7 @@ def test_without_bnneck_the_pooled_map_is_the_feature() -> None:
     assert config.bnneck is False
 
 
-def test_crops_of_a_ramp_are_read_off_by_hand() -> None:
+def test_crops_of_a_ramp_by_hand() -> None:
     """A box of 4 x 2 pixels from (3, 1) on, to twice its size: cell k covers the half pixel from k / 2 on, so its value is
     that of the ramp at its middle; pixel n has its value at n + 0.5."""
     across = torch.arange(10.0).expand(8, 10)
@@ -102,7 +102,7 @@ def test_crops_of_a_ramp_are_read_off_by_hand() -> None:
     torch.testing.assert_close(crop[1, :, 0], torch.tensor([1 + (k + 0.5) / 2 - 0.5 for k in range(4)]))
 
 
-def test_a_large_crop_is_averaged_and_what_is_outside_is_the_mean_colour() -> None:
+def test_large_crops_are_averaged_and_padded_with_the_mean() -> None:
     stripes = torch.tensor([8.0, 0.0, 0.0, 0.0]).repeat(4).expand(3, 8, 16)[None]  # a single sample in the middle would see 0
     (inside,) = crops_of(stripes, [torch.tensor([[0.0, 0.0, 16.0, 8.0]])], (1, 4))
     assert inside[0].tolist() == [[2.0] * 4]
@@ -118,34 +118,34 @@ def test_crops_follow_their_image() -> None:
     assert crops_of(pixels, [box[:0]] * 3, (4, 2)).shape == (0, 3, 4, 2)
 
 
-def test_every_picture_is_one_person() -> None:
-    one = model()
-    assert isinstance(one, PersonModel)
-    found = one.detect([one.prepare(crop) for crop in CROPS])
-    assert [result.boxes.tolist() for result in found] == [[[0, 0, 40, 90]], [[0, 0, 32, 64]], [[0, 0, 80, 30]]]
-    assert [result.scores.tolist() for result in found] == [[1]] * 3
-    np.testing.assert_allclose(np.concatenate([result.embeddings for result in found]), one.embed_crops(CROPS), atol=1e-6)
+def test_every_image_is_one_person() -> None:
+    crop_model = model()
+    assert isinstance(crop_model, PersonModel)
+    detections = crop_model.detect([crop_model.prepare(crop) for crop in CROPS])
+    assert [result.boxes.tolist() for result in detections] == [[[0, 0, 40, 90]], [[0, 0, 32, 64]], [[0, 0, 80, 30]]]
+    assert [result.scores.tolist() for result in detections] == [[1]] * 3
+    np.testing.assert_allclose(np.concatenate([result.embeddings for result in detections]), crop_model.embed_crops(CROPS), atol=1e-6)
 
 
 def test_embeddings_are_unit_rows_and_do_not_depend_on_the_batch() -> None:
-    one = model()
-    rows = one.embed_crops(CROPS)
+    crop_model = model()
+    rows = crop_model.embed_crops(CROPS)
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
     for crop, row in zip(CROPS, rows, strict=True):
-        np.testing.assert_allclose(one.embed_crops([crop])[0], row, atol=1e-5)  # float32 sums in another order
-    many = one.embed_crops(CROPS * 12)  # more than go at once
+        np.testing.assert_allclose(crop_model.embed_crops([crop])[0], row, atol=1e-5)  # float32 sums in another order
+    many = crop_model.embed_crops(CROPS * 12)  # more than go at once
     np.testing.assert_allclose(many, np.tile(rows, (12, 1)), atol=1e-5)
-    assert one.embed_crops([]).shape == (0, 128)
-    assert one.detect([]) == []
+    assert crop_model.embed_crops([]).shape == (0, 128)
+    assert crop_model.detect([]) == []
 
 
-def test_a_crop_of_the_scene_is_the_scenes_box() -> None:
+def test_a_crop_embeds_as_its_box_in_the_scene() -> None:
     """[GT; R]: the true boxes' embeddings are those of the crops."""
-    one, scene = model(), picture(120, 160, 4)
+    crop_model, scene = model(), picture(120, 160, 4)
     boxes = np.array([[10, 20, 60, 110], [0, 0, 160, 120]], np.float32)
-    (rows,) = one.embed([one.prepare(scene)], [boxes])
-    np.testing.assert_allclose(rows, one.embed_crops([scene[20:110, 10:60], scene]), atol=1e-6)
-    assert one.embed([one.prepare(scene)], [boxes[:0]])[0].shape == (0, 128)
+    (rows,) = crop_model.embed([crop_model.prepare(scene)], [boxes])
+    np.testing.assert_allclose(rows, crop_model.embed_crops([scene[20:110, 10:60], scene]), atol=1e-6)
+    assert crop_model.embed([crop_model.prepare(scene)], [boxes[:0]])[0].shape == (0, 128)
 
 
 def test_a_detector_with_the_crop_network_is_d_and_r() -> None:
@@ -153,26 +153,26 @@ def test_a_detector_with_the_crop_network_is_d_and_r() -> None:
     small = {"backbone": TINY["backbone"], "short_side": 96, "long_side": 160, "keep_score": 0.0, "max_people": 3}
     detector = SceneModel(RCNN(RCNNConfig(**small)), name="D", fingerprint="d", min_score=0.0)
     both, scene = CombinedModel(detector, model()), picture(120, 160, 4)
-    (found,) = both.detect([both.prepare(scene)])
-    assert len(found) == 3
-    np.testing.assert_array_equal(found.boxes, detector.detect([detector.prepare(scene)])[0].boxes)
-    one = model()
-    np.testing.assert_allclose(found.embeddings, one.embed([one.prepare(scene)], [found.boxes])[0], atol=1e-6)
+    (detections,) = both.detect([both.prepare(scene)])
+    assert len(detections) == 3
+    np.testing.assert_array_equal(detections.boxes, detector.detect([detector.prepare(scene)])[0].boxes)
+    crop_model = model()
+    np.testing.assert_allclose(detections.embeddings, crop_model.embed([crop_model.prepare(scene)], [detections.boxes])[0], atol=1e-6)
 
 
-def test_it_is_the_embedder_of_two_steps() -> None:
+def test_the_network_is_an_embedder_of_two_steps() -> None:
     network, config = tiny()
     both = TwoStep(WholeImage(), CropEmbedder(network, config, fingerprint="r"))
     assert both.detect([both.prepare(CROPS[0])])[0].embeddings.shape == (1, 128)
 
 
 def save(folder, network: ReidNetwork, config: ReidConfig, **changes: Any) -> None:
-    tensors = {name: one.numpy() for name, one in network.state_dict().items() if not name.endswith("num_batches_tracked")}
+    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items() if not name.endswith("num_batches_tracked")}
     save_model(folder, config.model_dump(mode="json") | changes, tensors)
 
 
 @pytest.mark.parametrize("changes", [{}, {"bnneck": False}, {"embedding_dim": 16}, {"identities": 0}, {"last_stride": 2}])
-def test_a_folder_gives_what_was_saved(changes, tmp_path) -> None:
+def test_a_folder_gives_the_saved_network(changes, tmp_path) -> None:
     network, config = tiny(**changes)
     save(tmp_path, network, config)
     opened = open_folder(tmp_path, "cpu")
@@ -197,7 +197,7 @@ def test_a_shufflenet_keeps_its_stride() -> None:
     assert CropEmbedder(network, config, fingerprint="").embed(CROPS).shape == (3, 128)
 
 
-def test_a_crop_is_normalised_and_not_resized_before_it_is_cropped() -> None:
+def test_crops_are_normalised_before_resizing() -> None:
     prepared = region_input(CROPS[2], 30, 80)
     assert prepared.resized == (30, 80)
     expected = (CROPS[2][7, 9].astype(np.float64) / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]

@@ -1,3 +1,5 @@
+"""ROI-AlignPS: golden numbers of the authors' code, its branches, queries, region proposals."""
+
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +16,6 @@ from personsearch.models.scene import SceneModel, scene_of_crop
 from personsearch.training.initialise import spread_offsets
 from tests.data.synth_image import synth
 from tests.helpers.alignps_golden import BOXES, EMBEDDINGS, FORMS, SCORES, assert_golden, assert_stages, embeddings, golden, model, picture
-from tests.helpers.batches import found_alone_and_together
 
 SMALL = {"backbone": {"name": "resnet18", "width": 0.25, "norm": "group"}, "channels": 32, "short_side": 160, "long_side": 256}
 
@@ -22,7 +23,7 @@ SMALL = {"backbone": {"name": "resnet18", "width": 0.25, "norm": "group"}, "chan
 def small(**changes) -> SceneModel:
     torch.manual_seed(0)
     network = ROIAlignPS(ROIAlignPSConfig(**SMALL | {"min_class_score": 0.0} | changes))
-    spread_offsets(network)  # they start at zero, where a deformable convolution is a plain one
+    spread_offsets(network)  # offsets of zero make a deformable convolution a plain one
     return SceneModel(network, name="small", fingerprint="", min_score=0)
 
 
@@ -50,14 +51,13 @@ def test_golden_numbers_at_full_size(form, shared: Path) -> None:
     assert_golden(opened.detect([prepared])[0], expected)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("branch", "field"), [("alignps", "emb"), ("roi", "roi_emb")])
 def test_branches_of_table_6(branch, field) -> None:
     opened, expected = model("roi_alignps", "plain", branch=branch), golden("roi_alignps")
-    (found,) = opened.detect([opened.prepare(picture())])
-    np.testing.assert_allclose(found.boxes, expected["boxes"], atol=BOXES, rtol=0)
-    np.testing.assert_allclose(found.scores, expected["scores"], atol=SCORES, rtol=0)
-    np.testing.assert_allclose(found.embeddings, expected[field], atol=EMBEDDINGS, rtol=0)
+    (detections,) = opened.detect([opened.prepare(picture())])
+    np.testing.assert_allclose(detections.boxes, expected["boxes"], atol=BOXES, rtol=0)
+    np.testing.assert_allclose(detections.scores, expected["scores"], atol=SCORES, rtol=0)
+    np.testing.assert_allclose(detections.embeddings, expected[field], atol=EMBEDDINGS, rtol=0)
 
 
 def test_golden_numbers_notice_an_unaligned_roi_align(monkeypatch) -> None:
@@ -78,16 +78,7 @@ def test_golden_numbers_notice_another_number_of_samples(monkeypatch) -> None:
         assert_golden(opened.detect([opened.prepare(picture())])[0], golden("roi_alignps"))
 
 
-@pytest.mark.slow
-def test_a_picture_gives_the_same_in_any_batch() -> None:
-    opened = model("roi_alignps", "fast", short_side=160, long_side=256, min_class_score=0.001)
-    pictures = [synth(240, 320, 3), synth(236, 316, 5), synth(240, 500, 6)]  # the last has another padded shape
-    together = found_alone_and_together(opened, pictures)
-    assert min(len(found) for found in together) > 3
-
-
-@pytest.mark.slow
-def test_a_query_where_nobody_was_found_gets_the_regions_of_its_own_box() -> None:
+def test_a_query_without_a_detection_gets_its_own_regions() -> None:
     fused, roi = model("roi_alignps", "plain"), model("roi_alignps", "plain", branch="roi")
     prepared = fused.prepare(picture())
     box = np.array([[200, 10, 230, 70]], np.float32)
@@ -100,21 +91,21 @@ def test_a_query_where_nobody_was_found_gets_the_regions_of_its_own_box() -> Non
     np.testing.assert_allclose(roi.embed([prepared], [box])[0], expected.numpy()[:, 256:], atol=1e-5)
 
 
-def test_a_crop_is_embedded_in_a_made_up_scene() -> None:
+def test_a_crop_is_embedded_in_an_artificial_scene() -> None:
     opened, crop = small(), scene()[20:100, 60:95]
-    made, box = scene_of_crop(crop)
-    np.testing.assert_array_equal(opened.embed_crops([crop]), opened.embed([opened.prepare(made)], [box[None]])[0])
+    artificial, box = scene_of_crop(crop)
+    np.testing.assert_array_equal(opened.embed_crops([crop]), opened.embed([opened.prepare(artificial)], [box[None]])[0])
     assert opened.embed_crops([]).shape == (0, 64)
 
 
 @pytest.mark.parametrize(("branch", "dim"), [("fused", 64), ("alignps", 32), ("roi", 32)])
-def test_nobody_is_an_empty_result(branch, dim) -> None:
+def test_a_scene_without_people_is_a_result(branch, dim) -> None:
     opened = small(min_class_score=1.0, branch=branch)
     prepared = opened.prepare(scene())
-    (found,) = opened.detect([prepared])
-    assert (found.boxes.shape, found.embeddings.shape) == ((0, 4), (0, dim))
+    (detections,) = opened.detect([prepared])
+    assert (detections.boxes.shape, detections.embeddings.shape) == ((0, 4), (0, dim))
     rows = opened.embed([prepared, prepared], [np.zeros((0, 4), np.float32), np.array([[10, 10, 50, 90]], np.float32)])
-    assert [one.shape for one in rows] == [(0, dim), (1, dim)]
+    assert [image_rows.shape for image_rows in rows] == [(0, dim), (1, dim)]
     assert np.linalg.norm(rows[1]) == pytest.approx(1)
 
 
@@ -128,15 +119,15 @@ def test_nobody_is_an_empty_result(branch, dim) -> None:
         {"levels": [3, 4], "structure": "T3"},
     ],
 )
-def test_small_networks_find_and_embed(changes) -> None:
+def test_small_networks_detect_and_embed(changes) -> None:
     opened = small(**changes)
-    found = opened.detect([opened.prepare(scene(seed)) for seed in (1, 2)])
-    assert all(0 < len(one) <= 100 for one in found)
-    assert found[0].embeddings.shape[1] == opened.embedding_dim == 64
-    np.testing.assert_allclose(np.linalg.norm(found[1].embeddings, axis=1), 1, atol=1e-5)
+    detections = opened.detect([opened.prepare(scene(seed)) for seed in (1, 2)])
+    assert all(0 < len(people) <= 100 for people in detections)
+    assert detections[0].embeddings.shape[1] == opened.embedding_dim == 64
+    np.testing.assert_allclose(np.linalg.norm(detections[1].embeddings, axis=1), 1, atol=1e-5)
 
 
-def test_region_proposals_are_there_for_training_and_change_nothing_found() -> None:
+def test_region_proposals_do_not_change_detections() -> None:
     without, with_rpn = small(), small(rpn=ProposalConfig(after_nms=7))
     parts = {name.split(".")[0] for name in with_rpn.network.state_dict()}
     assert parts == {"backbone", "neck", "head", "roi", "rpn"}

@@ -1,4 +1,4 @@
-"""The parts between every network for scenes and its users."""
+"""Batching, thresholds and artificial scenes that all networks for scenes share."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from personsearch.models.scene import SceneBatch, SceneDetections, SceneInput, S
 
 
 class Echo(SceneNetwork):
-    """Says of each image its height and width, and how many images came with it."""
+    """Gives each image's height and width as a box, and the size of its batch as the score."""
 
     embedding_dim = 2
 
@@ -25,7 +25,7 @@ class Echo(SceneNetwork):
         return [SceneDetections(torch.tensor([[0, 0, w, h], [0, 0, 1, 1.0]]), count, rows) for h, w in batch.original]
 
     def embed(self, batch: SceneBatch, boxes: list[Tensor]) -> list[Tensor]:
-        return [one[:, :2] for one in boxes]
+        return [image_boxes[:, :2] for image_boxes in boxes]
 
 
 def echo(**options) -> SceneModel:
@@ -36,29 +36,29 @@ def image(height: int, width: int) -> Array:
     return np.zeros((height, width, 3), np.uint8)
 
 
-def test_images_are_grouped_by_padded_shape_and_come_back_in_order() -> None:
+def test_images_are_batched_by_shape_and_keep_their_order() -> None:
     model = echo()
-    found = model.detect([model.prepare(image(*size)) for size in ((30, 60), (90, 20), (20, 40), (32, 64))])
-    assert [one.boxes[0].tolist() for one in found] == [[0, 0, 60, 30], [0, 0, 20, 90], [0, 0, 40, 20], [0, 0, 64, 32]]
-    np.testing.assert_allclose([one.scores[0] for one in found], [0.3, 0.1, 0.3, 0.3])
+    detections = model.detect([model.prepare(image(*size)) for size in ((30, 60), (90, 20), (20, 40), (32, 64))])
+    assert [people.boxes[0].tolist() for people in detections] == [[0, 0, 60, 30], [0, 0, 20, 90], [0, 0, 40, 20], [0, 0, 64, 32]]
+    np.testing.assert_allclose([people.scores[0] for people in detections], [0.3, 0.1, 0.3, 0.3])
     assert model.detect([]) == []
 
 
-def test_people_below_the_score_asked_for_are_left_out() -> None:
+def test_people_below_min_score_are_dropped() -> None:
     model = echo()
-    (found,) = model.detect([model.prepare(image(30, 60))], min_score=0.1)
-    np.testing.assert_allclose(found.scores, [0.1])
+    (detections,) = model.detect([model.prepare(image(30, 60))], min_score=0.1)
+    np.testing.assert_allclose(detections.scores, [0.1])
 
 
 def test_boxes_stay_with_their_images() -> None:
     model = echo()
     boxes = [np.full((count, 4), count, np.float32) for count in (1, 0, 2)]
     rows = model.embed([model.prepare(image(*size)) for size in ((30, 60), (90, 20), (20, 40))], boxes)
-    assert [one.tolist() for one in rows] == [[[1, 1]], [], [[2, 2], [2, 2]]]
+    assert [image_rows.tolist() for image_rows in rows] == [[[1, 1]], [], [[2, 2], [2, 2]]]
 
 
-def test_a_precision_is_another_gallery() -> None:
-    assert [echo(precision=one).fingerprint for one in ("float32", "bfloat16", "float16")] == ["abc", "abc-bfloat16", "abc-float16"]
+def test_a_precision_has_its_own_fingerprint() -> None:
+    assert [echo(precision=name).fingerprint for name in ("float32", "bfloat16", "float16")] == ["abc", "abc-bfloat16", "abc-float16"]
     changed = echo()
     changed.precision = "bfloat16"
     assert changed.fingerprint == "abc-bfloat16"
@@ -66,7 +66,7 @@ def test_a_precision_is_another_gallery() -> None:
 
 @pytest.mark.parametrize(("height", "width", "scene_width", "left"), [(10, 4, 50, 23), (2, 30, 30, 0), (1, 1, 5, 2)])
 def test_the_scene_of_a_crop(height, width, scene_width, left) -> None:
-    """The crop in the middle, a third of the height; around it its mean colour."""
+    """The crop is in the middle, a third of the height, on its mean colour."""
     crop = np.zeros((height, width, 3), np.uint8)
     crop[:, :, 0], crop[0, :, 2] = 200, 10 * height
     scene, box = scene_of_crop(crop)

@@ -1,1 +1,1 @@
-"""Faster forms of the same arithmetic."""
+"""Faster forms of layers, with the same results up to rounding."""

@@ -1,21 +1,21 @@
-"""Deformable convolution on a CPU: what torchvision's operator computes, several times as fast."""
+"""Deformable convolution for CPUs, several times as fast as torchvision's operator."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from personsearch.models.parts.deform import DeformConv
-from personsearch.models.parts.deform_taps import neighbours, split_offsets, sum_taps
+from personsearch.models.parts.deform_taps import split_offsets, sum_taps, tap_neighbours
 
-CHANNELS_AT_ONCE = 32  # outputs per product: its nine maps of a 900x1500 image (25 MB) then stay near the processor
+CHANNELS_AT_ONCE = 32  # output channels per product: nine maps of a 900x1500 image (25 MB) then stay in the cache
 
 
 class DeformConvCPU(nn.Module):
-    """A `DeformConv` for inference that multiplies first and samples after.
+    """A `DeformConv` for inference that multiplies first and samples second.
 
     Bilinear sampling and the product with a tap's weight are both linear and act on different axes, so they
-    commute: a 1x1 convolution makes nine maps, one per tap, and each output is the weighted sum of four
-    neighbours in each (`deform_taps.py`). torchvision's operator interpolates every input channel on its own,
+    commute: a 1x1 convolution computes nine maps, one per tap, and each output is the weighted sum of four
+    neighbours in each (`deform_taps.py`). torchvision's operator interpolates every input channel separately,
     on one core, before it multiplies.
     """
 
@@ -34,7 +34,7 @@ class DeformConvCPU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, outputs, H', W') of (B, inputs, H, W), in channels-last memory."""
         offset, mask = split_offsets(self.conv_offset(x))
-        rows, shares = neighbours(offset.float(), mask, x.shape[2:], self.stride)
+        rows, shares = tap_neighbours(offset.float(), mask, x.shape[2:], self.stride)
         maps = [sum_taps(F.conv2d(x, weight).permute(0, 2, 3, 1), rows, shares) for weight in self.products]
         output = torch.cat(maps, dim=1)
         if self.bias is not None:
@@ -43,7 +43,7 @@ class DeformConvCPU(nn.Module):
 
 
 def use_cpu_form(network: nn.Module) -> None:
-    """Put the CPU form in the place of every deformable convolution; the network cannot be trained or saved after this."""
+    """Replace every deformable convolution by its CPU form; the network cannot be trained or saved after this."""
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, DeformConv):

@@ -1,4 +1,4 @@
-"""Faster networks with the same results: batch norm merged into the layer before it, channels-last weights."""
+"""Batch norms merged into the layers before them, and channels-last weights."""
 
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | FrozenBatchNorm2d
 def optimize_for_inference(network: Network) -> Network:
     """Merge batch norms in place and lay weights out channels-last; returns the same network.
 
-    A batch norm is merged if it stands behind its convolution or linear layer, either next in a Sequential or
+    A batch norm is merged if it follows its convolution or linear layer, either next in a Sequential or
     as convN and bnN of a residual block. Results differ by rounding only. The network must be in eval mode;
     it cannot be trained or saved after this.
     """
@@ -33,7 +33,7 @@ def optimize_for_inference(network: Network) -> Network:
 
 
 def _merge(layer: nn.Module, norm: Any) -> bool:
-    """Put the batch norm's factors and shifts into the layer; False if it is none that can take them."""
+    """Merge the batch norm's factors and shifts into the layer; False if the layer is of another kind."""
     statistics = (norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
     if isinstance(layer, nn.Linear):
         weight, bias = fuse_linear_bn_weights(layer.weight, layer.bias, *statistics)

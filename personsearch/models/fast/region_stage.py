@@ -1,4 +1,4 @@
-"""A head's res5 on a CPU: its first 1x1 convolutions run once over the map instead of once over each region."""
+"""A head's res5 for CPUs: its first 1x1 convolutions run once over the map instead of over each region."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
 
-from personsearch.models.parts.region_pool import Regions
+from personsearch.models.parts.region_pool import LazyRegions
 from personsearch.models.parts.resnet import LastStage
 
-PAYS = 2.0  # region cells for each cell of the map, from which on RoIAlign of more channels costs less than the products it saves
+MIN_SAVING = 2.0  # region cells per map cell above which the saved products cost more than RoIAlign of more channels
 
 
 class LastStageCPU(nn.Module):
-    """What a `LastStage` of bottlenecks computes; regions overlap, so the map has far fewer cells than hundreds of them.
+    """A `LastStage` of bottlenecks for CPUs; regions overlap, so the map has far fewer cells than hundreds of regions.
 
     Its batch norms must have been merged.
     """
@@ -23,7 +23,7 @@ class LastStageCPU(nn.Module):
         self.layer4 = stage.layer4
         self.channels = stage.channels
 
-    def forward(self, regions: Tensor | Regions) -> Tensor:
+    def forward(self, regions: Tensor | LazyRegions) -> Tensor:
         """(N, C5, height / 2, width / 2) for N regions of level 4."""
         output: Tensor
         if isinstance(regions, Tensor):
@@ -36,14 +36,14 @@ class LastStageCPU(nn.Module):
         return output
 
 
-def _through(conv: nn.Conv2d, regions: Regions) -> Tensor:
-    if regions.saving(conv.stride[0]) > PAYS:
+def _through(conv: nn.Conv2d, regions: LazyRegions) -> Tensor:
+    if regions.saving(conv.stride[0]) > MIN_SAVING:
         return regions.after(conv)
     return F.conv2d(regions.every(conv.stride[0]), conv.weight, conv.bias)
 
 
 def use_cpu_stages(network: nn.Module) -> None:
-    """Put the CPU form in the place of every `LastStage` that has a use for it: those of bottlenecks with merged batch norms."""
+    """Replace every `LastStage` of bottlenecks with merged batch norms by its CPU form, in place."""
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, LastStage) and _fits(child.layer4[0]):

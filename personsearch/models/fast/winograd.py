@@ -1,14 +1,14 @@
-"""Wide 3x3 convolutions on a CPU with a quarter of the products: Winograd's F(4x4, 3x3)."""
+"""Wide 3x3 convolutions for CPUs with a quarter of the products: Winograd's F(4x4, 3x3)."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 OUTPUTS, INPUTS = 4, 6  # along each side of a tile
-NARROWEST = 256  # channels, from which on the products that are saved cost more than the transforms
-AT_ONCE = 1 << 22  # numbers of a transformed input, 16 MB: more leave the processor
+MIN_CHANNELS = 256  # from here on the saved products cost more than the transforms
+AT_ONCE = 1 << 22  # numbers of a transformed input; 16 MB stay in the cache
 
-# Lavin and Gray's matrices: the transform of a row of inputs, of a row of weights, and back to a row of outputs
+# Lavin and Gray's matrices: transforms of a row of inputs, of a row of weights, and back to a row of outputs
 OF_INPUT = (
     (4.0, 0.0, -5.0, 0.0, 1.0, 0.0),
     (0.0, -4.0, -4.0, 1.0, 1.0, 0.0),
@@ -27,10 +27,10 @@ TO_OUTPUT = (
 
 
 class WinogradConv(nn.Module):
-    """What a 3x3 convolution of stride 1 and padding 1 computes, for inference in float32.
+    """A 3x3 convolution of stride 1 and padding 1, for inference in float32.
 
-    A tile of 4 x 4 outputs takes 36 products for each pair of channels where the direct form takes 144. Rounding is about four times
-    as large. Under autocast, where the transforms would lose digits, the direct form runs.
+    A tile of 4 x 4 outputs takes 36 products for each pair of channels, where the direct form takes 144. Rounding errors are
+    about four times as large. Under autocast the transforms would lose digits, so the direct form runs.
 
     Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks (arXiv 1509.09308), Sec. 4.3, nested for two dimensions.
     """
@@ -55,8 +55,8 @@ class WinogradConv(nn.Module):
             output: Tensor = self.direct(x)
             return output
         numbers = x[:1].numel() * INPUTS**2 // OUTPUTS**2
-        parts = [self._tiles(part) for part in torch.split(x, max(1, AT_ONCE // max(1, numbers)))]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        outputs = [self._tiles(part) for part in torch.split(x, max(1, AT_ONCE // max(1, numbers)))]
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def _tiles(self, x: Tensor) -> Tensor:
         (batch, channels, height, width), outputs = x.shape, self.transformed.shape[2]
@@ -73,7 +73,7 @@ class WinogradConv(nn.Module):
 
 
 def use_winograd(network: nn.Module) -> None:
-    """Put this form in the place of every 3x3 convolution that is wide enough; their batch norms must have been merged."""
+    """Replace every wide 3x3 convolution by this form, in place; batch norms must have been merged."""
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.Conv2d) and _pays(child):
@@ -82,4 +82,4 @@ def use_winograd(network: nn.Module) -> None:
 
 def _pays(conv: nn.Conv2d) -> bool:
     plain = (conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups) == ((3, 3), (1, 1), (1, 1), (1, 1), 1)
-    return plain and min(conv.in_channels, conv.out_channels) >= NARROWEST
+    return plain and min(conv.in_channels, conv.out_channels) >= MIN_CHANNELS

@@ -17,12 +17,12 @@ class AlignedFeatureAggregation(nn.Module):
     """Brings C3, C4, C5 of a backbone onto the levels that predict (P3 in the paper's final form).
 
     Args:
-        inputs: channels of each backbone level, keyed 3, 4, 5.
-        outputs: channels of each P level.
-        levels: the P levels wanted, of 3, 4, 5 (Table I); coarser ones than the finest serve its top-down path.
-        lateral_deform: 3x3 deformable laterals, else FPN's 1x1 (Table II, first column).
-        output_deform: a 3x3 deformable output, else FPN's plain 3x3 (second column).
-        aggregation: how a coarser map joins a finer one: "concat", else FPN's "sum" (third column).
+        inputs: Channels of each backbone level, keyed 3, 4, 5.
+        outputs: Channels of each P level.
+        levels: P levels to predict on, of 3, 4, 5 (Table I); all levels coarser than the finest feed its top-down path.
+        lateral_deform: Whether laterals are 3x3 deformable, else FPN's 1x1 (Table II, first column).
+        output_deform: Whether outputs are 3x3 deformable, else FPN's plain 3x3 (second column).
+        aggregation: Join of a coarser and a finer map: "concat", else FPN's "sum" (third column).
 
     Source: arXiv 2109.00211, Sec. III-B "Region Alignment"; daodaofr/AlignPS@5d62dbc (neck FPNDcnLconv3Dcn).
     """
@@ -48,7 +48,7 @@ class AlignedFeatureAggregation(nn.Module):
         )
 
     def forward(self, features: Mapping[int, Tensor]) -> list[Tensor]:
-        """The P maps of `levels`, each (B, outputs, H, W), of the backbone's maps keyed by level."""
+        """P maps of `levels`, each (B, outputs, H, W), from the backbone's maps by level."""
         joined: dict[int, Tensor] = {}
         for level in range(COARSEST, min(self.levels) - 1, -1):
             lateral = self.lateral[f"c{level}"](features[level])

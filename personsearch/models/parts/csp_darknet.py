@@ -8,20 +8,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-POOLS = (5, 9, 13)  # pixels of the pooled surroundings that the deepest stage sees
+POOLS = (5, 9, 13)  # pixels; window sizes of the max pooling in the deepest stage
 STRIDES = (8, 16, 32)
 PATCH = ((0, 0), (1, 0), (0, 1), (1, 1))  # row and column of the stem's pixels, in the order of its channels
 
 
 class Conv(nn.Sequential):
-    """Convolution with bias, and SiLU; it keeps the size, or halves it with stride 2."""
+    """Convolution with bias, then SiLU; keeps the size, or halves it with stride 2."""
 
     def __init__(self, inputs: int, outputs: int, size: int = 1, *, stride: int = 1, groups: int = 1) -> None:
         super().__init__(nn.Conv2d(inputs, outputs, size, stride, (size - 1) // 2, groups=groups), nn.SiLU(inplace=True))
 
 
 class FocusStem(Conv):
-    """The four pixels of each 2x2 patch side by side, and a 3x3 over these: half the size of (B, 3, H, W)."""
+    """A 3x3 over the four pixels of each 2x2 patch, concatenated as channels: half the size of (B, 3, H, W)."""
 
     def __init__(self, outputs: int) -> None:
         super().__init__(len(PATCH) * 3, outputs, 3)
@@ -33,25 +33,25 @@ class FocusStem(Conv):
         return output
 
     def as_one(self) -> Conv:
-        """The same as one convolution of the pixels, 6x6 of stride 2, whose padding is the 3x3's of patches."""
+        """The same computation as one 6x6 convolution of stride 2 over the pixels; its padding equals the 3x3's over patches."""
         weight, bias = (tensor.detach() for tensor in self.parameters())
         whole = Conv(3, len(weight), 6, stride=2)
-        its_weight, its_bias = (tensor.detach() for tensor in whole.parameters())
+        whole_weight, whole_bias = (tensor.detach() for tensor in whole.parameters())
         for (row, column), part in zip(PATCH, torch.split(weight, 3, dim=1), strict=True):
-            its_weight[:, :, row::2, column::2] = part
-        its_bias.copy_(bias)
+            whole_weight[:, :, row::2, column::2] = part
+        whole_bias.copy_(bias)
         return whole
 
 
 class DepthwiseConv(nn.Sequential):
-    """A 3x3 over each channel by itself, then a 1x1 over all."""
+    """A 3x3 for each channel, then a 1x1 over all channels."""
 
     def __init__(self, inputs: int, outputs: int, *, stride: int = 1) -> None:
         super().__init__(Conv(inputs, inputs, 3, stride=stride, groups=inputs), Conv(inputs, outputs))
 
 
 class Bottleneck(nn.Module):
-    """A 1x1 and a depthwise 3x3, with a shortcut if asked for."""
+    """A 1x1 and a depthwise 3x3, with or without a shortcut."""
 
     def __init__(self, channels: int, *, shortcut: bool) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Bottleneck(nn.Module):
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), as x."""
+        """(B, C, H, W) of (B, C, H, W)."""
         y: Tensor = self.spread(self.reduce(x))
         return x + y if self.shortcut else y
 
@@ -83,7 +83,7 @@ class CrossStage(nn.Module):
 
 
 class PyramidPool(nn.Module):
-    """Each place beside the strongest of its surroundings, of three sizes."""
+    """Each cell concatenated with the maximum of its surroundings at three sizes."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class PyramidPool(nn.Module):
         self.merge = Conv(channels // 2 * (len(POOLS) + 1), channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), as x."""
+        """(B, C, H, W) of (B, C, H, W)."""
         x = self.reduce(x)
         merged: Tensor = self.merge(torch.cat([x, *(F.max_pool2d(x, size, 1, size // 2) for size in POOLS)], dim=1))
         return merged
@@ -101,10 +101,10 @@ class CSPDarknet(nn.Module):
     """Backbone and neck.
 
     Args:
-        width: channels of the first map; the maps of strides 8, 16 and 32 have 4, 8 and 16 times as many. 16 is YOLOX-Nano.
+        width: Channels of the first map; the maps of strides 8, 16 and 32 have 4, 8 and 16 times as many. 16 is YOLOX-Nano.
 
     Attributes:
-        channels: of the three maps.
+        channels: Channels of the three maps.
     """
 
     def __init__(self, width: int = 16) -> None:
@@ -129,18 +129,18 @@ class CSPDarknet(nn.Module):
         """The maps (B, channels[k], H / STRIDES[k], W / STRIDES[k]).
 
         Args:
-            pixels: (B, 3, H, W), BGR 0..255 as the pre-trained weights know them; H and W are multiples of 32.
+            pixels: Images (B, 3, H, W), BGR 0..255 as for the pre-trained weights; H and W are multiples of 32.
         """
         return self.neck(self.stages(pixels))
 
     def stages(self, pixels: Tensor) -> list[Tensor]:
-        """What the backbone alone sees: maps of strides 8, 16 and 32."""
+        """The backbone's maps of strides 8, 16 and 32."""
         x3 = self.stage3(self.stage2(self.stem(pixels)))
         x4 = self.stage4(x3)
         return [x3, x4, self.stage5(x4)]
 
     def neck(self, stages: list[Tensor]) -> list[Tensor]:
-        """The same maps after the deep ones have been told to the shallow ones, and these back to the deep ones."""
+        """The same maps after the top-down and the bottom-up path."""
         x3, x4, x5 = stages
         lateral5 = self.lateral5(x5)
         lateral4 = self.lateral4(self.down4(torch.cat([_twice(lateral5), x4], dim=1)))
@@ -151,7 +151,7 @@ class CSPDarknet(nn.Module):
 
 
 def _focus(pixels: Tensor) -> Tensor:
-    """(B, 12, H / 2, W / 2)."""
+    """(B, 12, H / 2, W / 2) patches of (B, 3, H, W)."""
     return torch.cat([pixels[..., row::2, column::2] for row, column in PATCH], dim=1)
 
 

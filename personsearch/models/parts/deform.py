@@ -1,4 +1,4 @@
-"""Deformable 3x3 convolutions: the plain form, on torchvision's operator."""
+"""Deformable 3x3 convolution on torchvision's operator."""
 
 import math
 
@@ -7,13 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
-from personsearch.models.parts.deform_taps import TAPS, neighbours, split_offsets, sum_taps
+from personsearch.models.parts.deform_taps import TAPS, split_offsets, sum_taps, tap_neighbours
 
 
 class DeformConv(nn.Module):
-    """A 3x3 convolution, padding 1, whose nine taps move by offsets that a plain convolution reads off its input.
+    """A 3x3 convolution, padding 1, whose nine taps move by offsets that a plain convolution computes from its input.
 
-    Offset channels are (y, x) of tap 0, (y, x) of tap 1, ... With `modulated` (DCNv2) nine more channels give
+    Offset channels are (y, x) of tap 0, (y, x) of tap 1, ... With `modulated` (DCNv2), nine more channels give
     each tap a weight in 0..1 through a sigmoid. The offset convolution starts at zero, so that training starts
     from an ordinary convolution (with all taps at half weight if modulated).
 
@@ -35,7 +35,7 @@ class DeformConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, outputs, H', W') of (B, inputs, H, W)."""
         offset, mask = split_offsets(self.conv_offset(x))
-        if self.training and x.device.type == "cpu":  # the operator's backward pass is slow there, and runs on one core
+        if self.training and x.device.type == "cpu":  # the operator's backward pass is slow on a CPU: it runs on one core
             return self._multiply_then_sample(x, offset, mask)
         dtype = self.weight.dtype  # the operator has no autocast rule on a CPU: all its inputs must agree
         mask = None if mask is None else mask.to(dtype)
@@ -44,7 +44,7 @@ class DeformConv(nn.Module):
 
     def _multiply_then_sample(self, x: Tensor, offset: Tensor, mask: Tensor | None) -> Tensor:
         outputs, inputs = self.weight.shape[:2]
-        rows, shares = neighbours(offset.float(), mask, x.shape[2:], self.stride)
+        rows, shares = tap_neighbours(offset.float(), mask, x.shape[2:], self.stride)
         products = F.linear(x.permute(0, 2, 3, 1), self.weight.permute(2, 3, 0, 1).reshape(-1, inputs))
         output = sum_taps(products, rows, shares).view(len(x), *offset.shape[2:], outputs).permute(0, 3, 1, 2)
         return output if self.bias is None else output + self.bias[:, None, None]

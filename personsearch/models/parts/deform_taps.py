@@ -1,27 +1,27 @@
-"""The nine taps of a deformable 3x3 convolution: where each samples, and their sum on a CPU."""
+"""The nine taps of a deformable 3x3 convolution: sampling positions, and their sum on a CPU."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-TAPS = 9  # of a 3x3 kernel, row by row
+TAPS = 9  # positions of a 3x3 kernel, row by row
 
 
 def split_offsets(channels: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Offsets (B, 18, H, W) in pixels and the weights of the taps (B, 9, H, W) in 0..1, None if there are none."""
+    """Offsets (B, 18, H, W) in pixels, and weights of the taps (B, 9, H, W) in 0..1; None without modulation."""
     if channels.shape[1] == 2 * TAPS:
         return channels, None
     return channels[:, : 2 * TAPS], channels[:, 2 * TAPS :].sigmoid()
 
 
-def neighbours(offset: Tensor, mask: Tensor | None, size: torch.Size, stride: int) -> tuple[Tensor, Tensor]:
-    """Which rows of the (B * H * W * 9, C) table of products make an output, and with what share.
+def tap_neighbours(offset: Tensor, mask: Tensor | None, size: torch.Size, stride: int) -> tuple[Tensor, Tensor]:
+    """Rows of the (B * H * W * 9, C) table of products that sum to each output, and their shares.
 
     Args:
-        offset: (B, 18, H', W') float32, pixels of the input.
-        mask: (B, 9, H', W') or None.
+        offset: Offsets of the taps, (B, 18, H', W') float32, pixels of the input.
+        mask: Weights of the taps, (B, 9, H', W'), or None.
         size: (H, W) of the input.
-        stride: of the convolution.
+        stride: Stride of the convolution.
 
     Returns:
         Rows, (B * H' * W', 36) int64, and shares, float32; a neighbour outside the input has share 0.
@@ -47,7 +47,7 @@ def neighbours(offset: Tensor, mask: Tensor | None, size: torch.Size, stride: in
 def sum_taps(products: Tensor, rows: Tensor, shares: Tensor) -> Tensor:
     """(B * H' * W', C) of the products of each tap, (B, H, W, 9 * C) with all of the first tap first; differentiable.
 
-    Each output is the sum of 36 rows, four neighbours in each of nine maps, which is what `embedding_bag` computes.
+    Each output is the weighted sum of 36 rows, four neighbours in each of nine maps; `embedding_bag` computes such sums.
     """
     table = products.reshape(-1, products.shape[-1] // TAPS)
     return F.embedding_bag(rows, table.float(), per_sample_weights=shares, mode="sum")

@@ -1,4 +1,4 @@
-"""The detection head of AlignPS: FCOS with re-id features, and the training structures of Table III."""
+"""The detection head of AlignPS: FCOS with re-id features, in the structures of Table III."""
 
 import math
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from personsearch.models.parts.deform import DeformConv
 
 Structure = Literal["reid-first", "T1", "T2", "T3"]
 DEPTH = 4  # convolutions of a tower
-GROUPS = 32  # of group norm, fewer where the channels ask for it
-RARE = 0.01  # share of cells with a person that the classification starts from
+GROUPS = 32  # of group norm; fewer if 32 does not divide the channels
+PRIOR_SCORE = 0.01  # score of every cell before training: few cells hold a person
 
 
 @dataclass(frozen=True)
 class LevelMaps:
-    """What the head says about every cell of one level, of a batch of B images."""
+    """Predictions for every cell of one level, for a batch of B images."""
 
     stride: int  # pixels of the resized image per cell
     class_logits: Tensor  # (B, 1, H, W)
@@ -31,18 +31,18 @@ class LevelMaps:
 class FCOSHead(nn.Module):
     """Two towers on the neck's maps; the maps themselves are the re-id features ("re-id first").
 
-    Structures of Table III: "reid-first" is AlignPS. "T1" reads the re-id features off the regression tower,
-    "T2" off the classification tower, "T3" off a tower of their own, each through one more 3x3 convolution
+    Structures of Table III: "reid-first" is AlignPS. "T1" takes the re-id features from the regression tower,
+    "T2" from the classification tower, "T3" from a tower of their own, each through one more 3x3 convolution
     (the paper draws them without numbers; the extra layer is in its text).
 
     Args:
-        channels: of the maps, towers and features.
-        levels: the P levels the maps come from; the stride of level k is 2^k.
-        structure: where the re-id features come from.
-        subtract_mean: take the mean over all cells, padding included, off each map before all else.
+        channels: Channels of the maps, towers and features.
+        levels: P levels of the maps; the stride of level k is 2^k.
+        structure: Origin of the re-id features.
+        subtract_mean: Whether each map first loses its mean over all cells, padding included.
 
     Source: arXiv 2109.00211, Sec. III-A/B; daodaofr/AlignPS@5d62dbc (FCOSReidHeadFocalOimSub, ...SubTriQueue;
-        the subtraction, the deformable last convolution and the centerness on the regression tower are theirs).
+        the code adds the subtraction, the deformable last convolution and the centerness on the regression tower).
     """
 
     def __init__(
@@ -57,13 +57,13 @@ class FCOSHead(nn.Module):
         self.class_logits = _predictor(channels, 1)
         self.distances = _predictor(channels, 4)
         self.centerness_logits = _predictor(channels, 1)
-        nn.init.constant_(self.class_logits.bias, -math.log((1 - RARE) / RARE))  # type: ignore[arg-type]  # it has a bias
+        nn.init.constant_(self.class_logits.bias, -math.log((1 - PRIOR_SCORE) / PRIOR_SCORE))  # type: ignore[arg-type]  # it has a bias
         self.scales = nn.ParameterList(nn.Parameter(torch.ones(())) for _ in levels)
         self.reid_tower = _tower(channels) if structure == "T3" else None
         self.reid = None if structure == "reid-first" else _predictor(channels, channels)
 
     def forward(self, maps: Sequence[Tensor]) -> list[LevelMaps]:
-        """Predictions of each level, of its (B, channels, H, W) map."""
+        """Predictions for each level, from its (B, channels, H, W) map."""
         return [self._level(x, level, scale) for x, level, scale in zip(maps, self.levels, self.scales, strict=True)]
 
     def _level(self, x: Tensor, level: int, scale: Tensor) -> LevelMaps:
@@ -81,8 +81,8 @@ class FCOSHead(nn.Module):
     def _features(self, x: Tensor, classes: Tensor, boxes: Tensor) -> Tensor:
         if self.reid is None:
             return x
-        source = boxes if self.structure == "T1" else classes if self.structure == "T2" else x
-        features: Tensor = self.reid(source if self.reid_tower is None else self.reid_tower(source))
+        maps = boxes if self.structure == "T1" else classes if self.structure == "T2" else x
+        features: Tensor = self.reid(maps if self.reid_tower is None else self.reid_tower(maps))
         return features
 
 

@@ -1,4 +1,4 @@
-"""Views of an image for detectors of a fixed input size: the whole image, and overlapping tiles of it for small people."""
+"""Views of an image for detectors with a fixed input size: the whole image, and overlapping tiles for small people."""
 
 from dataclasses import dataclass
 
@@ -7,17 +7,17 @@ import numpy as np
 
 from personsearch.boxes import Array
 
-INTERPOLATION = cv2.INTER_LINEAR_EXACT  # the same pixels on every machine, which INTER_LINEAR does not promise
-GREY = 114  # fills what the image leaves free
-TILE_OVERLAP = 0.2  # of a tile's side, shared with the next tile
-CUT_MARGIN = 2  # pixels of the view; a box this close to a tile's inner border is of a person that the border cuts
+INTERPOLATION = cv2.INTER_LINEAR_EXACT  # same pixels on every machine; INTER_LINEAR does not guarantee this
+GREY = 114  # colour of the canvas outside the image
+TILE_OVERLAP = 0.2  # share of a tile's side that the next tile has too
+CUT_MARGIN = 2  # pixels of the view; a box this close to a tile's inner border shows a person cut by the border
 
 Region = tuple[int, int, int, int]  # xyxy pixels of the image
 
 
 @dataclass(frozen=True)
 class View:
-    """A region of an image, resized into the top left of a grey canvas with its shape kept."""
+    """A region of an image, resized with its aspect ratio kept, in the top left of a grey canvas."""
 
     canvas: Array  # (S_h, S_w, 3) uint8, RGB
     region: Region
@@ -25,12 +25,12 @@ class View:
     image: tuple[int, int]  # (height, width) of the whole image
 
     def to_image(self, boxes_view: Array) -> Array:
-        """(N, 4) boxes in pixels of the canvas as pixels of the image."""
+        """(N, 4) boxes moved from canvas pixels to image pixels."""
         x1, y1, x2, y2 = self.region
         height, width = self.resized
         scale = np.array([(x2 - x1) / width, (y2 - y1) / height] * 2, np.float32)
-        moved: Array = boxes_view * scale + np.array([x1, y1, x1, y1], np.float32)
-        return moved
+        boxes: Array = boxes_view * scale + np.array([x1, y1, x1, y1], np.float32)
+        return boxes
 
     def is_cut(self, boxes_view: Array) -> Array:
         """(N,) whether a box on the canvas touches a border of the region that is not a border of the image."""
@@ -54,13 +54,13 @@ def letterbox(image: Array, region: Region, size: tuple[int, int]) -> View:
 
 
 def tile_regions(height: int, width: int, rows: int, columns: int) -> list[Region]:
-    """Tiles of an image, row by row: `rows` x `columns` equal parts that share TILE_OVERLAP of their side and fill the image."""
+    """Tiles of an image, row by row: `rows` x `columns` equal parts that overlap by TILE_OVERLAP and fill the image."""
     ys, xs = _spans(height, rows), _spans(width, columns)
     return [(x1, y1, x2, y2) for y1, y2 in ys for x1, x2 in xs]
 
 
 def _spans(length: int, count: int) -> list[tuple[int, int]]:
-    """`count` equal spans over 0..length: of n spans, each is length / (n - (n - 1) * overlap) long, rounded up."""
+    """`count` equal spans over 0..length; each of n spans is length / (n - (n - 1) * overlap) long, rounded up."""
     span = min(length, int(np.ceil(length / (count - (count - 1) * TILE_OVERLAP))))
     starts = [round(i * (length - span) / max(1, count - 1)) for i in range(count)]
     return [(start, start + span) for start in starts]

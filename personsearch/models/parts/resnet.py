@@ -1,4 +1,4 @@
-"""Backbones: ResNet-50, ResNet-18, ShuffleNet v2 and MobileNet v2, built of torchvision's blocks under torchvision's names."""
+"""Backbones: ResNet-50, ResNet-18, ShuffleNet v2 and MobileNet v2, built of torchvision's blocks with torchvision's names."""
 
 import math
 from collections.abc import Callable
@@ -12,11 +12,11 @@ from torchvision.ops.misc import FrozenBatchNorm2d
 from personsearch.models.config import BackboneConfig, Norm
 from personsearch.models.parts.convnext import CONVNEXT_BLOCKS, convnext_channels, convnext_stage
 from personsearch.models.parts.deform import DeformConv
-from personsearch.models.parts.region_pool import Regions, cells_of
+from personsearch.models.parts.region_pool import LazyRegions, cells_of
 
 RESNET_BLOCKS = {"resnet50": (Bottleneck, (3, 4, 6, 3)), "resnet18": (BasicBlock, (2, 2, 2, 2))}
 SHUFFLENET_BLOCKS = (4, 8, 4)
-SHUFFLENET_CHANNELS = {0.5: 48, 1.0: 116, 1.5: 176, 2.0: 244}  # of the first stage, as published; doubled by each next
+SHUFFLENET_CHANNELS = {0.5: 48, 1.0: 116, 1.5: 176, 2.0: 244}  # of the first stage, as published; each next stage doubles them
 MOBILENET_LEVELS = {2: 3, 3: 6, 4: 13, 5: 18}  # the last layer of each level; 0 is the stem
 NORM_GROUPS = 32
 DEEPEST = 5  # level of the last stage: stride 32
@@ -25,9 +25,9 @@ ConvFactory = Callable[[int, int, int], nn.Module]  # (inputs, outputs, stride) 
 
 
 class Backbone(nn.Module):
-    """Maps of a picture by level: level n has stride 2**n.
+    """Maps of an image by level: level n has stride 2**n.
 
-    `channels` gives the channel number of each level that `forward` returns.
+    `channels` holds the number of channels of each level that `forward` returns.
     """
 
     channels: dict[int, int]
@@ -132,7 +132,7 @@ class ConvNeXt(Backbone):
 
 
 class LastStage(nn.Module):
-    """The backbone's last stage (res5) with weights of its own, to run on regions of level 4."""
+    """The backbone's last stage (res5) with its own weights, for regions of level 4."""
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ class LastStage(nn.Module):
         self.channels = level_channels(config, DEEPEST)
         init_weights(self)
 
-    def forward(self, regions: Tensor | Regions) -> Tensor:
+    def forward(self, regions: Tensor | LazyRegions) -> Tensor:
         """(N, C5, H / 2, W / 2) for (N, C4, H, W) regions."""
         output: Tensor = self.layer4(cells_of(regions))
         return output
@@ -175,7 +175,7 @@ def level_channels(config: BackboneConfig, level: int) -> int:
 
 
 def resnet_stage(config: BackboneConfig, level: int) -> nn.Sequential:
-    """The stage of a ResNet that makes `level` (2..5) of the one before it."""
+    """The stage of a ResNet from the level before to `level` (2..5)."""
     block, numbers = RESNET_BLOCKS[config.name]
     norm = norm_factory(config.norm)
     stride = 1 if level == 2 else 2
@@ -195,7 +195,7 @@ def resnet_stage(config: BackboneConfig, level: int) -> nn.Sequential:
 
 
 def shufflenet_stage(config: BackboneConfig, level: int) -> nn.Sequential:
-    """The stage of a ShuffleNet that makes `level` (3..5) of the one before it."""
+    """The stage of a ShuffleNet from the level before to `level` (3..5)."""
     inputs, outputs = level_channels(config, level - 1), level_channels(config, level)
     blocks = [InvertedResidual(inputs, outputs, 2)]
     blocks += [InvertedResidual(outputs, outputs, 1) for _ in range(1, SHUFFLENET_BLOCKS[level - 3])]
@@ -205,21 +205,21 @@ def shufflenet_stage(config: BackboneConfig, level: int) -> nn.Sequential:
 
 
 def replace_conv2(blocks: list[Bottleneck], make: ConvFactory) -> None:
-    """Give every bottleneck another 3x3 convolution, in place."""
+    """Replace the 3x3 convolution of every bottleneck, in place."""
     for block in blocks:
         old = block.conv2
         block.conv2 = make(old.in_channels, old.out_channels, old.stride[0])
 
 
 def norm_factory(norm: Norm) -> Callable[[int], nn.Module]:
-    """What makes the normalisation of `channels` channels; eps is 1e-5 in all."""
+    """Function from a number of channels to their normalisation; eps is always 1e-5."""
     if norm == "group":
         return lambda channels: nn.GroupNorm(math.gcd(NORM_GROUPS, channels), channels)
     return FrozenBatchNorm2d if norm == "frozen" else nn.BatchNorm2d
 
 
 def init_weights(module: nn.Module) -> None:
-    """Random convolutions as for training from scratch (He et al., arXiv 1502.01852, by fan out)."""
+    """Random convolutions for training from scratch (He et al., arXiv 1502.01852, by fan out)."""
     for part in module.modules():
         if isinstance(part, nn.Conv2d) and part.bias is None:
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")

@@ -1,4 +1,4 @@
-"""Region proposals: where on the map of level 4 a person may be."""
+"""Region proposals: boxes on the map of level 4 that may hold a person."""
 
 import torch
 from pydantic import Field
@@ -11,11 +11,11 @@ from torchvision.ops import nms, remove_small_boxes
 from personsearch.models.parts.region_pool import STRIDE
 from personsearch.options import Settings
 
-SMALLEST = 1e-3  # side of a proposal in pixels; smaller ones are dropped
+MIN_SIDE = 1e-3  # pixels; proposals with a shorter side are dropped
 
 
 class ProposalConfig(Settings):
-    """Anchors, and how many proposals of an image go on; the defaults are the released networks'."""
+    """Anchors, and the number of proposals of an image; defaults are those of the released networks."""
 
     anchor_sizes: tuple[int, ...] = Field(default=(32, 64, 128, 256, 512), min_length=1)  # square root of the area, in pixels
     anchor_ratios: tuple[float, ...] = Field(default=(0.5, 1.0, 2.0), min_length=1)  # height / width
@@ -25,7 +25,7 @@ class ProposalConfig(Settings):
 
 
 class RegionProposals(nn.Module):
-    """The region proposal network on one map of stride 16, of torchvision's head and anchors.
+    """The region proposal network on one map of stride 16, with torchvision's head and anchors.
 
     Source: Faster R-CNN (arXiv 1506.01497); serend1p1ty/SeqNet@edec285.
     """
@@ -44,20 +44,20 @@ class RegionProposals(nn.Module):
         """Proposals of each image, best first: (N, 4) float32 xyxy pixels of the resized image.
 
         Args:
-            features: (B, C, H, W), stride 16.
-            frames: (B, 4) float32, width, height, width, height of each resized image; boxes are cut to it.
+            features: Map (B, C, H, W) of stride 16.
+            frames: Width, height, width, height of each resized image, (B, 4) float32; boxes are cut to it.
         """
         logits, deltas = self.predict(features)
         return self.select(logits, deltas, self.anchors(features), frames)
 
     def predict(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, A) logits of being a person, and (B, A, 4) box deltas from the anchors; both float32."""
+        """(B, A) logits of a person, and (B, A, 4) box deltas from the anchors; both float32."""
         (logits,), (deltas,) = self.head([features])
         by_anchor = deltas.unflatten(1, (-1, 4)).permute(0, 3, 4, 1, 2)
         return logits.permute(0, 2, 3, 1).flatten(1).float(), by_anchor.flatten(1, 3).float()
 
     def anchors(self, features: Tensor) -> Tensor:
-        """(A, 4) xyxy pixels, row by row, in each cell all of its anchors."""
+        """(A, 4) xyxy pixels, row by row, all anchors of a cell together."""
         height, width = features.shape[2:]
         y, x = (torch.arange(side, device=features.device) * STRIDE for side in (height, width))
         shift_y, shift_x = torch.meshgrid(y, x, indexing="ij")
@@ -67,36 +67,36 @@ class RegionProposals(nn.Module):
     def select(
         self, logits: Tensor, deltas: Tensor, anchors: Tensor, frames: Tensor, *, limits: tuple[int, int] | None = None
     ) -> list[Tensor]:
-        """The best proposals of each image after NMS (see `forward`); `limits` replace the config's numbers before and after it."""
-        # Gradients go through the losses of the head, never through where a proposal lies
+        """The best proposals of each image after NMS (see `forward`); `limits` replace the config's numbers before and after NMS."""
+        # Gradients reach the head through its losses, never through the position of a proposal
         before_nms, after_nms = limits or (self.config.before_nms, self.config.after_nms)
         scores, order = logits.detach().topk(min(before_nms, logits.shape[1]), dim=1)
         proposals = []
-        for image, index in enumerate(order):
-            boxes = cut(self.coder.decode_single(deltas[image, index].detach(), anchors[index]), frames[image])
-            big = remove_small_boxes(boxes, SMALLEST)
+        for image, best in enumerate(order):
+            boxes = cut(self.coder.decode_single(deltas[image, best].detach(), anchors[best]), frames[image])
+            big = remove_small_boxes(boxes, MIN_SIDE)
             boxes = boxes[big]
-            proposals.append(boxes[first_kept(boxes, scores[image, big], self.config.nms_iou, after_nms)])
+            proposals.append(boxes[first_after_nms(boxes, scores[image, big], self.config.nms_iou, after_nms)])
         return proposals
 
 
-def first_kept(boxes: Tensor, scores: Tensor, iou: float, limit: int) -> Tensor:
-    """(K,) int64, the first `limit` boxes that NMS keeps, of (N, 4) boxes and (N,) scores, best first.
+def first_after_nms(boxes: Tensor, scores: Tensor, iou: float, limit: int) -> Tensor:
+    """(K,) int64 indices of the first `limit` boxes after NMS, of (N, 4) boxes and (N,) scores, best first.
 
-    No box depends on a worse one, so on a CPU, where NMS takes the square of the boxes it is given, it gets the best ones and more only
-    if too few are left. A GPU would have to be waited for, and an exported graph has no such choice.
+    A box never depends on a worse one. On a CPU, where the time of NMS is quadratic, it first gets the best boxes, and more
+    only if too few remain. On a GPU such a check would wait for the device, and an exported graph cannot branch.
     """
     if boxes.device.type == "cpu" and not torch.compiler.is_exporting():
         for several in (2, 8):
-            kept: Tensor = nms(boxes[: several * limit], scores[: several * limit], iou)[:limit]
-            if len(kept) == limit or several * limit >= len(boxes):
-                return kept
-    all_kept: Tensor = nms(boxes, scores, iou)
-    return all_kept[:limit]
+            best: Tensor = nms(boxes[: several * limit], scores[: several * limit], iou)[:limit]
+            if len(best) == limit or several * limit >= len(boxes):
+                return best
+    order: Tensor = nms(boxes, scores, iou)
+    return order[:limit]
 
 
 def cut(boxes: Tensor, frame: Tensor) -> Tensor:
-    """(N, 4) boxes moved into the image of `frame` = (4,) width, height, width, height."""
+    """(N, 4) boxes cut to the image of `frame`, (4,) width, height, width, height."""
     return boxes.clamp(min=0).minimum(frame)
 
 

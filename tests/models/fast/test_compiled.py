@@ -1,4 +1,4 @@
-"""Compiled networks give what they give without the compiler; what cannot be compiled is named."""
+"""Compiled networks give the same results; models that cannot be compiled are refused."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ DENSE = AlignPSConfig(backbone=BACKBONE, short_side=96, long_side=160, channels=
 
 
 def opened(config: SeqNetConfig | AlignPSConfig) -> SceneModel:
-    """A small network that finds people in anything, as a user opens it."""
+    """A small network that detects people in any image, opened from its folder."""
     torch.manual_seed(0)
     network = SeqNet(config) if isinstance(config, SeqNetConfig) else AlignPS(config)
     return scene_model(network.eval(), config, "digest", "cpu")
@@ -30,23 +30,23 @@ def opened(config: SeqNetConfig | AlignPSConfig) -> SceneModel:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("config", [REGIONS, DENSE], ids=["regions", "dense"])
-def test_a_compiled_network_gives_what_it_gave(config: SeqNetConfig | AlignPSConfig) -> None:
-    """Of two sizes, alone and together. Rounding as where layers are merged; another network's numbers are far off."""
+def test_a_compiled_network_gives_the_same_results(config: SeqNetConfig | AlignPSConfig) -> None:
+    """Two sizes, alone and together. Tolerances as for merged layers; another network is far outside them."""
     plain, fast = opened(config), opened(config)
     compiled.compile_model(fast)
     assert fast.network.get_submodule("backbone")._compiled_call_impl is not None
     assert fast.fingerprint == plain.fingerprint
     images = [picture(96, 160, seed) for seed in (0, 1)] + [picture(160, 96, 2)]
     for some in (images[:1], images):
-        for one, other in zip(*(model.detect([model.prepare(image) for image in some]) for model in (plain, fast)), strict=True):
-            assert len(one) == len(other) > 0
-            np.testing.assert_allclose(other.boxes, one.boxes, atol=2e-3)
-            np.testing.assert_allclose(other.scores, one.scores, atol=5e-5)
-            np.testing.assert_allclose(other.embeddings, one.embeddings, atol=2e-5)
+        for expected, detections in zip(*(model.detect([model.prepare(image) for image in some]) for model in (plain, fast)), strict=True):
+            assert len(expected) == len(detections) > 0
+            np.testing.assert_allclose(detections.boxes, expected.boxes, atol=2e-3)
+            np.testing.assert_allclose(detections.scores, expected.scores, atol=5e-5)
+            np.testing.assert_allclose(detections.embeddings, expected.embeddings, atol=2e-5)
 
 
-def test_a_network_passes_through_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without its seconds: what torch is asked to compile is what a forward pass then runs."""
+def test_the_forward_pass_runs_the_compiled_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fake compiler, which takes no seconds, records what it gets."""
     monkeypatch.setattr(compiled, "try_compiler", lambda device: None)
     model, calls = opened(REGIONS), []
 
@@ -72,26 +72,26 @@ def test_a_machine_without_a_compiler_is_named(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(CompilerError, match=r"\(No working C\+\+ compiler found and more\); install g\+\+"):
         compiled.compile_model(opened(REGIONS))
     monkeypatch.setattr(torch, "compile", lambda function: lambda numbers: numbers)
-    with pytest.raises(CompilerError, match="wrong code"):
+    with pytest.raises(CompilerError, match="gives wrong results"):
         compiled.compile_model(opened(REGIONS))
 
 
-def test_what_is_no_single_network_in_pytorch_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="nano is none"):
+def test_models_without_one_pytorch_network_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="leave it out for nano"):
         PersonSearcher.from_pretrained(device="cpu", compiled=True)
-    with pytest.raises(ConfigError, match="leave one of them out"):
+    with pytest.raises(ConfigError, match="leave them or backend"):
         PersonSearcher.from_pretrained(device="cpu", backend="onnx", compiled=True)
-    with pytest.raises(ConfigError, match="is for ONNX Runtime"):
+    with pytest.raises(ConfigError, match="runs on ONNX Runtime"):
         PersonSearcher.from_pretrained("model.onnx", device="cpu", compiled=True)
 
 
 def test_a_folder_opens_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[object] = []
-    monkeypatch.setattr("personsearch.backends.compile_model", seen.append)
+    compiled: list[object] = []
+    monkeypatch.setattr("personsearch.backends.compile_model", compiled.append)
     tensors = {name: tensor.numpy() for name, tensor in SeqNet(REGIONS).state_dict().items() if not name.endswith("num_batches_tracked")}
     save_model(tmp_path, REGIONS.model_dump(mode="json"), tensors)
-    assert seen == []
+    assert compiled == []
     searcher = PersonSearcher.from_pretrained(tmp_path, device="cpu", compiled=True)
-    assert seen == [searcher.model]
+    assert compiled == [searcher.model]
     PersonSearcher.from_pretrained(tmp_path, device="cpu")
-    assert len(seen) == 1
+    assert len(compiled) == 1

@@ -22,13 +22,13 @@ def test_the_matrices_convolve_a_row() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 4), (7, 7), (8, 12), (13, 6)])
 @pytest.mark.parametrize("bias", [True, False])
-def test_it_is_the_convolution(size, bias) -> None:
+def test_the_form_equals_the_convolution(size, bias) -> None:
     direct, x = conv(5, 3, bias=bias), picture(2, 5, *size)
     with torch.no_grad():
         torch.testing.assert_close(WinogradConv(direct)(x), direct(x), atol=1e-4, rtol=0)  # rounding of sums of 45 products near 1
 
 
-def test_parts_of_a_batch_are_the_batch(monkeypatch) -> None:
+def test_a_batch_in_parts_gives_the_same(monkeypatch) -> None:
     direct, x = conv(4, 4), picture(5, 4, 6, 9)
     with torch.no_grad():
         whole = WinogradConv(direct)(x)
@@ -36,7 +36,7 @@ def test_parts_of_a_batch_are_the_batch(monkeypatch) -> None:
         torch.testing.assert_close(WinogradConv(direct)(x), whole, atol=1e-5, rtol=0)  # another order of the same sums
 
 
-def test_no_image_at_all_gives_none() -> None:
+def test_no_images_give_no_maps() -> None:
     with torch.no_grad():
         assert WinogradConv(conv(4, 3))(torch.zeros(0, 4, 7, 7)).shape == (0, 3, 7, 7)
 

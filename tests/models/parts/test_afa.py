@@ -45,7 +45,7 @@ def test_levels_of_table_1(levels) -> None:
     neck = AlignedFeatureAggregation(CHANNELS, 32, levels=levels)
     maps = neck(features(2))
     assert [tuple(x.shape) for x in maps] == [(2, 32, *features()[level].shape[2:]) for level in levels]
-    assert set(neck.lateral) == {f"c{level}" for level in range(min(levels), 6)}  # finer ones are not used
+    assert set(neck.lateral) == {f"c{level}" for level in range(min(levels), 6)}  # finer levels are not used
 
 
 @pytest.mark.parametrize("lateral", [True, False])

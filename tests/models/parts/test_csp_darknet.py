@@ -41,7 +41,7 @@ def test_maps_have_the_strides_and_channels(width) -> None:
     network = CSPDarknet(width).eval()
     with torch.inference_mode():
         maps = network(torch.zeros(2, 3, 64, 96))
-    assert [tuple(one.shape) for one in maps] == [(2, 4 * width, 8, 12), (2, 8 * width, 4, 6), (2, 16 * width, 2, 3)]
+    assert [tuple(level.shape) for level in maps] == [(2, 4 * width, 8, 12), (2, 8 * width, 4, 6), (2, 16 * width, 2, 3)]
     assert network.channels == (4 * width, 8 * width, 16 * width)
 
 
@@ -50,9 +50,9 @@ def test_neck_follows_backbone() -> None:
     network, pixels = CSPDarknet(8).eval(), torch.rand(1, 3, 64, 64) * 255
     with torch.inference_mode():
         stages = network.stages(pixels)
-        for one, other in zip(network(pixels), network.neck(stages), strict=True):
-            torch.testing.assert_close(one, other, rtol=0, atol=0)
-    assert [tuple(one.shape[1:]) for one in stages] == [(32, 8, 8), (64, 4, 4), (128, 2, 2)]
+        for output, expected in zip(network(pixels), network.neck(stages), strict=True):
+            torch.testing.assert_close(output, expected, rtol=0, atol=0)
+    assert [tuple(stage.shape[1:]) for stage in stages] == [(32, 8, 8), (64, 4, 4), (128, 2, 2)]
 
 
 def conv(inputs: int, outputs: int, size: int = 1) -> int:
@@ -90,15 +90,15 @@ def test_the_shortcut_is_added() -> None:
     assert not silent(Bottleneck(4, shortcut=False))(x).any()
 
 
-def test_half_of_the_channels_go_past_the_bottlenecks() -> None:
+def test_half_of_the_channels_bypass_the_bottlenecks() -> None:
     """With an identity for `past` and for `merge` the second half is SiLU(SiLU(x)); nothing comes through the first."""
     stage = silent(CrossStage(2, 4, 1))
     stage.past[0].weight.data[:, :, 0, 0] = torch.eye(2)
     stage.merge[0].weight.data[:, :, 0, 0] = torch.eye(4)
     x = torch.rand(1, 2, 3, 3)
-    found, silu = stage(x), torch.nn.functional.silu
-    torch.testing.assert_close(found[:, 2:], silu(silu(x)))
-    assert not found[:, :2].any()
+    output, silu = stage(x), torch.nn.functional.silu
+    torch.testing.assert_close(output[:, 2:], silu(silu(x)))
+    assert not output[:, :2].any()
 
 
 def test_the_pool_sees_5_9_and_13_pixels() -> None:
@@ -151,9 +151,9 @@ def test_the_authors_file_gives_the_same_scores_and_boxes(shared: Path) -> None:
         with torch.inference_mode():
             return Teacher(file)(values).logits[0].sigmoid().numpy()
 
-    assert expected.max() > 0.5  # somebody is there
+    assert expected.max() > 0.5  # there is a person
     np.testing.assert_allclose(scores(pixels), expected, atol=1e-3)  # float32 through 113 layers
-    assert np.abs(scores(pixels.flip(1)) - expected).max() > 0.01  # RGB is not what it knows
+    assert np.abs(scores(pixels.flip(1)) - expected).max() > 0.01  # the network expects BGR
     with torch.inference_mode():
         boxes = Teacher(file)(pixels).boxes[0].numpy()
     best = int(expected.argmax())

@@ -5,9 +5,9 @@ import torch.nn.functional as F
 
 from personsearch.models.fast.deform_cpu import DeformConvCPU
 from personsearch.models.parts.deform import DeformConv
-from personsearch.models.parts.deform_taps import neighbours
+from personsearch.models.parts.deform_taps import tap_neighbours
 
-FORMS = [DeformConv.eval, DeformConv.train, DeformConvCPU]  # torchvision's, the trained one on a CPU, the one for inference
+FORMS = [DeformConv.eval, DeformConv.train, DeformConvCPU]  # torchvision's, the CPU form for training, the CPU form for inference
 
 
 def centre_tap(dy: float, dx: float, mask_logit: float | None = None) -> DeformConv:
@@ -29,7 +29,7 @@ def random_conv(inputs: int, outputs: int, *, stride: int = 1, modulated: bool =
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_moved_tap_reads_between_pixels(form) -> None:
+def test_a_moved_tap_interpolates_pixels(form) -> None:
     x = torch.tensor([[[[1.0, 2.0], [3.0, 5.0]]]])
     with torch.no_grad():
         assert form(centre_tap(0, 1))(x).tolist() == [[[[2, 0], [5, 0]]]]  # right neighbour; outside is 0
@@ -87,8 +87,8 @@ def test_training_on_a_cpu_leaves_torchvisions_operator_alone(monkeypatch) -> No
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("stride", [1, 2])
-def test_no_image_at_all_gives_none(form, stride) -> None:
-    """A deformable res5 takes an empty list of regions."""
+def test_no_images_give_no_maps(form, stride) -> None:
+    """A deformable res5 gets no regions from an empty scene."""
     with torch.no_grad():
         assert form(random_conv(3, 40, stride=stride))(torch.zeros(0, 3, 14, 14)).shape == (0, 40, 14 // stride, 14 // stride)
 
@@ -105,7 +105,7 @@ def test_the_cpu_form_runs_under_bfloat16_autocast() -> None:
 def test_neighbours_of_a_cell_share_it() -> None:
     offset = torch.zeros(1, 18, 2, 2)
     offset[0, 9] = 0.25  # x of the middle tap
-    rows, shares = neighbours(offset, None, torch.Size([2, 2]), 1)
+    rows, shares = tap_neighbours(offset, None, torch.Size([2, 2]), 1)
     middle = slice(4 * 4, 4 * 4 + 4)
     assert rows[0, middle].tolist() == [cell * 9 + 4 for cell in (0, 1, 2, 3)]
     assert shares[0, middle].tolist() == [0.75, 0.25, 0, 0]

@@ -9,7 +9,7 @@ SURE = 10.0  # logit: sigmoid is 1 to 5e-5
 
 
 def blank(height: int = 10, width: int = 12, stride: int = 8) -> LevelMaps:
-    """No people; the feature of a cell is (row, column)."""
+    """Maps without people; the feature of a cell is (row, column)."""
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     return LevelMaps(
         stride=stride,
@@ -33,24 +33,24 @@ def people(*maps: LevelMaps, resized: tuple[int, int] = (80, 96), original: tupl
 def test_one_person_by_hand() -> None:
     maps = blank()
     put(maps, 2, 3, score=0.9, centerness=0.5, box=(1, 2, 0.5, 3))
-    found = people(maps)
-    assert found.boxes.tolist() == [[28 - 8, 20 - 16, 28 + 4, 20 + 24]]  # cell (2, 3) looks from (28, 20)
-    assert found.scores.tolist() == pytest.approx([0.45])
-    assert found.features.tolist() == [[2, 3]]
-    assert found.cells.tolist() == [[0, 2, 3]]
+    detections = people(maps)
+    assert detections.boxes.tolist() == [[28 - 8, 20 - 16, 28 + 4, 20 + 24]]  # cell (2, 3) has its centre at (28, 20)
+    assert detections.scores.tolist() == pytest.approx([0.45])
+    assert detections.features.tolist() == [[2, 3]]
+    assert detections.cells.tolist() == [[0, 2, 3]]
 
 
 def test_boxes_are_cut_to_the_resized_image_and_scaled_back() -> None:
     maps = blank()
     put(maps, 9, 11, score=0.9, box=(2, 2, 9, 9))
-    found = people(maps, resized=(78, 90), original=(39, 180))
-    assert found.boxes.tolist() == [[(92 - 16) * 2, (76 - 16) / 2, 180, 39]]
+    detections = people(maps, resized=(78, 90), original=(39, 180))
+    assert detections.boxes.tolist() == [[(92 - 16) * 2, (76 - 16) / 2, 180, 39]]
 
 
-def test_the_threshold_is_on_the_class_alone_and_strict() -> None:
+def test_the_class_score_alone_must_exceed_the_threshold() -> None:
     maps = blank()
-    put(maps, 2, 2, score=0.06, centerness=0.1)  # score 0.006, kept
-    put(maps, 2, 8, score=0.04, centerness=0.999)  # score 0.04, not kept
+    put(maps, 2, 2, score=0.06, centerness=0.1)  # score 0.006, passes
+    put(maps, 2, 8, score=0.04, centerness=0.999)  # score 0.04, dropped
     put(maps, 8, 2, score=0.5, centerness=0.5)
     assert people(maps).cells[:, 1:].tolist() == [[8, 2], [2, 2]]
     assert len(people(maps, min_class_score=torch.tensor(0.5).logit().sigmoid().item()).boxes) == 0
@@ -76,25 +76,25 @@ def test_only_the_best_cells_and_people_are_kept() -> None:
 def test_the_released_rules_take_1000_cells_of_a_level_and_100_people() -> None:
     crowded = blank(40, 40)
     crowded.class_logits.fill_(SURE)
-    crowded.distances.fill_(0.1)  # no overlap
+    crowded.distances.fill_(0.1)  # boxes that do not overlap
     assert len(people(crowded, resized=(320, 320), original=(320, 320)).boxes) == 100
     assert len(people(crowded, resized=(320, 320), original=(320, 320), max_people=5000).boxes) == 1000
 
 
-def test_nobody_is_an_empty_result() -> None:
-    found = people(blank(), blank(5, 6, 16))
-    assert found.boxes.shape == (0, 4)
-    assert found.features.shape == (0, 2)
-    assert found.cells.shape == (0, 3)
+def test_maps_without_people_give_no_detections() -> None:
+    detections = people(blank(), blank(5, 6, 16))
+    assert detections.boxes.shape == (0, 4)
+    assert detections.features.shape == (0, 2)
+    assert detections.cells.shape == (0, 3)
 
 
 def test_levels_are_joined() -> None:
     fine, coarse = blank(), blank(5, 6, 16)
     put(fine, 1, 1, score=0.6)
     put(coarse, 3, 4, score=0.9)
-    found = people(fine, coarse)
-    assert found.cells.tolist() == [[1, 3, 4], [0, 1, 1]]
-    assert found.boxes.tolist() == [[56, 40, 88, 72], [4, 4, 20, 20]]
+    detections = people(fine, coarse)
+    assert detections.cells.tolist() == [[1, 3, 4], [0, 1, 1]]
+    assert detections.boxes.tolist() == [[56, 40, 88, 72], [4, 4, 20, 20]]
 
 
 def test_features_at_the_centre_of_a_box() -> None:
@@ -103,7 +103,7 @@ def test_features_at_the_centre_of_a_box() -> None:
     assert features_at([blank()], 0, boxes[:0]).shape == (0, 2)
 
 
-def test_a_boxs_size_decides_its_level() -> None:
+def test_the_size_of_a_box_decides_its_level() -> None:
     fine, coarse = blank(64, 64), blank(32, 32, 16)
     boxes = torch.tensor([[0.0, 0.0, 100.0, 256.0], [0.0, 0.0, 100.0, 258.0]])  # farthest side 128 and 129 pixels away
     assert features_at([fine, coarse], 0, boxes).tolist() == [[16, 6], [8, 3]]
@@ -157,6 +157,6 @@ def test_a_scale_for_each_level() -> None:
 
 
 @torch.no_grad()
-def test_an_untrained_head_expects_nobody() -> None:
+def test_scores_start_at_the_prior() -> None:
     maps = head()([map3()])[0]
     assert 0.005 < maps.class_logits.sigmoid().mean() < 0.02  # 1 cell in 100: focal loss starts stable

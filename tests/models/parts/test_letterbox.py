@@ -1,4 +1,4 @@
-"""Views of an image: where the pixels go, and the boxes back."""
+"""Views of an image: positions of pixels, and boxes moved back."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def test_a_wide_image_fills_the_top_of_the_canvas() -> None:
     assert view.to_image(np.array([[8, 4, 64, 16]], np.float32)).tolist() == [[16, 8, 128, 32]]
 
 
-def test_a_tile_keeps_its_place() -> None:
+def test_a_tile_keeps_its_position() -> None:
     image = np.zeros((100, 100, 3), np.uint8)
     image[40:, 60:] = 255
     view = letterbox(image, (60, 40, 100, 80), (20, 20))
@@ -44,12 +44,12 @@ def test_tiles_by_hand() -> None:
 
 @given(sides, sides, st.integers(1, 4), st.integers(1, 4))
 def test_tiles_fill_the_image(height: int, width: int, rows: int, columns: int) -> None:
-    seen = np.zeros((height, width), bool)
+    covered = np.zeros((height, width), bool)
     for x1, y1, x2, y2 in tile_regions(height, width, rows, columns):
         assert 0 <= x1 < x2 <= width
         assert 0 <= y1 < y2 <= height
-        seen[y1:y2, x1:x2] = True
-    assert seen.all()
+        covered[y1:y2, x1:x2] = True
+    assert covered.all()
 
 
 @pytest.mark.parametrize(

@@ -35,11 +35,11 @@ def test_torchvisions_weights_fit_and_give_its_maps(name) -> None:
     weights = {key: value for key, value in theirs.state_dict().items() if not key.startswith(("fc.", "conv5."))}
     ours.load_state_dict(weights)
     last = theirs.layer4 if "resnet" in name else theirs.stage4
-    seen = []
-    last.register_forward_hook(lambda _, __, made: seen.append(made))
+    outputs = []
+    last.register_forward_hook(lambda _, __, output: outputs.append(output))
     with torch.inference_mode():
         theirs(pixels())
-        torch.testing.assert_close(ours(pixels())[5], seen[0])
+        torch.testing.assert_close(ours(pixels())[5], outputs[0])
 
 
 @pytest.mark.parametrize("values", ALL)
@@ -49,8 +49,8 @@ def test_levels_have_their_strides_and_channels(values, norm) -> None:
     backbone = build_backbone(config).eval()
     maps = backbone(pixels())
     assert list(maps) == [2, 3, 4, 5]
-    for level, found in maps.items():
-        assert found.shape == (1, backbone.channels[level], 64 // 2**level, 96 // 2**level)
+    for level, level_map in maps.items():
+        assert level_map.shape == (1, backbone.channels[level], 64 // 2**level, 96 // 2**level)
         assert level_channels(config, level) == backbone.channels[level]
     kinds = {type(part) for part in backbone.modules()} & {FrozenBatchNorm2d, nn.BatchNorm2d, nn.GroupNorm}
     assert kinds == {{"frozen": FrozenBatchNorm2d, "batch": nn.BatchNorm2d, "group": nn.GroupNorm}[norm]}
@@ -64,8 +64,8 @@ def test_a_mobilenet_is_torchvisions(width) -> None:
     with torch.inference_mode():
         maps = ours(pixels())
         torch.testing.assert_close(maps[5], theirs.features(pixels()))
-    for level, found in maps.items():
-        assert found.shape == (1, ours.channels[level], 64 // 2**level, 96 // 2**level)
+    for level, level_map in maps.items():
+        assert level_map.shape == (1, ours.channels[level], 64 // 2**level, 96 // 2**level)
 
 
 def test_a_mobilenet_is_for_crops_only() -> None:
@@ -73,7 +73,7 @@ def test_a_mobilenet_is_for_crops_only() -> None:
         SceneConfig(architecture="x", name="x", backbone={"name": "mobilenet"})
 
 
-def test_a_backbone_ends_where_it_is_told() -> None:
+def test_a_backbone_ends_at_the_requested_level() -> None:
     backbone = build_backbone(BackboneConfig(width=0.25), 4)
     assert list(backbone(pixels())) == [2, 3, 4]
     assert not any(name.startswith("layer4") for name in backbone.state_dict())
@@ -88,7 +88,7 @@ def test_the_last_stage_halves_regions_of_level_4(values) -> None:
     assert stage(regions[:0]).shape == (0, stage.channels, 7, 7)
 
 
-def test_the_stride_is_where_the_style_puts_it() -> None:
+def test_the_style_decides_the_position_of_the_stride() -> None:
     for style, strides in (("pytorch", ((1, 1), (2, 2))), ("caffe", ((2, 2), (1, 1)))):
         backbone = build_backbone(BackboneConfig(width=0.25, style=style))
         for stage in (backbone.layer2, backbone.layer3, backbone.layer4):
