@@ -1,4 +1,4 @@
-"""Which engine runs a model: PyTorch, or ONNX Runtime on a file that `personsearch export` wrote or that lies in the folder."""
+"""The engine that runs a model: PyTorch, or ONNX Runtime on an exported file or the ONNX files of a folder."""
 
 import json
 from collections.abc import Sequence
@@ -29,11 +29,11 @@ def open_file(file: Path, device: str, backend: Backend, *, precision: Precision
     """The model of an exported file.
 
     Raises:
-        ConfigError: PyTorch is asked for, or what only PyTorch has.
+        ConfigError: an option needs PyTorch.
         WeightsError, DeviceError: see `OnnxSceneModel`.
     """
     if backend == "torch" or compiled or precision != "float32":
-        raise ConfigError(f"{file} is for ONNX Runtime in float32; leave backend, precision and compiled out, or open its folder")
+        raise ConfigError(f"{file} runs on ONNX Runtime in float32; leave backend, precision and compiled out, or open the model's folder")
     return OnnxSceneModel(file, device=device)
 
 
@@ -41,12 +41,12 @@ def open_model(folder: Path, device: str, backend: Backend, *, precision: Precis
     """The model of a folder; "auto" takes ONNX Runtime on a CPU where the folder has files for it, else PyTorch.
 
     Raises:
-        ConfigError: ONNX Runtime is asked for, and the folder has no files for it; or see `models.open_folder`.
-        ConfigError, CompilerError: `precision` or `compiled`, see `set_precision` and `compile_model`.
+        ConfigError: `backend` is "onnx" and the folder has no ONNX files; or as in `models.open_folder`.
+        ConfigError, CompilerError: `precision` or `compiled` does not fit, see `set_precision` and `compile_model`.
     """
     if compiled or precision != "float32":
         if backend == "onnx":
-            raise ConfigError('precision and compiled are for PyTorch, backend "onnx" is not; leave one of them out')
+            raise ConfigError('precision and compiled need PyTorch; leave them or backend="onnx" out')
         model = open_folder(folder, device)
         if precision != "float32":
             set_precision(model, precision)
@@ -54,38 +54,38 @@ def open_model(folder: Path, device: str, backend: Backend, *, precision: Precis
             compile_model(model)
         return model
     if backend == "onnx" and not has_onnx(folder):
-        raise ConfigError(f'backend "onnx" opens a file; run: personsearch export {folder} model.onnx, and pass model.onnx')
+        raise ConfigError(f'backend="onnx": {folder} has no ONNX files; run: personsearch export {folder} model.onnx, and pass model.onnx')
     if has_onnx(folder) and (backend == "onnx" or (backend == "auto" and resolve_device(device) == "cpu")):
         return open_onnx_folder(folder, device)
     return open_folder(folder, device)
 
 
 class OnnxSceneModel:
-    """An exported network; what it finds is PyTorch's up to rounding.
+    """An exported network for whole scenes; its results equal PyTorch's up to rounding.
 
-    Rounding decides where a network with region proposals sees a picture of one colour: all its cells but the outer ones score
-    the same, and which of them outlive the suppression is chance. There the two may find other people, of scores far below a
-    trained network's threshold. Features of given boxes agree there too.
+    On an image of one colour, all inner cells of a network with region proposals have the same score, so rounding decides
+    which of them survive NMS. There the two backends may give other detections, with scores far below a trained network's
+    threshold; the features of given boxes agree.
 
-    Its galleries are its own all the same: the fingerprint is of the exported file, so that features of two
-    backends, which may differ in the last digits, are never mixed. Networks take one image at a time.
+    The fingerprint is that of the exported file, so that features of two backends, which may differ in the last digits,
+    never share a gallery. Images are run one at a time.
 
     Args:
-        path: the file; nothing else is needed, as the config is inside.
-        device: "auto", "cpu", "cuda" or "cuda:1".
+        path: Exported file, with the config inside.
+        device: Where it runs: "auto", "cpu", "cuda" or "cuda:1".
 
     Raises:
-        WeightsError: no such file, or one that `personsearch export` did not write.
+        WeightsError: the file is missing, or `personsearch export` did not write it.
         ConfigError: the config inside is malformed.
-        DeviceError: the device is not there.
+        DeviceError: the machine does not have this device.
     """
 
     def __init__(self, path: Path, *, device: str = "cpu") -> None:
         self._session = open_onnx(path, device)
-        told = self._session.metadata.get(METADATA)
-        if told is None:
+        metadata = self._session.metadata.get(METADATA)
+        if metadata is None:
             raise WeightsError(f"{path} was not written by `personsearch export`; export the model again")
-        values = json.loads(told)
+        values = json.loads(metadata)
         self.config: SceneConfig = parse(NETWORKS[values["config"]["architecture"]][0], values["config"], path)
         self.name = self.config.name
         self.fingerprint = fingerprint(values, [path])
@@ -95,23 +95,23 @@ class OnnxSceneModel:
 
     def prepare(self, image: Array) -> SceneInput:
         """The network's input for one RGB uint8 image (H, W, 3)."""
-        make = dense_input if isinstance(self.config, AlignPSConfig) else region_input
-        return make(image, self.config.short_side, self.config.long_side)
+        prepare = dense_input if isinstance(self.config, AlignPSConfig) else region_input
+        return prepare(image, self.config.short_side, self.config.long_side)
 
     def detect(self, prepared: Sequence[SceneInput], *, min_score: float = 0.0) -> list[Detections]:
         """The people of each image from `min_score` on, best first; boxes in original pixels."""
-        found = [Detections(*self._run(item, np.zeros((0, 4), np.float32))[:3]) for item in prepared]
-        return [one.take(one.scores >= min_score) for one in found]
+        detections = [Detections(*self._run(item, np.zeros((0, 4), np.float32))[:3]) for item in prepared]
+        return [people.take(people.scores >= min_score) for people in detections]
 
     def embed(self, prepared: Sequence[SceneInput], boxes: Sequence[Array]) -> list[Array]:
         """(N, D) unit rows for each image's (N, 4) boxes in original pixels."""
-        return [self._run(item, one)[3] for item, one in zip(prepared, boxes, strict=True)]
+        return [self._run(item, image_boxes)[3] for item, image_boxes in zip(prepared, boxes, strict=True)]
 
     def embed_crops(self, crops: Sequence[Array]) -> Array:
-        """(N, D) unit rows of N bare crops, each embedded in a made-up scene around it (see `scene_of_crop`)."""
+        """(N, D) unit rows of N crops, each embedded in an artificial scene (see `scene_of_crop`)."""
         scenes = [scene_of_crop(crop) for crop in crops]
         rows = self.embed([self.prepare(scene) for scene, _ in scenes], [box[None] for _, box in scenes])
         return np.concatenate([np.zeros((0, self.embedding_dim), np.float32), *rows])
 
-    def _run(self, item: SceneInput, wanted: Array) -> list[Array]:
-        return self._session.run(item.pixels.numpy()[None], np.array(item.resized), np.array(item.original), wanted)
+    def _run(self, item: SceneInput, boxes: Array) -> list[Array]:
+        return self._session.run(item.pixels.numpy()[None], np.array(item.resized), np.array(item.original), boxes)

@@ -1,4 +1,4 @@
-"""An ONNX file opened with ONNX Runtime, on the CPU or a CUDA device: NumPy in, NumPy out."""
+"""An ONNX file on ONNX Runtime, on the CPU or a CUDA device: NumPy in, NumPy out."""
 
 import contextlib
 import logging
@@ -14,11 +14,11 @@ import numpy as np
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, DeviceError, WeightsError
 
-ROWS_AT_ONCE = 32  # of a network that takes any batch size
+ROWS_AT_ONCE = 32  # batch of a network that takes any batch size
 CUDA_ADVICE = 'use device="cpu", or install onnxruntime-gpu and the CUDA libraries it asks for'
 log = logging.getLogger(__name__)
 
-_NAMES = {"float": "float32", "double": "float64"}  # ONNX Runtime's names of types where NumPy has others
+_NAMES = {"float": "float32", "double": "float64"}  # ONNX Runtime's names of types that NumPy names differently
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Port:
     """One input or output of a network, as its file declares it."""
 
     name: str
-    shape: tuple[int | None, ...]  # None where any size will do
+    shape: tuple[int | None, ...]  # None for any size
     dtype: np.dtype[Any]
 
 
@@ -34,22 +34,22 @@ class OnnxSession:
     """An opened network; `run` may be called from several threads.
 
     Args:
-        path: an ONNX file; weights outside it are found beside it.
-        device: "cpu", "cuda" or "cuda:1".
-        threads: CPU threads of one run; None: as many as there are cores.
-        spins: idle threads of a run wait for its next layer awake, but never between two runs; faster alone, slower where others want
-            the cores.
-        allow_cpu: run on the CPU where CUDA is not there, instead of raising; `device` and the log then say so.
+        path: ONNX file, with external weights beside it.
+        device: Where it runs: "cpu", "cuda" or "cuda:1".
+        threads: CPU threads of one run; None: one for each core.
+        spins: Whether idle threads spin between the layers of a run (never between two runs): faster alone, slower if other
+            programs need the cores.
+        allow_cpu: Whether to run on the CPU, with a log line, if CUDA is not available, instead of raising.
 
     Attributes:
-        device: where it really runs.
-        inputs, outputs: what the file declares.
-        metadata: texts by name that whoever wrote the file put in.
+        device: Device that it runs on.
+        inputs, outputs: Ports that the file declares.
+        metadata: Texts by name that the writer of the file added.
 
     Raises:
-        WeightsError: missing, not an ONNX file, or a network that this ONNX Runtime cannot run.
-        DeviceError: the device is unknown or not there.
-        ConfigError: `threads` below 1.
+        WeightsError: the file is missing, is not ONNX, or this ONNX Runtime cannot run it.
+        DeviceError: the device is unknown, or the machine does not have it.
+        ConfigError: `threads` is below 1.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class OnnxSession:
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
 
     def run(self, *arrays: Array) -> list[Array]:
-        """All outputs, for one array for each input, in the order of `inputs`; cast to the input's dtype if need be.
+        """All outputs for one array per input, in the order of `inputs`; arrays are cast to the input's dtype.
 
         Raises:
             WeightsError: the network does not take arrays of these shapes, or fails on them.
@@ -91,25 +91,25 @@ class OnnxSession:
         return outputs
 
     def run_rows(self, rows: Sequence[Array]) -> Array:
-        """The first output, one row for each of `rows`, for a network with one input, whatever batch size its file fixes.
+        """The first output of a network with one input, one row for each of `rows`, for any fixed or free batch size.
 
-        `rows` holds at least one array, of the input's shape without the batch. A fixed batch is filled up with
-        copies of its last row, whose results are cut off again.
+        `rows` holds at least one array, of the input's shape without the batch axis. A fixed batch is filled up with
+        copies of its last row, whose results are dropped.
         """
-        fixed = self.inputs[0].shape[0]
-        size = fixed or ROWS_AT_ONCE
+        fixed_size = self.inputs[0].shape[0]
+        size = fixed_size or ROWS_AT_ONCE
         results = []
         for start in range(0, len(rows), size):
-            part = list(rows[start : start + size])
-            filled = part + part[-1:] * (fixed - len(part) if fixed else 0)
+            chunk = list(rows[start : start + size])
+            filled = chunk + chunk[-1:] * (fixed_size - len(chunk) if fixed_size else 0)
             batch = filled[0][None] if len(filled) == 1 else np.stack(filled)
-            results.append(self.run(batch)[0][: len(part)])
+            results.append(self.run(batch)[0][: len(chunk)])
         return results[0] if len(results) == 1 else np.concatenate(results)
 
 
 def external_names(path: Path) -> list[str]:
-    """Names, from its folder, of the files that hold weights of an ONNX file: large networks', and those that torch's exporter writes."""
-    # onnx.proto: TensorProto.external_data is a list of (key, value) strings, each with its length in front
+    """Paths, relative to its folder, of the files with external weights of an ONNX file."""
+    # onnx.proto: TensorProto.external_data is a list of (key, value) strings, each after its length
     names = set()
     content = path.read_bytes()
     for match in re.finditer(rb"\n\x08location\x12([\x01-\x7f])", content):
@@ -121,12 +121,12 @@ def external_files(path: Path) -> list[Path]:
     """The files of `external_names`.
 
     Raises:
-        WeightsError: one is not there.
+        WeightsError: a file is missing.
     """
     files = [path.parent / name for name in external_names(path)]
     for file in files:
         if not file.is_file():
-            raise WeightsError(f"{path} keeps weights in {file}, which is missing; put it there")
+            raise WeightsError(f"{path} needs its weights in {file}, which is missing; put the file there")
     return files
 
 
@@ -135,17 +135,17 @@ def _open(path: Path, providers: list[Any], threads: int | None, spins: bool) ->
 
     options = onnxruntime.SessionOptions()
     if spins:
-        options.add_session_config_entry("session.force_spinning_stop", "1")  # when a run ends; ONNX Runtime's threads spin on otherwise
+        options.add_session_config_entry("session.force_spinning_stop", "1")  # at the end of a run; otherwise the threads spin on
     else:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if threads is not None:
         options.intra_op_num_threads = threads
     if len(providers) > 1:
-        with contextlib.redirect_stdout(sys.stderr):  # it prints what it does not find
+        with contextlib.redirect_stdout(sys.stderr):  # it prints missing libraries
             onnxruntime.preload_dlls()
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
-    except (RuntimeError, ValueError) as error:  # a provider failed; what is wrong with a file comes as one of the others
+    except (RuntimeError, ValueError) as error:  # a provider failed; broken files raise one of the other errors
         raise DeviceError(f"ONNX Runtime cannot use {providers[0]} ({error}); {CUDA_ADVICE}") from error
     except _errors() as error:
         raise WeightsError(f"{path} is not an ONNX file that can be run ({error}); export or download it again") from error
@@ -161,7 +161,7 @@ def _providers(device: str) -> list[Any]:
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """What ONNX Runtime raises; its errors have no common base but Exception."""
+    """The errors of ONNX Runtime, whose only common base is Exception."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile", "NotImplemented", "RuntimeException")
@@ -171,6 +171,6 @@ def _errors() -> tuple[type[Exception], ...]:
 def _port(value: Any, path: Path) -> Port:
     match = re.fullmatch(r"tensor\((float|float16|double|u?int\d+|bool)\)", value.type)
     if match is None:
-        raise WeightsError(f"{path}: {value.name!r} is of type {value.type}; only tensors of numbers are supported")
+        raise WeightsError(f"{path}: {value.name!r} has type {value.type}; only tensors of numbers are supported")
     shape = tuple(size if isinstance(size, int) else None for size in value.shape)
     return Port(value.name, shape, np.dtype(_NAMES.get(match.group(1), match.group(1))))

@@ -1,4 +1,4 @@
-"""ONNX files opened and run: whatever batch they fix, wherever they keep their weights, and refused when they are none."""
+"""ONNX files opened and run with any batch size and external weights; other files are refused."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from personsearch.onnx_session import OnnxSession, external_files
 from tests.helpers.onnx_files import reid
 
 
-def test_ports_are_what_the_file_declares(tmp_path: Path) -> None:
+def test_ports_match_the_file(tmp_path: Path) -> None:
     session = OnnxSession(reid(tmp_path / "reid.onnx", batch="N", size=("H", 4)))
     (taken,), (given,) = session.inputs, session.outputs
     assert (taken.name, taken.shape, taken.dtype) == ("images", (None, 3, None, 4), np.float32)
@@ -28,7 +28,7 @@ def test_run_casts_to_the_inputs_dtype(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("batch", [1, 3, "N"])
 @pytest.mark.parametrize("count", [1, 3, 4, 40])
-def test_rows_are_the_same_whatever_batch_the_file_fixes(tmp_path: Path, batch: int | str, count: int) -> None:
+def test_rows_do_not_depend_on_the_batch_size_of_the_file(tmp_path: Path, batch: int | str, count: int) -> None:
     session = OnnxSession(reid(tmp_path / "reid.onnx", batch=batch))
     rows = [np.full((3, 8, 4), i, np.float32) for i in range(count)]
     assert session.run_rows(rows).tolist() == [[i, i, i] for i in range(count)]
@@ -37,14 +37,14 @@ def test_rows_are_the_same_whatever_batch_the_file_fixes(tmp_path: Path, batch: 
 @pytest.mark.parametrize(("spins", "expected"), [(True, ("1", "1")), (False, ("0", "0"))])
 def test_idle_threads_never_spin_between_two_runs(tmp_path: Path, spins: bool, expected: tuple[str, str]) -> None:
     options = OnnxSession(reid(tmp_path / "reid.onnx"), spins=spins)._session.get_session_options()
-    found = []
+    entries = []
     for name, default in (("allow_spinning", "1"), ("force_spinning_stop", "0")):
         section = "session.intra_op" if name == "allow_spinning" else "session"
         try:
-            found.append(options.get_session_config_entry(f"{section}.{name}"))
+            entries.append(options.get_session_config_entry(f"{section}.{name}"))
         except RuntimeError:  # not set
-            found.append(default)
-    assert tuple(found) == expected
+            entries.append(default)
+    assert tuple(entries) == expected
 
 
 def test_wrong_shape_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -81,15 +81,15 @@ def test_a_cuda_device_that_no_machine_has_is_refused(tmp_path: Path) -> None:
         OnnxSession(reid(tmp_path / "reid.onnx"), device="cuda:99")
 
 
-def test_the_silent_fallback_to_the_cpu_is_an_error_unless_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_cpu_fallback_is_an_error_unless_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = reid(tmp_path / "reid.onnx")
-    monkeypatch.setattr(onnx_session, "_providers", lambda device: ["CPUExecutionProvider"])  # what a machine without CUDA is left with
+    monkeypatch.setattr(onnx_session, "_providers", lambda device: ["CPUExecutionProvider"])  # as on a machine without CUDA
     with pytest.raises(DeviceError, match="fell back to the CPU"):
         OnnxSession(path, device="cuda")
     assert OnnxSession(path, device="cuda", allow_cpu=True).device == "cpu"
 
 
-def test_a_provider_that_fails_is_a_device_error_unless_the_cpu_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_provider_is_an_error_unless_cpu_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = reid(tmp_path / "reid.onnx")
     opened = onnxruntime.InferenceSession
 
@@ -110,12 +110,12 @@ def test_weights_beside_the_file_are_found(tmp_path: Path) -> None:
     assert external_files(path) == [tmp_path / "reid.onnx.data"]
     assert OnnxSession(path).run(np.ones((1, 3, 8, 4)))[0].tolist() == [[1, 1, 1]]
     (tmp_path / "reid.onnx.data").unlink()
-    with pytest.raises(WeightsError, match=r"keeps weights in .*reid\.onnx\.data, which is missing"):
+    with pytest.raises(WeightsError, match=r"needs its weights in .*reid\.onnx\.data, which is missing"):
         external_files(path)
     with pytest.raises(WeightsError, match="is not an ONNX file that can be run"):
         OnnxSession(path)
 
 
-def test_a_file_that_holds_its_weights_has_no_others(tmp_path: Path) -> None:
+def test_a_file_with_its_weights_inside_has_no_external_files(tmp_path: Path) -> None:
     (tmp_path / "reid.onnx.data").write_bytes(b"another network's")
     assert external_files(reid(tmp_path / "reid.onnx")) == []

@@ -1,6 +1,6 @@
-"""Checkpoints of daodaofr/AlignPS: AlignPS, AlignPS+ and ROI-AlignPS, and others in the same layout.
+"""Checkpoints of daodaofr/AlignPS: AlignPS, AlignPS+ and ROI-AlignPS.
 
-The hybrid pre-training paper's files for PoseTrack21 and the rest share it. Source: daodaofr/AlignPS@5d62dbc.
+The hybrid pre-training paper's files for PoseTrack21 and others have the same layout. Source: daodaofr/AlignPS@5d62dbc.
 """
 
 import re
@@ -15,7 +15,7 @@ from personsearch.models.config import BackboneConfig
 from personsearch.models.folder import check_names
 from personsearch.models.roi_alignps import ROIAlignPS, ROIAlignPSConfig
 
-# What only training needs: its other levels, its proposals, the memories of its losses and their dead copies.
+# Used in training only: other levels, proposals, the memories of the losses, and unused copies of them.
 TRAINING_ONLY = re.compile(
     r"""neck\.fpn_convs\.[1-4]\. | bbox_head\.scales\.[1-4]\.scale$ | rpn_head\. | mi_estimator\.T_func\.
     | (roi_head\.bbox_head\.)?loss_oim\.(lut|cq)$ | roi_head\.bbox_head\.fc_cls\.
@@ -40,24 +40,24 @@ RENAMED = {
     r"roi_head\.bbox_head\.embedding_head\.": "roi.embedding.",
     r"roi_head\.bbox_head\.fc_reg\.": "roi.boxes.",
 }
-MEMORY = "bbox_head.labeled_matching_layer.lookup_table"  # one row for each identity trained on
-DATASETS = {5532: ("CUHK-SYSU", 0.2), 483: ("PRW", 0.15)}  # identities -> name, released evaluation's threshold
+MEMORY = "bbox_head.labeled_matching_layer.lookup_table"  # one row for each training identity
+DATASETS = {5532: ("CUHK-SYSU", 0.2), 483: ("PRW", 0.15)}  # identities -> name, threshold of the released evaluation
 OTHER_MIN_SCORE = 0.2
-LEVELS: tuple[Literal[3, 4, 5], ...] = (3, 4, 5)  # of the stages that AlignPS+ may have deformable
+LEVELS: tuple[Literal[3, 4, 5], ...] = (3, 4, 5)  # levels whose stages may be deformable in AlignPS+
 
 
 def convert(tensors: Mapping[str, Tensor], source: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The config and the tensors, under our names, of an authors' checkpoint.
+    """Config and tensors, under our names, of an author's checkpoint.
 
-    AlignPS+ is known by its keys, the data set by the size of the identity memory. Those of other data sets, or
-    without a memory, get no `trained_on` and CUHK-SYSU's threshold.
+    The keys tell AlignPS+, the size of the identity memory tells the data set. Checkpoints of other data sets, or
+    without a memory, get CUHK-SYSU's threshold and no `trained_on`.
 
     Args:
-        tensors: by the authors' names.
-        source: "alignps" (AlignPS and AlignPS+) or "roi-alignps".
+        tensors: Tensors by the authors' names.
+        source: Layout: "alignps" (AlignPS and AlignPS+) or "roi-alignps".
 
     Raises:
-        WeightsError: a name or a shape is not of that network; training's leftovers alone are left out.
+        WeightsError: a name or a shape does not fit that network; only tensors for training are dropped.
     """
     config = _config(tensors, source)
     with torch.device("meta"):

@@ -17,21 +17,24 @@ RENAMED = {
     r"roi_heads\.embedding_head\.projectors\.feat_res5\.": "head.embedding.projectors.1.",
     r"roi_heads\.embedding_head\.rescaler\.": "head.embedding.rescaler.",
 }
-UNUSED = ("roi_heads.box_predictor.cls_score.weight", "roi_heads.box_predictor.cls_score.bias")  # in the authors' code too
+UNUSED = (
+    "roi_heads.box_predictor.cls_score.weight",
+    "roi_heads.box_predictor.cls_score.bias",
+)  # the authors' code does not use them either
 PROJECTOR = "roi_heads.embedding_head.projectors.feat_res5.0.weight"
 
 
 def convert(tensors: Mapping[str, Tensor], source: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The config and the tensors, under our names, of an authors' checkpoint.
+    """Config and tensors, under our names, of an author's checkpoint.
 
-    NAE+ is known by its projectors, which are convolutions.
+    The projectors tell NAE+: they are convolutions.
 
     Args:
-        tensors: by the authors' names.
-        source: "nae" (NAE and NAE+).
+        tensors: Tensors by the authors' names.
+        source: Layout: "nae" (NAE and NAE+).
 
     Raises:
-        WeightsError: a name or a shape is not of that network; training's leftovers alone are left out.
+        WeightsError: a name or a shape does not fit that network; only tensors for training are dropped.
     """
     pixelwise = PROJECTOR in tensors and tensors[PROJECTOR].dim() == 4
     dataset = trained_on(tensors)

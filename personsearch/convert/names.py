@@ -1,34 +1,34 @@
-"""From the names of torchvision's Faster R-CNN family, which several authors built on, to ours."""
+"""Our names for tensors of torchvision's Faster R-CNN family, which several authors build on."""
 
 import re
 from collections.abc import Mapping
 
 from torch import Tensor
 
-# What only training needs: the memories of the loss, and batch norm's counters.
+# Used in training only: the memories of the loss, and batch norm's counters.
 TRAINING_ONLY = re.compile(r"roi_heads\.reid_loss\.(lut|cq|cq_omega)$|.*\.num_batches_tracked$")
 SHARED = {
-    r"rpn\.head\.conv\.(0\.0\.)?": "rpn.head.conv.0.0.",  # as torchvision before 0.14 named it, and since
+    r"rpn\.head\.conv\.(0\.0\.)?": "rpn.head.conv.0.0.",  # the names in torchvision before 0.14, and since
 }
-MEMORY = "roi_heads.reid_loss.lut"  # one row for each identity trained on
+MEMORY = "roi_heads.reid_loss.lut"  # one row for each training identity
 DATASETS = {5532: "CUHK-SYSU", 482: "PRW"}
 BOXES = re.compile(r"\w+\.boxes\.")
-PERSON_ROWS = 4  # of a box regressor, the last; four before them, of no person, are never used
+PERSON_ROWS = 4  # last rows of a box regressor; the four before them, for "no person", are never used
 
 
 def translate(tensors: Mapping[str, Tensor], renamed: Mapping[str, str]) -> dict[str, Tensor]:
-    """The tensors under our names, without those for training only.
+    """The tensors under our names, without those used in training only.
 
     Args:
-        tensors: by the authors' names.
-        renamed: beginning of a name, as a pattern -> ours; names that fit none stay as they are.
+        tensors: Tensors by the authors' names.
+        renamed: Pattern of a name's beginning -> our beginning; names without a pattern stay as they are.
     """
     ours = {_rename(name, {**SHARED, **renamed}): tensor for name, tensor in tensors.items() if not TRAINING_ONLY.match(name)}
     return {name: tensor[-PERSON_ROWS:] if BOXES.match(name) else tensor for name, tensor in ours.items()}
 
 
 def trained_on(tensors: Mapping[str, Tensor]) -> str | None:
-    """The data set, known by the number of identities in the loss's memory."""
+    """The data set with as many identities as the loss's memory; None if unknown."""
     return DATASETS.get(len(tensors[MEMORY])) if MEMORY in tensors else None
 
 
@@ -39,7 +39,7 @@ def model_name(family: str, dataset: str | None) -> str:
 
 def _rename(name: str, renamed: Mapping[str, str]) -> str:
     for pattern, ours in renamed.items():
-        found, count = re.subn(f"^{pattern}", ours, name)
+        new_name, count = re.subn(f"^{pattern}", ours, name)
         if count:
-            return found
+            return new_name
     return name

@@ -1,4 +1,4 @@
-"""Checkpoints of serend1p1ty/SeqNet, and of others in the same layout."""
+"""Checkpoints of serend1p1ty/SeqNet, and others with the same layout."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,14 +23,14 @@ RENAMED = {
 
 
 def convert(tensors: Mapping[str, Tensor], source: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The config and the tensors, under our names, of an authors' checkpoint.
+    """Config and tensors, under our names, of an author's checkpoint.
 
     Args:
-        tensors: by the authors' names.
-        source: "seqnet".
+        tensors: Tensors by the authors' names.
+        source: Layout: "seqnet".
 
     Raises:
-        WeightsError: a name or a shape is not of that network; training's leftovers alone are left out.
+        WeightsError: a name or a shape does not fit that network; only tensors for training are dropped.
     """
     dataset = trained_on(tensors)
     config = SeqNetConfig(name=model_name(source, dataset), trained_on=dataset)

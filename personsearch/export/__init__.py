@@ -1,4 +1,4 @@
-"""Export: models as ONNX files."""
+"""Export models as ONNX files."""
 
 from personsearch.export.nano import export_nano
 from personsearch.export.scene import export_folder

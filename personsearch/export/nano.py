@@ -1,4 +1,4 @@
-"""The small model's two networks as ONNX files beside its weights."""
+"""The bundled model's two networks as ONNX files beside its weights."""
 
 import shutil
 from pathlib import Path
@@ -18,45 +18,48 @@ from personsearch.weights import CONFIG_FILE, WEIGHTS_FILE
 
 
 class DetectorGraph(nn.Module):
-    """Pixels to logits and boxes."""
+    """The detector from pixels to logits and boxes."""
 
     def __init__(self, network: NanoNetwork) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, P) and (B, P, 4) of (B, 3, H, W)."""
+        """Logits (B, P) and boxes (B, P, 4) of (B, 3, H, W) pixels."""
         cells = self.network(pixels)
         return cells.logits, cells.boxes
 
 
 class EmbedderGraph(nn.Module):
-    """Crops with channels last, as they lie in memory, to unit rows."""
+    """The embedder from crops, channels last as in memory, to unit rows."""
 
     def __init__(self, network: ReidNetwork) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, crops: Tensor) -> Tensor:
-        """(N, D) of (N, height, width, 3)."""
+        """(N, D) unit rows of (N, height, width, 3) crops."""
         rows: Tensor = self.network(crops.permute(0, 3, 1, 2))
         return rows
 
 
 def export_nano(folder: Path, out: Path) -> Path:
-    """Write a model folder with ONNX files: the model's own files, detector.onnx and embedder.onnx, float32; returns it.
+    """Write a model folder with the model's own files, detector.onnx and embedder.onnx, both float32.
 
     Args:
-        folder: of the model.
-        out: the folder to make, or `folder` itself.
+        folder: Folder of the model.
+        out: Folder to write, created if missing; it may be `folder` itself.
+
+    Returns:
+        `out`.
 
     Raises:
         ConfigError: config.json is malformed, or `out` ends in .onnx: two networks make two files.
-        WeightsError: the weights are missing, damaged, or another network's.
+        WeightsError: the weights are missing or damaged, or do not fit the network.
         MissingExtraError: onnx or onnxscript is not installed.
     """
     if out.suffix == ".onnx":
-        raise ConfigError(f"this model is two networks, which make two files; give a folder for them, not {out}")
+        raise ConfigError(f"this model has two networks and is written as two files; give a folder, not {out}")
     require_exporter()
     config, detector, embedder = read_networks(folder)
     with_one_stem(detector)
@@ -67,7 +70,7 @@ def export_nano(folder: Path, out: Path) -> Path:
             shutil.copyfile(folder / name, out / name)
     any_size = torch.export.Dim.DYNAMIC
     crops = torch.zeros(2, config.embedder.height, config.embedder.width, 3)
-    # sizes are whole cells of the coarsest level: the exporter cannot know, so it is told
+    # The exporter cannot infer that sizes are whole cells of the coarsest level
     height, width = (32 * torch.export.Dim(name, min=1, max=512) for name in ("rows", "columns"))
     _export(
         DetectorGraph(detector), torch.zeros(2, 3, 96, 128), {0: any_size, 2: height, 3: width}, ["logits", "boxes"], out / DETECTOR_FILE
@@ -87,8 +90,8 @@ def _export(graph: nn.Module, example: Tensor, dynamic: dict[int, object], outpu
         dynamic_shapes=(dynamic,),
         verbose=False,
     )
-    if program is None:  # what the signature allows for other modes of the exporter
-        raise ConfigError("torch.onnx.export gave no program; install torch of pyproject.toml's range")
+    if program is None:  # the signature allows None for other modes of the exporter
+        raise ConfigError("torch.onnx.export gave no program; install a torch version in the range of pyproject.toml")
     for node in program.model.graph:
-        node.metadata_props.clear()  # where in the source each layer stands: a fifth of the file
+        node.metadata_props.clear()  # source positions of the layers, a fifth of the file
     program.save(out, external_data=False)

@@ -21,7 +21,7 @@ from personsearch.models.folder import load_strict
 from personsearch.models.parts.fcos import LevelMaps
 from personsearch.models.parts.fcos_select import REACH_IN_STRIDES
 from personsearch.models.parts.heads import REGION_LEVEL
-from personsearch.models.parts.rpn import SMALLEST, RegionProposals, cut
+from personsearch.models.parts.rpn import MIN_SIDE, RegionProposals, cut
 from personsearch.models.rcnn import RCNN, RCNNConfig, RegionNetwork
 from personsearch.models.roi_alignps import ROIAlignPS, ROIAlignPSConfig
 from personsearch.models.scene import SceneNetwork
@@ -30,13 +30,13 @@ from personsearch.models.trident import Trident, TridentConfig
 from personsearch.options import parse
 from personsearch.weights import WEIGHTS_FILE, read_config, read_tensors
 
-OPSET = 20  # the first with a DeformConv that the exporter writes is 19
-METADATA = "personsearch"  # the entry of the file's metadata that holds the config as JSON
+OPSET = 20  # the exporter writes DeformConv from 19 on
+METADATA = "personsearch"  # key of the file's metadata with the config as JSON
 INPUTS = ("pixels", "resized", "original", "wanted")
 OUTPUTS = ("boxes", "scores", "embeddings", "wanted_embeddings")
-NOWHERE = -1e6  # a box there overlaps no other
+FAR_AWAY = -1e6  # coordinate of a box that overlaps no other
 
-# architecture in config.json -> schema of the config, and the network of one
+# architecture in config.json -> class of the config, class of the network
 NETWORKS: dict[str, tuple[type[SceneConfig], Callable[[Any], SceneNetwork]]] = {
     "alignps": (AlignPSConfig, AlignPS),
     "roi-alignps": (ROIAlignPSConfig, ROIAlignPS),
@@ -49,16 +49,16 @@ NETWORKS: dict[str, tuple[type[SceneConfig], Callable[[Any], SceneNetwork]]] = {
 
 
 def export_folder(folder: Path, out: Path) -> Path:
-    """Write the model of a folder as one ONNX file, which `backend="onnx"` opens without the folder; returns its path.
+    """Write the model of a folder as one ONNX file, which opens without the folder; returns its path.
 
     Raises:
-        ConfigError: the model is not one network for whole scenes, `out` has no .onnx at its end, or the config is malformed.
-        WeightsError: the weights are missing, damaged, or another network's.
+        ConfigError: the model is not one network for whole scenes, `out` does not end in .onnx, or the config is malformed.
+        WeightsError: the weights are missing or damaged, or do not fit the network.
         MissingExtraError: onnx or onnxscript is not installed.
     """
     values = read_config(folder)
     if values["architecture"] not in NETWORKS:
-        raise ConfigError(f"{folder}: {values['architecture']!r} cannot be exported; only one-network models can: {', '.join(NETWORKS)}")
+        raise ConfigError(f"{folder}: {values['architecture']!r} cannot be exported; these can: {', '.join(NETWORKS)}")
     schema, build = NETWORKS[values["architecture"]]
     config = parse(schema, values, folder)
     network = build(config)
@@ -67,20 +67,20 @@ def export_folder(folder: Path, out: Path) -> Path:
 
 
 def export_network(network: SceneNetwork, config: SceneConfig, out: Path) -> Path:
-    """Write a network in its plain form, which is changed (its batch norms are merged), with its config inside the file.
+    """Write a network with its config inside the file; the network is changed: its batch norms are merged.
 
     Raises:
-        ConfigError: `out` has no .onnx at its end.
+        ConfigError: `out` does not end in .onnx.
         MissingExtraError: onnx or onnxscript is not installed.
     """
     if out.suffix != ".onnx":
-        raise ConfigError(f"an exported file ends in .onnx, got {out}")
+        raise ConfigError(f"an exported file must end in .onnx, got {out}")
     require_exporter()
     optimize_for_inference(network.eval())
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.GroupNorm):
-                setattr(module, name, GroupNormOfAny(child))
+                setattr(module, name, AnyGroupNorm(child))
     graph = graph_of(network).eval()
     program = torch.onnx.export(
         graph,
@@ -97,10 +97,10 @@ def export_network(network: SceneNetwork, config: SceneConfig, out: Path) -> Pat
         dynamic_shapes=({2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}, None, None, {0: torch.export.Dim.DYNAMIC}),
         verbose=False,
     )
-    if program is None:  # what the signature allows for other modes of the exporter
-        raise ConfigError("torch.onnx.export gave no program; install torch of pyproject.toml's range")
-    told = {"config": config.model_dump(mode="json"), "embedding_dim": network.embedding_dim}
-    program.model.metadata_props[METADATA] = json.dumps(told)
+    if program is None:  # the signature allows None for other modes of the exporter
+        raise ConfigError("torch.onnx.export gave no program; install a torch version in the range of pyproject.toml")
+    metadata = {"config": config.model_dump(mode="json"), "embedding_dim": network.embedding_dim}
+    program.model.metadata_props[METADATA] = json.dumps(metadata)
     part = out.with_name(f"{out.name}.part")
     program.save(part, external_data=False)
     os.replace(part, out)
@@ -108,7 +108,7 @@ def export_network(network: SceneNetwork, config: SceneConfig, out: Path) -> Pat
 
 
 def require_exporter() -> None:
-    """Raise MissingExtraError unless torch's exporter has what it needs."""
+    """Raise MissingExtraError unless the packages that torch's exporter needs are installed."""
     for module in ("onnx", "onnxscript"):
         try:
             import_module(module)
@@ -117,23 +117,23 @@ def require_exporter() -> None:
 
 
 def graph_of(network: SceneNetwork) -> nn.Module:
-    """The network as a graph without branches on data: takes `INPUTS`, gives `OUTPUTS`, of one image.
+    """The network as a graph from `INPUTS` to `OUTPUTS` of one image, without branches on data.
 
-    `pixels` is (1, 3, H, W), `resized` and `original` are (height, width) as float32, `wanted` is (M, 4) boxes in
-    original pixels to embed; M and the number of people may be 0.
+    `pixels` is (1, 3, H, W), `resized` and `original` are (height, width) as float32, `wanted` is (M, 4) boxes to
+    embed in original pixels; M and the number of people may be 0.
     """
     return AlignPSGraph(network) if isinstance(network, AlignPS) else RegionGraph(network)
 
 
-class GroupNormOfAny(nn.Module):
-    """Group norm of any number of maps; the exporter's own form leaves a size open, which ONNX Runtime cannot find where nobody is."""
+class AnyGroupNorm(nn.Module):
+    """Group norm of N >= 0 maps; ONNX Runtime cannot infer a size in the exporter's own form when N is 0."""
 
     def __init__(self, norm: nn.GroupNorm) -> None:
         super().__init__()
         self.norm = norm
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(N, C, H, W) of (N, C, H, W)."""
+        """Normalised maps (N, C, H, W)."""
         norm, (count, channels, height, width) = self.norm, maps.shape
         grouped = maps.reshape(count, norm.num_groups, channels // norm.num_groups, height, width)
         variance, mean = torch.var_mean(grouped, dim=(2, 3, 4), correction=0, keepdim=True)
@@ -142,14 +142,14 @@ class GroupNormOfAny(nn.Module):
 
 
 class RegionGraph(nn.Module):
-    """SeqNet, OIM, NAE, NAE+, Trident or DKD."""
+    """Graph of SeqNet, OIM, NAE, NAE+, Trident or DKD."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()
         self.network: RegionNetwork = network
 
     def forward(self, pixels: Tensor, resized: Tensor, original: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """See `graph_of`."""
+        """`OUTPUTS` of `INPUTS`, see `graph_of`."""
         frame, scale = resized[[1, 0, 1, 0]], (resized / original)[[1, 0, 1, 0]]
         c4 = self.network(pixels)
         people = self.network.find(c4, proposals(self.network.rpn, c4, frame), frame)
@@ -158,55 +158,55 @@ class RegionGraph(nn.Module):
 
 
 def proposals(rpn: RegionProposals, c4: Tensor, frame: Tensor) -> Tensor:
-    """What `RegionProposals.forward` gives of one image."""
+    """`RegionProposals.forward` for one image."""
     (logits,), (deltas,) = rpn.predict(c4)
     config = rpn.config
-    # Filled up, so that the number to keep is a constant whatever the size of the map
-    scores, index = F.pad(logits, (0, config.before_nms), value=-torch.inf).topk(config.before_nms)
-    index = torch.where(scores > -torch.inf, index, 0)
-    boxes = cut(rpn.coder.decode_single(deltas[index], rpn.anchors(c4)[index]), frame)
+    # Padded, so that the number of proposals is a constant for every map size
+    scores, best = F.pad(logits, (0, config.before_nms), value=-torch.inf).topk(config.before_nms)
+    best = torch.where(scores > -torch.inf, best, 0)
+    boxes = cut(rpn.coder.decode_single(deltas[best], rpn.anchors(c4)[best]), frame)
     boxes = torch.where(scores[:, None] > -torch.inf, boxes, 0)
-    big = remove_small_boxes(boxes, SMALLEST)
+    big = remove_small_boxes(boxes, MIN_SIDE)
     boxes = boxes[big]
     return boxes[nms(boxes, scores[big], config.nms_iou)[: config.after_nms]]
 
 
 class AlignPSGraph(nn.Module):
-    """AlignPS, AlignPS+ or ROI-AlignPS."""
+    """Graph of AlignPS, AlignPS+ or ROI-AlignPS."""
 
     def __init__(self, network: AlignPS) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, pixels: Tensor, resized: Tensor, original: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """See `graph_of`."""
+        """`OUTPUTS` of `INPUTS`, see `graph_of`."""
         frame, scale = resized[[1, 0, 1, 0]], (resized / original)[[1, 0, 1, 0]]
         backbone, levels = self.network(pixels)
         boxes, scores, features = self._people(levels, frame, scale)
-        wanted_features, wanted_boxes = self._choose(levels, wanted, scale, boxes, features)
+        wanted_features, wanted_boxes = self._match(levels, wanted, scale, boxes, features)
         c4 = backbone[REGION_LEVEL]
         rows = self._rows(c4, boxes * scale, features)
         return boxes, scores, rows, self._rows(c4, wanted_boxes * scale, wanted_features)
 
     def _people(self, levels: list[LevelMaps], frame: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As `fcos_select.select`: boxes in original pixels, scores, raw features."""
+        """Boxes in original pixels, scores and raw features, as `fcos_select.select` gives them."""
         rules = self.network.rules
-        found = [_candidates(maps, frame, rules.before_nms) for maps in levels]
-        boxes, classes, scores, features = (torch.cat(parts) for parts in zip(*found, strict=True))
+        candidates = [_candidates(maps, frame, rules.before_nms) for maps in levels]
+        boxes, classes, scores, features = (torch.cat(tensors) for tensors in zip(*candidates, strict=True))
         order = scores.topk(rules.before_nms * len(levels)).indices
         order = order[torch.where(classes[order] > rules.min_class_score)[0]]
         boxes, scores, features = boxes[order] / scale, scores[order], features[order]
-        kept = nms(boxes, scores, rules.nms_iou)[: rules.max_people]
-        return boxes[kept], scores[kept], features[kept]
+        best = nms(boxes, scores, rules.nms_iou)[: rules.max_people]
+        return boxes[best], scores[best], features[best]
 
     @staticmethod
-    def _choose(levels: list[LevelMaps], wanted: Tensor, scale: Tensor, boxes: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """As `AlignPS.embed` chooses: raw features, and the boxes they stand for."""
-        # One more detection that overlaps nothing, so that there is a greatest overlap in an empty scene too
-        boxes, features = torch.cat([boxes, boxes.new_full((1, 4), NOWHERE)]), F.pad(features, (0, 0, 0, 1))
+    def _match(levels: list[LevelMaps], wanted: Tensor, scale: Tensor, boxes: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw features for the wanted boxes, and the boxes that these features belong to, as in `AlignPS.embed`."""
+        # One more detection that overlaps nothing, so that an empty scene has a greatest overlap too
+        boxes, features = torch.cat([boxes, boxes.new_full((1, 4), FAR_AWAY)]), F.pad(features, (0, 0, 0, 1))
         overlap, best = inclusive_iou(wanted, boxes).max(dim=1)
-        found = (overlap >= MIN_QUERY_IOU)[:, None]
-        return torch.where(found, features[best], _features_at(levels, wanted * scale)), torch.where(found, boxes[best], wanted)
+        near = (overlap >= MIN_QUERY_IOU)[:, None]
+        return torch.where(near, features[best], _features_at(levels, wanted * scale)), torch.where(near, boxes[best], wanted)
 
     def _rows(self, c4: Tensor, boxes: Tensor, features: Tensor) -> Tensor:
         implicit = F.normalize(features)
@@ -221,7 +221,7 @@ def _candidates(maps: LevelMaps, frame: Tensor, limit: int) -> tuple[Tensor, Ten
     """The `limit` best cells of a level: boxes in resized pixels, class scores, scores, raw features."""
     classes = maps.class_logits[0].sigmoid().flatten()
     scores = classes * maps.centerness_logits[0].sigmoid().flatten()
-    # Filled up as the proposals are; the class score 0 of what fills drops it later
+    # Padded like the proposals; the class score 0 drops the padding later
     scores, cells = F.pad(scores, (0, limit), value=-1.0).topk(limit)
     real = scores >= 0
     cells = torch.where(real, cells, 0)
@@ -233,21 +233,21 @@ def _candidates(maps: LevelMaps, frame: Tensor, limit: int) -> tuple[Tensor, Ten
 
 
 def _features_at(levels: list[LevelMaps], boxes: Tensor) -> Tensor:
-    """As `fcos_select.features_at`."""
+    """Re-id features at the centres of boxes, as `fcos_select.features_at` gives them."""
     reach = (boxes[:, 2:] - boxes[:, :2]).amax(dim=1) / 2
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     features = torch.zeros_like(boxes[:, :1])
-    least = -1  # reach from which a box belongs to the level: all do to the first
+    min_reach = -1  # reach above which a box belongs to the level; every box belongs to the first
     for maps in levels:
         rows, columns = _axes(maps)
         column, row = (centres / maps.stride).long().clamp(min=0).unbind(dim=1)
         here = maps.features[0][:, row.minimum(rows[-1]), column.minimum(columns[-1])].T
-        features = torch.where((reach > least)[:, None], here, features)
-        least = maps.stride * REACH_IN_STRIDES
+        features = torch.where((reach > min_reach)[:, None], here, features)
+        min_reach = maps.stride * REACH_IN_STRIDES
     return features
 
 
 def _axes(maps: LevelMaps) -> tuple[Tensor, Tensor]:
-    """Numbers of the rows and of the columns, as tensors: the exporter cannot divide by or clamp to a size of its own."""
+    """Row and column numbers as tensors, because the exporter cannot divide by or clamp to a size."""
     height, width = maps.features.shape[2:]
     return torch.arange(height), torch.arange(width)

@@ -31,7 +31,7 @@ ROI_LEFTOVERS = {
 
 
 def empty(name: str, *, identities: int = 483) -> dict[str, Tensor]:
-    """A checkpoint without storage, by the authors' names, as if trained on so many identities."""
+    """A checkpoint without storage, by the authors' names, as after training on this number of identities."""
     with torch.device("meta"):
         tensors = {key: torch.empty(shape) for key, shape in shapes(name).items()}
         return tensors | {MEMORY: torch.empty(identities, 256)}
@@ -55,7 +55,7 @@ def test_network_and_data_set_are_recognised(name, identities, expected) -> None
     assert config["backbone"]["deformable"] == ([3, 4, 5] if name == "alignps_plus" else [])
 
 
-def test_a_checkpoint_without_its_memory_is_taken() -> None:
+def test_a_checkpoint_without_its_memory_is_converted() -> None:
     tensors = empty("alignps")
     del tensors[MEMORY]
     config, _ = convert(tensors, "alignps")
@@ -63,11 +63,11 @@ def test_a_checkpoint_without_its_memory_is_taken() -> None:
 
 
 @pytest.mark.parametrize(("name", "leftovers"), [("alignps", ALIGNPS_LEFTOVERS), ("roi_alignps", ALIGNPS_LEFTOVERS | ROI_LEFTOVERS)])
-def test_only_what_training_needs_is_left_out(name, leftovers) -> None:
+def test_only_tensors_for_training_are_dropped(name, leftovers) -> None:
     tensors = {key: tensor for key, tensor in empty(name).items() if not key.endswith("num_batches_tracked")}
     _, ours = convert(tensors, SOURCES[name])
-    kept = {id(tensor) for tensor in ours.values()}
-    dropped = [key for key, tensor in tensors.items() if id(tensor) not in kept]
+    converted = {id(tensor) for tensor in ours.values()}
+    dropped = [key for key, tensor in tensors.items() if id(tensor) not in converted]
     assert {start: sum(key.startswith(start) for key in dropped) for start in leftovers} == leftovers
     assert len(dropped) == sum(leftovers.values())
     without = {key: tensor for key, tensor in tensors.items() if key not in dropped}
@@ -109,7 +109,7 @@ def test_a_damaged_or_foreign_checkpoint_is_an_error() -> None:
         convert({"backbone.conv1.weight": torch.zeros(64, 3, 7, 7)} | {"roi_heads.x": torch.zeros(1)}, "alignps")
 
 
-def test_nothing_is_written_of_a_foreign_checkpoint(tmp_path: Path) -> None:
+def test_a_foreign_checkpoint_writes_nothing(tmp_path: Path) -> None:
     torch.save({"state_dict": {"backbone.conv1.weight": torch.zeros(1)}}, tmp_path / "other.pth")
     with pytest.raises(WeightsError):
         convert_checkpoint(tmp_path / "other.pth", tmp_path / "out", source="alignps")

@@ -25,7 +25,7 @@ def names(network: torch.nn.Module) -> set[str]:
     return {name for name in network.state_dict() if not name.endswith("num_batches_tracked")}
 
 
-def test_every_tensor_of_seqnet_has_a_place() -> None:
+def test_every_tensor_of_seqnet_is_converted() -> None:
     config, tensors = seqnet.convert(hollow(), "seqnet")
     with torch.device("meta"):
         assert tensors.keys() == names(SeqNet(SeqNetConfig()))
@@ -35,7 +35,7 @@ def test_every_tensor_of_seqnet_has_a_place() -> None:
 
 
 @pytest.mark.parametrize("pixelwise", [False, True])
-def test_every_tensor_of_nae_has_a_place(pixelwise) -> None:
+def test_every_tensor_of_nae_is_converted(pixelwise) -> None:
     config, tensors = nae.convert(hollow_nae(pixelwise), "nae")
     with torch.device("meta"):
         assert tensors.keys() == names(RCNN(RCNNConfig(pixelwise=pixelwise)))
@@ -44,7 +44,7 @@ def test_every_tensor_of_nae_has_a_place(pixelwise) -> None:
 
 
 def test_the_released_numbers() -> None:
-    """NAE's are those that the authors' `get_norm_aware_model` passes: its class alone would keep people from 0 on."""
+    """NAE's come from the authors' `get_norm_aware_model`; the default of its class would keep people from score 0."""
     both = {"keep_score": 0.5, "min_score": 0.5, "max_people": 300, "short_side": 900, "long_side": 1500}
     released = both | {"first_nms_iou": 0.4, "nms_iou": 0.5, "first_nms": True, "first_score": True}
     for config, expected in (
@@ -65,7 +65,7 @@ def test_a_checkpoint_of_another_data_set_keeps_its_weights() -> None:
     assert seqnet.convert(cuhk, "seqnet")[0]["name"] == "seqnet-cuhk-sysu"
 
 
-def test_the_persons_rows_of_the_regressor_are_kept() -> None:
+def test_only_the_person_rows_of_the_regressor_remain() -> None:
     tensors = hollow() | {"roi_heads.faster_rcnn_predictor.bbox_pred.bias": torch.arange(8.0)}
     assert seqnet.convert(tensors, "seqnet")[1]["first.boxes.bias"].tolist() == [4, 5, 6, 7]
 
@@ -91,7 +91,7 @@ def test_missing_unexpected_and_misshapen_keys_are_named() -> None:
         assert part in str(error.value)
 
 
-def test_another_networks_file_is_refused_and_nothing_written(tmp_path) -> None:
+def test_a_file_of_another_network_writes_nothing(tmp_path) -> None:
     rows = [line.split("\t") for line in (DATA / "alignps_keys.txt").read_text().splitlines() if not line.startswith("#")]
     tensors = {key: torch.zeros(()).expand([] if size == "scalar" else [int(side) for side in size.split("x")]) for key, size, *_ in rows}
     file = saved(tmp_path, {"meta": {}, "state_dict": tensors})
@@ -101,7 +101,7 @@ def test_another_networks_file_is_refused_and_nothing_written(tmp_path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_nae_is_not_seqnet_nor_seqnet_nae() -> None:
+def test_nae_and_seqnet_are_told_apart() -> None:
     with pytest.raises(WeightsError, match=r"missing \(first\."):
         seqnet.convert(hollow_nae(), "seqnet")
     with pytest.raises(WeightsError, match=r"unexpected .*roi_heads\.faster_rcnn_predictor"):
@@ -120,12 +120,12 @@ def test_a_converted_folder_holds_the_authors_numbers() -> None:
 @pytest.mark.parametrize(
     "content", [{"model": {"a": torch.ones(2)}}, {"state_dict": {"module.a": torch.ones(2)}, "epoch": 1}, {"a": torch.ones(2)}]
 )
-def test_wrappers_are_taken_off(tmp_path, content) -> None:
+def test_wrappers_are_removed(tmp_path, content) -> None:
     assert {key: value.tolist() for key, value in read_checkpoint(saved(tmp_path, content)).items()} == {"a": [1, 1]}
 
 
 @pytest.mark.parametrize(
-    ("content", "found"),
+    ("content", "description"),
     [
         ({"model": {}}, "keys model"),
         ({"model": {0: torch.ones(1)}}, "keys model"),
@@ -135,8 +135,8 @@ def test_wrappers_are_taken_off(tmp_path, content) -> None:
         (torch.ones(1), "a Tensor"),
     ],
 )
-def test_a_file_without_a_networks_tensors_says_what_it_holds(tmp_path, content, found) -> None:
-    with pytest.raises(WeightsError, match=found):
+def test_the_error_describes_a_file_without_tensors(tmp_path, content, description) -> None:
+    with pytest.raises(WeightsError, match=description):
         read_checkpoint(saved(tmp_path, content))
 
 
@@ -152,7 +152,7 @@ class Evil:
 def test_code_in_a_checkpoint_is_not_run(tmp_path, legacy) -> None:
     file, witness = tmp_path / "evil.pth", tmp_path / "witness"
     torch.save({"model": {"a": torch.ones(1)}, "meta": Evil(witness)}, file, _use_new_zipfile_serialization=not legacy)
-    with pytest.raises(WeightsError, match=r"never run: it asks for \S+$"):
+    with pytest.raises(WeightsError, match=r"plain tensors \(it asks for \S+\); code in a checkpoint is never run$"):
         read_checkpoint(file)
     assert not witness.exists()
 
@@ -168,7 +168,7 @@ def test_a_bare_pickle_is_not_run(tmp_path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"version https://git-lfs.github.com/spec/v1", b"<html>not found</html>", b"PK\x03\x04 cut short"]
 )
-def test_what_is_no_checkpoint_is_refused(tmp_path, content) -> None:
+def test_other_files_are_refused(tmp_path, content) -> None:
     file = tmp_path / "checkpoint.pth"
     file.write_bytes(content)
     with pytest.raises(WeightsError, match=r"checkpoint\.pth"):
@@ -189,7 +189,7 @@ def test_a_missing_file_or_a_folder_is_refused(tmp_path) -> None:
 
 
 def test_a_checkpoint_written_by_python_2_is_read(tmp_path) -> None:
-    """Its strings are byte strings: every text of the older file format is made one."""
+    """Its strings are byte strings; the test turns every text of the older file format into one."""
     file = tmp_path / "python2.pth"
     torch.save({"model": {"a.weight": torch.arange(3.0)}, "epoch": 3}, file, _use_new_zipfile_serialization=False)
     raw, written = file.read_bytes(), b""
@@ -210,7 +210,7 @@ def test_an_unknown_source_is_refused(tmp_path) -> None:
         convert_checkpoint(tmp_path / "x.pth", tmp_path / "out", source="yolo")
 
 
-def test_a_backbone_with_the_stride_elsewhere_has_the_same_names() -> None:
-    """Why the golden numbers must be run, and names alone prove nothing."""
+def test_names_do_not_show_the_position_of_the_stride() -> None:
+    """So matching names are not enough; the golden numbers must be run."""
     with torch.device("meta"):
         assert names(SeqNet(SeqNetConfig(backbone=BackboneConfig(style="caffe")))) == names(SeqNet(SeqNetConfig()))

@@ -1,4 +1,4 @@
-"""The small model as two ONNX files: made by the command, opened by the folder, and refused as one file."""
+"""The bundled model as two ONNX files: written by the command, opened from the folder, refused as one file."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ PICTURE = np.random.default_rng(0).integers(0, 255, (70, 90, 3), np.uint8)
 def attributes(file: Path, name: str) -> list[Any]:
     """One attribute of each convolution of a file."""
     nodes = [node for node in onnx.load(file).graph.node if node.op_type == "Conv"]
-    return [onnx.helper.get_attribute_value(one) for node in nodes for one in node.attribute if one.name == name]
+    return [onnx.helper.get_attribute_value(entry) for node in nodes for entry in node.attribute if entry.name == name]
 
 
 @pytest.mark.slow
@@ -40,9 +40,9 @@ def test_the_command_writes_a_folder_that_both_engines_open(tmp_path: Path) -> N
         np.testing.assert_allclose(first.boxes, second.boxes, atol=1e-3)  # float32 sums in another order
         np.testing.assert_allclose(first.embeddings, second.embeddings, atol=1e-5)
     alone, *batch = exported.detect(PICTURE), *exported.model.detect([exported.model.prepare(PICTURE)] * 3)
-    for one in batch:  # each on one core, and alone on all
-        np.testing.assert_allclose(one.boxes, alone.boxes, atol=1e-3)
-        np.testing.assert_allclose(one.embeddings, alone.embeddings, atol=1e-5)
+    for detections in batch:  # each on one core; the single image ran on all cores
+        np.testing.assert_allclose(detections.boxes, alone.boxes, atol=1e-3)
+        np.testing.assert_allclose(detections.embeddings, alone.embeddings, atol=1e-5)
     assert {(6, 6)} == {tuple(shape) for shape in attributes(tmp_path / "out" / "detector.onnx", "kernel_shape") if max(shape) > 5}
     groups = set(attributes(tmp_path / "out" / "embedder.onnx", "group"))
     assert 60 in groups  # 58 channels of the network, in whole blocks

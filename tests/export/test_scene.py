@@ -1,4 +1,4 @@
-"""Exported networks find what PyTorch finds: golden-filled ones, other sizes, and empty pictures."""
+"""Exported networks give PyTorch's results: golden weights, other sizes, and scenes without people."""
 
 import json
 from pathlib import Path
@@ -41,7 +41,7 @@ FPN = {"backbone": BACKBONE, "channels": 16, "lateral_deform": False, "output_de
 CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "oim": (RCNN, RCNNConfig, REGIONS | {"architecture": "oim"}),
     "nae+": (RCNN, RCNNConfig, REGIONS | {"pixelwise": True}),
-    "seqnet": (SeqNet, SeqNetConfig, REGIONS | SMALL),  # so large that black has cells of one value
+    "seqnet": (SeqNet, SeqNetConfig, REGIONS | SMALL),  # large enough that black has cells of one value
     "trident": (Trident, TridentConfig, REGIONS),
     "dkd": (DKD, DKDConfig, REGIONS),
     "alignps": (AlignPS, AlignPSConfig, DENSE),
@@ -54,7 +54,7 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
 
 
 def build(name: str, **changes: Any) -> tuple[SceneNetwork, SceneConfig]:
-    """A tiny network, the same each time; dense heads start with one score everywhere and no offsets, so they get stronger ones."""
+    """A tiny network with fixed weights; dense heads would start with one score and no offsets, so they get larger weights."""
     kind, schema, values = CASES[name]
     config = schema(**values | changes)
     torch.manual_seed(0)
@@ -67,11 +67,11 @@ def build(name: str, **changes: Any) -> tuple[SceneNetwork, SceneConfig]:
 
 
 def between(name: str, pictures: list[Any]) -> tuple[float, Any]:
-    """A threshold below what the best of `pictures` scores, and a picture of one colour that scores less."""
+    """A threshold below the best score of `pictures`, and an image of one colour that scores less."""
     model = SceneModel(build(name)[0], name=name, fingerprint="", min_score=0)
 
     def best(*some: Any) -> float:
-        return max(float(found.scores[0]) for found in model.detect([model.prepare(one) for one in some]))
+        return max(float(detections.scores[0]) for detections in model.detect([model.prepare(image) for image in some]))
 
     low, colour = min((best(np.full_like(pictures[0], value)), value) for value in (0, 117))
     high = best(*pictures)
@@ -86,26 +86,26 @@ def small_folder(home: Path, converted: Path) -> Path:
 
 
 def differences(torch_model: Any, onnx_model: Any, picture: Any) -> tuple[float, float, float, float]:
-    """Greatest of boxes, scores, embeddings, and embeddings at given boxes."""
-    wanted = np.array([[10, 20, 60, 150], [100, 30, 140, 120], [0, 0, 300, 230]], np.float32)
-    one, two = ([model.prepare(picture)] for model in (torch_model, onnx_model))
-    (ours,), (theirs,) = torch_model.detect(one), onnx_model.detect(two)
+    """Largest differences of boxes, scores, embeddings, and embeddings at given boxes."""
+    boxes = np.array([[10, 20, 60, 150], [100, 30, 140, 120], [0, 0, 300, 230]], np.float32)
+    torch_input, onnx_input = ([model.prepare(picture)] for model in (torch_model, onnx_model))
+    (ours,), (theirs,) = torch_model.detect(torch_input), onnx_model.detect(onnx_input)
     if theirs.boxes.shape != ours.boxes.shape:
         return np.inf, np.inf, np.inf, np.inf
     # the nearest box is the same person: two whose scores differ by rounding may change places
     theirs = theirs.take(np.abs(ours.boxes[:, None] - theirs.boxes[None]).max(axis=2).argmin(axis=1) if len(ours) else np.zeros(0, int))
     pairs = [(ours.boxes, theirs.boxes), (ours.scores, theirs.scores), (ours.embeddings, theirs.embeddings)]
-    pairs.append((torch_model.embed(one, [wanted])[0], onnx_model.embed(two, [wanted])[0]))
+    pairs.append((torch_model.embed(torch_input, [boxes])[0], onnx_model.embed(onnx_input, [boxes])[0]))
     boxes, scores, rows, given = (float(np.abs(a - b).max(initial=0)) for a, b in pairs)
     return boxes, scores, rows, given
 
 
-def agree(found: tuple[float, float, float, float]) -> bool:
-    return found[0] < BOXES and found[1] < SCORES and max(found[2:]) < EMBEDDINGS
+def agree(largest: tuple[float, float, float, float]) -> bool:
+    return largest[0] < BOXES and largest[1] < SCORES and max(largest[2:]) < EMBEDDINGS
 
 
 @pytest.mark.parametrize("name", ["roi_alignps", "alignps_plus", "seqnet"])
-def test_an_exported_network_finds_what_pytorch_finds(name: str, tmp_path: Path) -> None:
+def test_an_exported_golden_network_equals_pytorch(name: str, tmp_path: Path) -> None:
     golden = seqnet_golden.converted() if name == "seqnet" else alignps_golden.converted(name)
     folder = small_folder(tmp_path, golden)
     file = export_folder(folder, tmp_path / "out.onnx")
@@ -121,8 +121,8 @@ def test_an_exported_network_finds_what_pytorch_finds(name: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_network_is_exported_and_finds_nobody_too(name: str, tmp_path: Path) -> None:
-    """Pictures of any size, alone and in a batch; and the comparison fails for another weight."""
+def test_every_exported_network_equals_pytorch(name: str, tmp_path: Path) -> None:
+    """Images of any size, alone, in a batch and without people; the comparison fails for other weights."""
     picture = alignps_golden.picture()
     odd = [picture, picture[:200], picture[:151, :233], np.ascontiguousarray(picture[:, :120])]
     splits = "keep_score" in CASES[name][1].model_fields and name != "nae+"  # whose best always scores 1
@@ -131,21 +131,23 @@ def test_every_network_is_exported_and_finds_nobody_too(name: str, tmp_path: Pat
     network, config = build(name, **changes)
     plain = SceneModel(network, name=name, fingerprint="", min_score=0)
     exported = OnnxSceneModel(export_network(build(name, **changes)[0], config, tmp_path / "tiny.onnx"))
-    assert all(agree(differences(plain, exported, one)) for one in odd)
-    batch = exported.detect([exported.prepare(one) for one in odd])
-    assert [one.boxes.shape for one in batch] == [one.boxes.shape for one in plain.detect([plain.prepare(one) for one in odd])]
+    assert all(agree(differences(plain, exported, image)) for image in odd)
+    batch = exported.detect([exported.prepare(image) for image in odd])
+    assert [people.boxes.shape for people in batch] == [
+        people.boxes.shape for people in plain.detect([plain.prepare(image) for image in odd])
+    ]
     assert (max(map(len, batch)) > 5) == (name != "roi-alignps without people")
     if splits:
         assert agree(differences(plain, exported, quiet))
         (empty,) = exported.detect([exported.prepare(quiet)])
         assert empty.embeddings.shape == (0, network.embedding_dim)
     with torch.no_grad():
-        for one in network.parameters():
-            one.mul_(1 + 0.1 * torch.rand_like(one))
-    assert not all(agree(differences(plain, exported, one)) for one in odd)
+        for parameter in network.parameters():
+            parameter.mul_(1 + 0.1 * torch.rand_like(parameter))
+    assert not all(agree(differences(plain, exported, image)) for image in odd)
 
 
-def test_where_proposals_tie_rounding_decides() -> None:
+def test_rounding_decides_between_tied_proposals() -> None:
     """All that PyTorch and ONNX Runtime differ in on a black picture: noise of one rounding moves PyTorch's own proposals as far.
 
     Not every noise does; which ones, rounding decides too.
@@ -159,19 +161,21 @@ def test_where_proposals_tie_rounding_decides() -> None:
             c4 = network(prepared.pixels[None])
             logits, deltas = network.rpn.predict(c4)
             noises = [torch.randn(logits.shape, generator=torch.Generator().manual_seed(seed)) * 1e-7 for seed in range(20)]
-            one, *others = (
+            original, *others = (
                 network.rpn.select(scores, deltas, network.rpn.anchors(c4), frame)[0]
                 for scores in (logits, *(logits + noise for noise in noises))  # logits are of size 0.1
             )
-        moved[name] = max(float(torch.cdist(one, other).amin(dim=1).max()) for other in others)  # to the nearest: order says nothing
+        moved[name] = max(
+            float(torch.cdist(original, other).amin(dim=1).max()) for other in others
+        )  # to the nearest, as the order may differ
     assert moved["scene"] < 1 < moved["black"]
 
 
-def test_what_is_no_exported_file_is_refused(tmp_path: Path) -> None:
+def test_other_files_are_refused(tmp_path: Path) -> None:
     network, config = build("oim")
-    with pytest.raises(ConfigError, match=r"ends in \.onnx"):
+    with pytest.raises(ConfigError, match=r"must end in \.onnx"):
         export_network(network, config, tmp_path / "out.bin")
     with pytest.raises(ConfigError, match="personsearch export"):
         PersonSearcher.from_pretrained(tmp_path, backend="onnx")
-    with pytest.raises(WeightsError, match="no file"):
+    with pytest.raises(WeightsError, match="is not a file"):
         PersonSearcher.from_pretrained(tmp_path / "none.onnx", backend="onnx", device="cpu")

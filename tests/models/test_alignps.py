@@ -100,7 +100,7 @@ def test_golden_numbers_notice_a_threshold_after_centerness(monkeypatch) -> None
         likely = people.scores > rules.min_class_score
         return DenseDetections(people.boxes[likely], people.scores[likely], people.features[likely], people.cells[likely])
 
-    select = alignps.select
+    select = alignps.select  # type: ignore[attr-defined]
     monkeypatch.setattr(alignps, "select", late)
     opened = model("alignps", "plain")
     with pytest.raises(AssertionError):

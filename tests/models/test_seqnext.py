@@ -13,7 +13,7 @@ from personsearch.models.parts.rpn import frames_of
 from personsearch.models.scene import SceneBatch, SceneDetections, SceneModel
 from personsearch.models.seqnext import SeqNeXt, SeqNeXtConfig, window_input
 from personsearch.options import Precision
-from tests.helpers.batches import found_alone_and_together
+from tests.helpers.batches import detections_in_any_batch
 from tests.helpers.gfn_golden import BACKBONES, EMBEDDINGS, SMALL, assert_among, assert_people, network, opened, sampled
 from tests.helpers.seqnet_golden import DATA, batch_of, golden, picture
 
@@ -185,7 +185,7 @@ def tiny(precision: Precision = "float32", **changes: Any) -> SceneModel:
 def test_what_an_image_gives_does_not_depend_on_its_batch(backbone) -> None:
     model = tiny(backbone=backbone, keep_score=0.0)
     images = [PEOPLE, TALL, NOBODY, picture(120, 160, 5), picture(60, 160, 4), picture(118, 160, 6)]
-    together = found_alone_and_together(model, images)
+    together = detections_in_any_batch(model, images)
     assert min(map(len, together)) >= 3
     rows = model.embed_scenes([model.prepare(image) for image in images])
     for image, row, found in zip(images, rows, together, strict=True):

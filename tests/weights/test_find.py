@@ -184,7 +184,7 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path, name: str, mes
 
 
 def test_impossible_names_and_options_of_convert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match="the manifest has no 'seqnet'; it has seqnet-cuhk"):
+    with pytest.raises(ConfigError, match="unknown model 'seqnet'; the manifest has seqnet-cuhk"):
         convert_named(tmp_path / "x.pth", "seqnet")
     for more in ([], ["out"], ["--from", "seqnet"], ["out", "--name", "seqnet-prw"], ["--from", "seqnet", "--name", "seqnet-prw"]):
         result = CliRunner().invoke(cli.app, ["convert", "x.pth", *more])
