@@ -87,17 +87,17 @@ def small_folder(home: Path, converted: Path) -> Path:
 
 def differences(torch_model: Any, onnx_model: Any, picture: Any) -> tuple[float, float, float, float]:
     """Largest differences of boxes, scores, embeddings, and embeddings at given boxes."""
-    boxes = np.array([[10, 20, 60, 150], [100, 30, 140, 120], [0, 0, 300, 230]], np.float32)
+    given = np.array([[10, 20, 60, 150], [100, 30, 140, 120], [0, 0, 300, 230]], np.float32)
     torch_input, onnx_input = ([model.prepare(picture)] for model in (torch_model, onnx_model))
     (ours,), (theirs,) = torch_model.detect(torch_input), onnx_model.detect(onnx_input)
     if theirs.boxes.shape != ours.boxes.shape:
         return np.inf, np.inf, np.inf, np.inf
-    # the nearest box is the same person: two whose scores differ by rounding may change places
+    # the nearest box is the same person: two whose scores differ by rounding may swap ranks
     theirs = theirs.take(np.abs(ours.boxes[:, None] - theirs.boxes[None]).max(axis=2).argmin(axis=1) if len(ours) else np.zeros(0, int))
     pairs = [(ours.boxes, theirs.boxes), (ours.scores, theirs.scores), (ours.embeddings, theirs.embeddings)]
-    pairs.append((torch_model.embed(torch_input, [boxes])[0], onnx_model.embed(onnx_input, [boxes])[0]))
-    boxes, scores, rows, given = (float(np.abs(a - b).max(initial=0)) for a, b in pairs)
-    return boxes, scores, rows, given
+    pairs.append((torch_model.embed(torch_input, [given])[0], onnx_model.embed(onnx_input, [given])[0]))
+    boxes, scores, rows, given_rows = (float(np.abs(a - b).max(initial=0)) for a, b in pairs)
+    return boxes, scores, rows, given_rows
 
 
 def agree(largest: tuple[float, float, float, float]) -> bool:

@@ -107,6 +107,7 @@ def test_golden_numbers_notice_a_threshold_after_centerness(monkeypatch) -> None
         assert_golden(opened.detect([opened.prepare(picture())])[0], golden("alignps"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["alignps", "roi_alignps"])
 def test_detections_do_not_depend_on_the_batch(name) -> None:
     opened = model(name, "fast", short_side=160, long_side=256, min_class_score=0.001)
@@ -136,6 +137,7 @@ def test_the_plain_form_does_not_mix_a_batch() -> None:
                 torch.testing.assert_close(getattr(both, field)[image], expected, atol=1e-9 * expected.abs().max().item(), rtol=0)
 
 
+@pytest.mark.slow
 def test_a_query_gets_the_detection_that_overlaps_it_most() -> None:
     opened, expected = model("alignps", "fast"), golden("alignps")
     prepared, last = opened.prepare(picture()), len(expected["boxes"]) - 1
@@ -161,6 +163,7 @@ def test_no_boxes_give_no_rows() -> None:
     assert opened.embed([opened.prepare(scene())], [np.zeros((0, 4), np.float32)])[0].shape == (0, 32)
 
 
+@pytest.mark.slow
 def test_a_query_without_a_detection_gets_the_cell_of_its_centre() -> None:
     opened = model("alignps", "fast")
     prepared = opened.prepare(picture())
@@ -225,7 +228,9 @@ def test_bfloat16_gives_nearly_the_same_embeddings(cpu_form) -> None:
         use_cpu_form(opened.network)
     opened.precision = "bfloat16"
     prepared, box = exact.prepare(scene()), np.array([[20, 20, 60, 100]], np.float32)
-    exact.network.rules = opened.network.rules = SelectionRules(min_class_score=1.0)  # without detections both take the box's own cell
+    rules = SelectionRules(min_class_score=1.0)  # without detections both take the box's own cell
+    for network in (exact.network, opened.network):
+        network.rules = rules  # type: ignore[assignment]
     cosine = (exact.embed([prepared], [box])[0] * opened.embed([prepared], [box])[0]).sum()
     assert 0.98 < cosine < 0.999999  # eight bits of mantissa make a difference, a small one
 

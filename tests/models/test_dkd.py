@@ -1,5 +1,7 @@
 """DKD's student: its layers, its two heads, its folder."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -32,7 +34,7 @@ def test_the_papers_student() -> None:
 
 def test_the_reid_head_by_hand() -> None:
     """Means of the map, minus the running mean, divided by the running deviation; the embedding is their unit row."""
-    head = ReidHead(BackboneConfig(name="resnet18", width=0.25), 128).eval()
+    head: Any = ReidHead(BackboneConfig(name="resnet18", width=0.25), 128).eval()
     head.res5 = nn.Identity()
     head.neck[0].running_mean.fill_(1)
     head.neck[0].running_var.fill_(4)
@@ -72,7 +74,7 @@ def test_the_detection_head_does_not_change_embeddings() -> None:
 
 
 def test_a_folder_gives_the_saved_student_and_is_strict(tmp_path) -> None:
-    opened = open_folder(save_network(tmp_path, dkd_student(), dkd_student().config.model_dump(mode="json")), "cpu")
+    opened: Any = open_folder(save_network(tmp_path, dkd_student(), dkd_student().config.model_dump(mode="json")), "cpu")
     assert isinstance(opened.network.pool, RegionPoolCPU)
     assert (opened.network.pool.height, opened.network.pool.width) == (16, 8)
     (expected,), (detections,) = detect(tiny_dkd(), PEOPLE), detect(opened, PEOPLE)

@@ -95,7 +95,7 @@ def test_scores_of_each_head(kind: HeadKind, logits, expected) -> None:
 
 @pytest.mark.parametrize(("kind", "feature"), [("oim", 7.0), ("nae", 7.0), ("nae+", 3.0)])
 def test_box_regressors_see_the_maximum_or_for_nae_plus_the_mean(kind: HeadKind, feature) -> None:
-    head = build_baseline_head(BackboneConfig(name="resnet18", width=0.25), kind, 32).eval()
+    head: Any = build_baseline_head(BackboneConfig(name="resnet18", width=0.25), kind, 32).eval()
     nn.init.constant_(head.boxes[0].weight, 1 / 128)
     nn.init.ones_(head.boxes[1].weight)
     maps = torch.tensor([[1.0, 2.0], [2.0, 7.0]]).expand(1, 128, 2, 2)
@@ -107,7 +107,7 @@ def test_box_regressors_see_the_maximum_or_for_nae_plus_the_mean(kind: HeadKind,
 @pytest.mark.parametrize("kind", ["oim", "nae"])
 @torch.no_grad()
 def test_the_maxima_of_both_maps_are_embedded(kind: HeadKind) -> None:
-    head = build_baseline_head(BackboneConfig(name="resnet18", width=0.25), kind, 32).eval()
+    head: Any = build_baseline_head(BackboneConfig(name="resnet18", width=0.25), kind, 32).eval()
     inputs: list[Tensor] = []
     for projector in head.embedding.projectors:
         projector.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0]))
@@ -120,7 +120,7 @@ def test_the_maxima_of_both_maps_are_embedded(kind: HeadKind) -> None:
 
 @pytest.mark.parametrize("kind", ["oim", "nae", "nae+"])
 def test_a_head_takes_zero_regions(kind: HeadKind) -> None:
-    head = build_baseline_head(BackboneConfig(name="resnet18", width=0.25), kind, 32).eval()
+    head: Any = build_baseline_head(BackboneConfig(name="resnet18", width=0.25), kind, 32).eval()
     out = head(RegionPool()(torch.rand(2, 64, 8, 8), [torch.zeros(0, 4)] * 2))
     assert out.deltas.shape == (0, 4)
     assert out.embeddings.shape == (0, 32)

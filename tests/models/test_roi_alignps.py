@@ -51,6 +51,7 @@ def test_golden_numbers_at_full_size(form, shared: Path) -> None:
     assert_golden(opened.detect([prepared])[0], expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("branch", "field"), [("alignps", "emb"), ("roi", "roi_emb")])
 def test_branches_of_table_6(branch, field) -> None:
     opened, expected = model("roi_alignps", "plain", branch=branch), golden("roi_alignps")
@@ -78,6 +79,7 @@ def test_golden_numbers_notice_another_number_of_samples(monkeypatch) -> None:
         assert_golden(opened.detect([opened.prepare(picture())])[0], golden("roi_alignps"))
 
 
+@pytest.mark.slow
 def test_a_query_without_a_detection_gets_its_own_regions() -> None:
     fused, roi = model("roi_alignps", "plain"), model("roi_alignps", "plain", branch="roi")
     prepared = fused.prepare(picture())

@@ -82,7 +82,7 @@ def _stride_in_the_first_convolution(monkeypatch: pytest.MonkeyPatch) -> SeqNet:
 
 
 def _aligned(monkeypatch: pytest.MonkeyPatch) -> SeqNet:
-    plain = region_pool.roi_align
+    plain = region_pool.roi_align  # type: ignore[attr-defined]
     monkeypatch.setattr(region_pool, "roi_align", lambda *args, **options: plain(*args, **options | {"aligned": True}))
     return network(**SMALL)
 

@@ -191,7 +191,8 @@ def test_confidence_weighted_ranks_by_cosine_times_score(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("partitions", [6, None])
 def test_a_folder_gives_the_saved_network(partitions, tmp_path) -> None:
-    plain, opened = trident_network(partitions=partitions), open_folder(saved(tmp_path, trident_network(partitions=partitions)), "cpu")
+    plain = trident_network(partitions=partitions)
+    opened: Any = open_folder(saved(tmp_path, trident_network(partitions=partitions)), "cpu")
     assert isinstance(opened.network.pool, RegionPoolCPU)
     assert (opened.network.pool.height, opened.network.pool.width) == (24, 8)
     (expected,), (detections,) = detect(as_model(plain), PEOPLE), detect(opened, PEOPLE)
