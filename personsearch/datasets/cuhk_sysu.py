@@ -82,7 +82,7 @@ def read_protocol(file: Path, folder: Path) -> tuple[QueryPerson, ...]:
 
     Args:
         file: its name without ".mat" is the name of the variable in it.
-        folder: of the pictures.
+        folder: folder of the pictures.
 
     Raises:
         DataError: the file is missing or broken.

@@ -25,7 +25,7 @@ class StoredCrops(Sequence[bytes]):
 
     Args:
         folder: with `data.mdb`.
-        limit: only so many, evenly chosen by key; None for all. The "LUPerson30k" of the hybrid pre-training paper is 30,000 crops
+        limit: number of crops, chosen evenly by key; None for all. The "LUPerson30k" of the hybrid pre-training paper is 30,000 crops
             that it does not name.
 
     Raises:

@@ -20,13 +20,13 @@ def no_boxes() -> Array:
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture on disk, not decoded, with everybody in it."""
+    """One picture on disk, not decoded, with all its people."""
 
     path: Path
     boxes: Array  # (N, 4) float32, xyxy pixels; N may be 0
     identities: Array  # (N,) int64, or -1 for unnamed people
     camera: int | None = None
-    ignore: Array = field(default_factory=no_boxes)  # (K, 4) float32 xyxy, where a found person is neither right nor wrong
+    ignore: Array = field(default_factory=no_boxes)  # (K, 4) float32 xyxy, where a detection counts neither as right nor as wrong
     ignore_polygons: tuple[Array, ...] = ()  # the same regions as (P, 2) float32 corners each, where they are not boxes
 
     def __post_init__(self) -> None:

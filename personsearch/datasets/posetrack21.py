@@ -70,7 +70,7 @@ def _picture(root: Path, image: dict[str, Any], people: list[Any]) -> Picture:
 
 
 def _ignored(image: dict[str, Any]) -> tuple[Array, ...]:
-    """The polygons to ignore, (P, 2) each; a single one may stand without a list around it."""
+    """The polygons to ignore, (P, 2) each; a single polygon may come without a list around it."""
     xs, ys = image.get("ignore_regions_x", []), image.get("ignore_regions_y", [])
     if xs and not isinstance(xs[0], list):
         xs, ys = [xs], [ys]

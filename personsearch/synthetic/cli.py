@@ -7,7 +7,7 @@ import typer
 
 from personsearch.errors import PersonSearchError
 
-APPEARANCES = 8  # how often each identity is seen, on average, when no number of identities is given
+APPEARANCES = 8  # scenes in which each identity appears on average, without --identities
 
 app = typer.Typer(add_completion=False)
 
@@ -16,20 +16,22 @@ app = typer.Typer(add_completion=False)
 def synthetic(
     assets: Annotated[Path, typer.Option(help="Folder of MakeHuman meshes: base.obj, rig, targets, clothes, hair, poses.")],
     out: Annotated[Path, typer.Option(help="Folder to write images and annotations.json into.")],
-    scenes: Annotated[int, typer.Option(min=1, help="How many scenes.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Of identities and cameras; another seed is another world.")] = 0,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
-    identities: Annotated[int | None, typer.Option(min=1, help="Different people; by default each is seen about 8 times.")] = None,
-    cameras: Annotated[int | None, typer.Option(min=1, help="Different cameras; by default one for every 10 scenes, at least 2.")] = None,
-    width: Annotated[int, typer.Option(min=64, help="Pixels.")] = 960,
-    height: Annotated[int, typer.Option(min=64, help="Pixels.")] = 540,
+    scenes: Annotated[int, typer.Option(min=1, help="Number of scenes.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of identities and cameras; another seed gives other people and places.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
+    identities: Annotated[
+        int | None, typer.Option(min=1, help="Number of different people; by default each appears about 8 times.")
+    ] = None,
+    cameras: Annotated[int | None, typer.Option(min=1, help="Number of cameras; by default one for every 10 scenes, at least 2.")] = None,
+    width: Annotated[int, typer.Option(min=64, help="Width of a scene, in pixels.")] = 960,
+    height: Annotated[int, typer.Option(min=64, help="Height of a scene, in pixels.")] = 540,
     fewest: Annotated[int, typer.Option(min=0, help="Fewest people in a scene.")] = 3,
     most: Annotated[int, typer.Option(min=0, help="Most people in a scene.")] = 14,
-    backgrounds: Annotated[Path | None, typer.Option(help="Folder of photographs without people.")] = None,
-    smallest: Annotated[float, typer.Option(min=1, help="Pixels of height below which nobody is placed.")] = 26,
+    backgrounds: Annotated[Path | None, typer.Option(help="Folder of photographs without people, used as backgrounds.")] = None,
+    smallest: Annotated[float, typer.Option(min=1, help="Smallest height of a person, in pixels.")] = 26,
 ) -> None:
     """Render scenes of synthetic people with exact boxes, identities and visibility."""
-    # numba is needed to render, not to show the help
+    # rendering needs numba, the help does not
     from personsearch.synthetic.dataset import generate_dataset
     from personsearch.synthetic.world import World
 
@@ -40,7 +42,7 @@ def synthetic(
 
 
 def main() -> None:
-    """Run the command; an error of ours is one line and exit code 1."""
+    """Run the command; an error of the package prints one line and exits with code 1."""
     try:
         app()
     except PersonSearchError as error:

@@ -43,10 +43,10 @@ def render_person_crops(
 
     Args:
         world: Identities and cameras; its picture size is not used.
-        identities: Which.
-        views: Pictures of each.
-        height: Of a crop, pixels.
-        width: Of a crop, pixels.
+        identities: Identities to render.
+        views: Number of pictures of each identity.
+        height: Height of a crop, in pixels.
+        width: Width of a crop, in pixels.
         seed: Other seeds give other views of the same people.
 
     Raises:
@@ -111,7 +111,7 @@ def _picture(eye: Camera, people: list[tuple[Person, PosedPerson, Array]], camer
     """Render people before a place; the first alone when too little of that person is seen."""
     scenery = draw_scenery(rng)
     light = draw_light(rng, indoors=scenery.indoors)
-    # the place lies behind the person, so that nothing of it stands between
+    # all scenery is behind the person, so that nothing covers the person
     behind = scenery.solids[:, CENTER + 2] - scenery.solids[:, HALF + 2] > 1.0
     # half the resolution is enough for what is behind
     coarse = Camera(eye.position, eye.axes, eye.focal / 2, -(-eye.width // 2), -(-eye.height // 2))

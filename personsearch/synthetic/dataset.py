@@ -31,23 +31,23 @@ def generate_dataset(world: World, out: Path, scenes: int, *, workers: int = 1, 
     Args:
         world: Identities, cameras and size.
         out: Folder, made if missing.
-        scenes: How many.
-        workers: Processes; any number gives the same files.
+        scenes: Number of scenes.
+        workers: Number of processes; any number gives the same files.
         first: Seed of the first scene; go on with it where an earlier folder ended.
 
     Returns:
         The path of the annotation file.
 
     Raises:
-        ConfigError: scenes or workers are not positive, or `out` holds a data set already.
+        ConfigError: scenes or workers are not positive, or `out` already holds a data set.
         DataError: the folder of meshes or of backgrounds is missing or damaged.
     """
     if scenes < 1 or workers < 1:
         raise ConfigError(f"scenes and workers must be positive, got {scenes} and {workers}")
     target = out / "annotations.json"
     if target.exists():
-        raise ConfigError(f"{out} holds a data set already; choose another folder or delete it")
-    loaded(world)  # a missing folder is told before any process starts
+        raise ConfigError(f"{out} already holds a data set; choose another folder or delete it")
+    loaded(world)  # a missing folder is an error before any process starts
     (out / "images").mkdir(parents=True, exist_ok=True)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []

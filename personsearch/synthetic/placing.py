@@ -1,4 +1,4 @@
-"""Where people stand: spread over the visible ground, alone, in pairs or in small groups, mostly walking one of a few ways."""
+"""Positions of people: spread over the visible ground, alone, in pairs or in small groups, mostly walking one of a few ways."""
 
 from dataclasses import dataclass
 
@@ -27,11 +27,11 @@ def place_people(camera: Camera, backdrop: Backdrop, solids: Array, count: int, 
     """Up to `count` spots on the visible ground; fewer when it is too small.
 
     Args:
-        camera: Who looks.
-        backdrop: What it sees of the empty place.
-        solids: (N, 17) rows of the place, which nobody stands in.
-        count: How many people.
-        smallest: Pixels of height below which nobody is placed.
+        camera: Camera that sees the people.
+        backdrop: Empty scenery as the camera sees it.
+        solids: (N, 17) rows of the scenery, which people never overlap.
+        count: Number of people.
+        smallest: Smallest height of a person, in pixels.
         rng: Source of all choices.
     """
     spots: list[Spot] = []
@@ -69,7 +69,7 @@ def _random_ground(camera: Camera, backdrop: Backdrop, smallest: float, rng: np.
 
 
 def _on_ground(at: Array, camera: Camera, backdrop: Backdrop, smallest: float) -> bool:
-    """In reach, large enough, and the head or the feet seen with nothing standing there."""
+    """Whether a person here is in reach and large enough, with visible head or feet."""
     depth = float((at - camera.position) @ camera.axes[2])
     if not NEAREST <= depth <= FARTHEST or camera.focal * 1.7 / depth < smallest:
         return False
@@ -85,13 +85,13 @@ def _on_ground(at: Array, camera: Camera, backdrop: Backdrop, smallest: float) -
 
 
 def _occluded_lightly(backdrop: Backdrop, depth: float, head: Array, row: int, column: int) -> bool:
-    """Something low stands before the feet, but the head is seen."""
+    """A low solid hides the feet, but the head is visible."""
     top = int(np.clip(head[1], 0, backdrop.depth.shape[0] - 1))
     return bool(backdrop.depth[row, column] < depth - 0.6 and backdrop.depth[top, column] > depth + 0.6)
 
 
 def _free(at: Array, spots: list[Spot], solids: Array) -> bool:
-    """Neither in anyone's way nor inside something that stands on the ground."""
+    """Whether a spot keeps its distance from other people and from solids on the ground."""
     standing = solids[solids[:, CENTER + 1] - solids[:, HALF + 1] < 1.0]
     outside = np.abs(standing[:, [CENTER, CENTER + 2]] - at[[0, 2]]) - standing[:, [HALF, HALF + 2]] > BODY
     return bool(outside.any(axis=1).all()) and all(np.hypot(*(at - spot.at)[[0, 2]]) >= APART for spot in spots)

@@ -18,7 +18,7 @@ from personsearch.synthetic.stage.solids import solid_meshes
 from personsearch.synthetic.world import DOUBLES, CameraView, World, loaded, person, view
 
 _SCENE = 2  # stream of random numbers; the world has others
-FAINT = 24  # samples (4 to a pixel): fewer seen ones are no person in the picture
+FAINT = 24  # samples (4 to a pixel): people with fewer visible samples are left out
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class RenderedScene:
     """A rendered picture and the people in it; N may be 0."""
 
     image: Array  # (H, W, 3) uint8 RGB
-    boxes: Array  # (N, 4) float32 xyxy pixels: the whole person as if nothing stood before, cut to the picture
-    visible_boxes: Array  # (N, 4) float32 xyxy pixels: tight around what is seen
+    boxes: Array  # (N, 4) float32 xyxy pixels: the whole person as if nothing covered it, cut to the picture
+    visible_boxes: Array  # (N, 4) float32 xyxy pixels: tight around the visible part
     identities: Array  # (N,) int64
-    visibility: Array  # (N,) float32, 0..1: share of the person that is seen, the part outside the picture counts as hidden
+    visibility: Array  # (N,) float32, 0..1: visible share of the person; the part outside the picture counts as hidden
     camera: int
 
     def __post_init__(self) -> None:
@@ -60,12 +60,12 @@ def generate_scene(seed: int, world: World, *, camera: int | None = None) -> Ren
     """Render one scene.
 
     Args:
-        seed: Of who is there, how and in what light; the same seed and world give the same picture.
+        seed: Seed of people, poses and light; the same seed and world give the same picture.
         world: Identities, cameras and size.
-        camera: Which camera; None lets the seed choose.
+        camera: Number of the camera; None lets the seed choose.
 
     Returns:
-        The picture after lens and JPEG, and everyone of whom at least a few pixels are seen.
+        The picture after lens and JPEG, and all people with at least a few visible pixels.
 
     Raises:
         DataError: the folder of meshes or of backgrounds is missing or damaged.
@@ -90,10 +90,10 @@ def generate_scene(seed: int, world: World, *, camera: int | None = None) -> Ren
 
 
 def merge(sprites: list[Sprite], backdrop_depth: Array) -> Layers:
-    """Lay sprites over each other and behind what stands in the place, by depth.
+    """Lay sprites over each other and behind the scenery, by depth.
 
     Args:
-        sprites: Everyone.
+        sprites: All people.
         backdrop_depth: (H, W) metres.
     """
     depth = (-1.0 / backdrop_depth).astype(np.float32).repeat(SAMPLES, 0).repeat(SAMPLES, 1)
@@ -117,7 +117,7 @@ def measure(sprites: list[Sprite], owner: Array, height: int, width: int) -> tup
 
     Returns:
         (N, 4) float32 whole boxes cut to the picture, (N, 4) float32 boxes of what is seen, and (N,) float32
-        shares seen, 0 for whom fewer than `FAINT` samples are seen.
+        shares seen, 0 for people with fewer than `FAINT` visible samples.
     """
     whole, seen = np.zeros((len(sprites), 4), np.float32), np.zeros((len(sprites), 4), np.float32)
     visibility = np.zeros(len(sprites), np.float32)
@@ -142,7 +142,7 @@ def _light(scene_view: CameraView, rng: np.random.Generator) -> Light:
 
 
 def _cast_actors(world: World, scene_view: CameraView, rng: np.random.Generator) -> list[_Actor]:
-    """Who is there, where and in what pose."""
+    """The people of the scene, with positions and poses."""
     count = min(int(rng.integers(world.people[0], world.people[1] + 1)), world.identities)
     spots = place_people(scene_view.camera, scene_view.backdrop, scene_view.scenery.solids, count, world.smallest, rng)
     assets = loaded(world)
@@ -210,7 +210,7 @@ def _feet(actors: list[_Actor]) -> Array:
 
 
 def _person_depth(backdrop_depth: Array, actors: list[_Actor], owner: Array) -> Array:
-    """(H, W) metres, people at the depth of where they stand."""
+    """(H, W) metres, people at the depth of their position."""
     centre = owner[SAMPLES // 2 :: SAMPLES, SAMPLES // 2 :: SAMPLES]
     depths = np.array([float(actor.at[2]) for actor in actors] + [0.0])
     return np.where(centre >= 0, depths[centre], backdrop_depth)
@@ -218,7 +218,7 @@ def _person_depth(backdrop_depth: Array, actors: list[_Actor], owner: Array) -> 
 
 @compiled
 def resolve(background: Array, color: Array, owner: Array) -> Array:
-    """(H, W, 3) float32: the mean of the samples of each pixel, the place where nobody is."""
+    """(H, W, 3) float32: the mean of the samples of each pixel, the background where there are no people."""
     height, width = background.shape[:2]
     result = background.copy()
     for row in range(height):

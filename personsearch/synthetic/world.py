@@ -30,14 +30,14 @@ class World:
 
     Attributes:
         assets: Folder of MakeHuman meshes, see `assets.load_assets`.
-        seed: Of all identities and cameras.
-        identities: How many different people there are.
-        cameras: How many different cameras, each at a place of its own.
-        people: Fewest and most people put into a scene.
-        width: Of a scene, pixels.
-        height: Of a scene, pixels.
+        seed: Seed of all identities and cameras.
+        identities: Number of different people.
+        cameras: Number of cameras, each with its own scenery.
+        people: Fewest and most people in a scene.
+        width: Width of a scene, in pixels.
+        height: Height of a scene, in pixels.
         backgrounds: Folder of photographs without people; half of the cameras then look at one. None for rendered places only.
-        smallest: Pixels of height below which nobody is placed; those who are hidden in part show less.
+        smallest: Smallest height of a person, in pixels; people who are partly hidden show less.
     """
 
     assets: Path
@@ -86,7 +86,7 @@ def appearance(world: World, identity: int) -> Appearance:
         ConfigError: the world has no such identity.
     """
     if not 0 <= identity < world.identities:
-        raise ConfigError(f"identity {identity} is not of this world; it has {world.identities}, counted from 0")
+        raise ConfigError(f"identity {identity} is not in this world, which has {world.identities}, counted from 0")
     rng = np.random.default_rng((world.seed, _IDENTITY, identity))
     if is_double(identity):
         return vary_one_item(appearance(world, identity - 1), rng)
@@ -107,7 +107,7 @@ def view(world: World, camera: int) -> CameraView:
         ConfigError: the world has no such camera.
     """
     if not 0 <= camera < world.cameras:
-        raise ConfigError(f"camera {camera} is not of this world; it has {world.cameras}, counted from 0")
+        raise ConfigError(f"camera {camera} is not in this world, which has {world.cameras}, counted from 0")
     rng = np.random.default_rng((world.seed, _CAMERA, camera))
     eye = draw_camera(world.width, world.height, rng)
     photograph = None
@@ -127,7 +127,7 @@ def _photograph(path: Path, width: int, height: int, rng: np.random.Generator) -
     """A photograph cut at random to the picture's shape, as linear light."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
-        raise DataError(f"{path} cannot be read as a picture; take it out of the folder of backgrounds")
+        raise DataError(f"{path} cannot be read as a picture; remove it from the folder of backgrounds")
     scale = max(width / image.shape[1], height / image.shape[0]) * rng.uniform(1.0, 1.3)
     size = (max(width, int(image.shape[1] * scale)), max(height, int(image.shape[0] * scale)))
     image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)

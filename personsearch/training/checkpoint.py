@@ -1,4 +1,4 @@
-"""What a training leaves behind: its state to go on from, a model folder, and a log that can be plotted."""
+"""What a training leaves behind: a state to resume, a model folder, and a log that can be plotted."""
 
 import json
 import os
@@ -31,44 +31,44 @@ def load_state(folder: Path) -> dict[str, Any]:
     """The state of a training, tensors on the CPU.
 
     Raises:
-        DataError: there is none, or the file is damaged or holds something else.
+        DataError: the file is missing, damaged, or holds something else.
     """
     path = folder / STATE_FILE
     if not path.is_file():
-        raise DataError(f"{folder} has no {STATE_FILE} to go on from; start without resuming")
+        raise DataError(f"{folder} has no {STATE_FILE} to resume; start without resuming")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise DataError(f"{path} is damaged or no training's state ({error}); delete it and start again") from error
+        raise DataError(f"{path} is damaged or not a training's state ({error}); delete it and start again") from error
     if not isinstance(state, dict) or "step" not in state:
-        raise DataError(f"{path} is no training's state; delete it and start again")
+        raise DataError(f"{path} is not a training's state; delete it and start again")
     return state
 
 
 def save_trained(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
     """Write a model folder, each file whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as place:
-        save_model(Path(place), config, tensors)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        save_model(Path(temporary), config, tensors)
         for name in (WEIGHTS_FILE, CONFIG_FILE):
-            os.replace(Path(place) / name, folder / name)
+            os.replace(Path(temporary) / name, folder / name)
 
 
 class Log:
     """One JSON object a line: `step`, `epoch`, and numbers; pandas reads it with `read_json(path, lines=True)`.
 
     Args:
-        folder: of the training.
-        step: the training goes on from here; lines of later steps are from a run that was cut off, and are dropped.
+        folder: folder of the training.
+        step: step from which the training continues; lines of later steps, from a run that was cut off, are dropped.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
         self.path = folder / LOG_FILE
         lines = self.path.read_text(encoding="utf-8").splitlines() if step and self.path.is_file() else []
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+        earlier = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
         folder.mkdir(parents=True, exist_ok=True)
-        self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        self._last: dict[str, float] = json.loads(kept[-1]) if kept else {}
+        self.path.write_text("".join(f"{line}\n" for line in earlier), encoding="utf-8")
+        self._last: dict[str, float] = json.loads(earlier[-1]) if earlier else {}
 
     def measured(self, step: int) -> bool:
         """Whether the log that was gone on with ends with the measurement after this step; a step's own line has its `loss`."""

@@ -22,7 +22,7 @@ from personsearch.weights import WEIGHTS_FILE, read_config, read_tensors
 OFFSETS = "conv_offset"  # of deformable convolutions
 CLASSIFIER = ("fc.", "conv5.")  # what a classifier has after its last stage
 BACKBONE, RES5 = "backbone.", "res5.layer4."
-REID_HEADS = ("head.", "second.", "reid.", "roi.")  # the heads that embed; their last stage stands for the backbone's
+REID_HEADS = ("head.", "second.", "reid.", "roi.")  # the heads that embed; their last stage is the same as the backbone's
 LIVE_OR_FROZEN = ("batch", "frozen")  # norms that mean the same by the same tensors
 BGR = ("alignps", "roi-alignps")  # networks that take BGR pixels less the mean; the others take RGB, over its spread too
 
@@ -63,9 +63,9 @@ def initialise(network: nn.Module, config: Any, recipe: InitialRecipe) -> Taken:
     convolution is adapted, so that it gives the same of the same picture.
 
     Args:
-        network: a learner's.
-        config: what it is built of, with `architecture` and `backbone`.
-        recipe: which model, and what of it.
+        network: network of a learner.
+        config: config of the network, with `architecture` and `backbone`.
+        recipe: model to start from, and the part of it to copy.
 
     Raises:
         ConfigError: the folder's config.json is missing or broken.
@@ -112,7 +112,7 @@ def load_backbone(network: nn.Module, file: Path) -> None:
     """Copy a classifier's weights into the backbone, and its last stage into every last stage that regions go through.
 
     Args:
-        network: one of the library's networks for scenes.
+        network: network for scenes.
         file: safetensors under torchvision's names; the classifier's own layers are not needed. Offsets of deformable
             convolutions, which it does not have, stay as they are.
 

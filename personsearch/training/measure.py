@@ -24,10 +24,10 @@ def search_scores(
     """Every labelled person as a query in its scene, looked for in all other pictures, by cosine (PRW's protocol).
 
     Args:
-        model: to measure.
-        dataset: decoded once.
-        pictures: of the data set; None for all.
-        max_queries: only so many, evenly chosen; None for all.
+        model: model to measure.
+        dataset: data set; each picture is decoded once.
+        pictures: numbers of pictures of the data set; None for all.
+        max_queries: number of queries, evenly chosen; None for all.
         true_boxes: the gallery is the people annotated, each with score 1, instead of those found (DKD's [GT; R]).
 
     Returns:

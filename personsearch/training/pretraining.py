@@ -41,7 +41,7 @@ class PretrainingRecipe(Settings):
             raise ValueError("detection and reid are empty; name a data set")
         for name, crops in [*((name, False) for name in self.detection), *((name, True) for name in self.reid)]:
             if is_crops(name) != crops:
-                raise ValueError(f"{name} holds {'whole pictures' if crops else 'crops'}; it stands in the wrong list")
+                raise ValueError(f"{name} holds {'whole pictures' if crops else 'crops'}; move it to the other list")
         return self
 
 
@@ -67,19 +67,19 @@ class SubTaskPeople(JoinedPeople):
 
 
 def read_sub_tasks(recipe: PretrainingRecipe, roots: NamedFolders) -> SubTaskPeople:
-    """The data sets of a recipe, each found in the folder given for it.
+    """The data sets of a recipe, each read from its folder.
 
     Every person of a set for detection and of an unlabelled one is an identity of its own.
 
     Raises:
-        ConfigError: other sets than the recipe's are given.
+        ConfigError: the names differ from the recipe's.
         DataError: a data set is missing or broken; the message says what to download.
     """
-    wanted, given = [*recipe.detection, *recipe.reid], [name for name, _ in roots]
-    if sorted(wanted) != sorted(given):
-        raise ConfigError(f"the recipe learns from {', '.join(wanted)}; got {', '.join(given) or 'none'}; give each with its folder")
-    folders: dict[str, list[Path]] = {name: [root for other, root in roots if other == name] for name in wanted}
-    return SubTaskPeople([_sub_task(name, folders[name].pop(0)) for name in wanted])
+    expected, names = [*recipe.detection, *recipe.reid], [name for name, _ in roots]
+    if sorted(expected) != sorted(names):
+        raise ConfigError(f"the recipe learns from {', '.join(expected)}; got {', '.join(names) or 'none'}; pass each with its folder")
+    folders: dict[str, list[Path]] = {name: [root for other, root in roots if other == name] for name in expected}
+    return SubTaskPeople([_sub_task(name, folders[name].pop(0)) for name in expected])
 
 
 def _sub_task(name: str, root: Path) -> SubTask:
@@ -121,12 +121,12 @@ class PairItems(TrainItems):
         """Both views of a draw (epoch, number)."""
         epoch, number = draw
         rng = np.random.default_rng([self.seed, epoch, number])
-        place, sample = self.people.set_of(number), self.people[number]
-        source = self.people.sets[place]
-        if source.crops:
+        set_number, sample = self.people.set_of(number), self.people[number]
+        sub_task = self.people.sets[set_number]
+        if sub_task.crops:
             sample = unify(sample, self.unification, rng)
         first, other = self.item(sample, rng), self.item(sample, rng)
-        return PairItem(**vars(first), other=other, data_set=place, named=source.named)
+        return PairItem(**vars(first), other=other, data_set=set_number, named=sub_task.named)
 
     def batch(self, items: Sequence[TrainItem]) -> PairBatch:
         """A batch of `PairItem`s."""

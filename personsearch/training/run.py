@@ -128,7 +128,7 @@ def _complete(recipe: Recipe, options: TrainOptions) -> Recipe:
 def _measurement(recipe: Recipe, options: TrainOptions) -> Evaluate | None:
     if options.test_data is None:
         return None
-    crops_only = isinstance(recipe.losses, ReidLosses)  # such a network detects nobody by itself
+    crops_only = isinstance(recipe.losses, ReidLosses)  # such a network does not detect people itself
     return partial(search_scores, dataset=_dataset(options.test_data), true_boxes=crops_only)
 
 

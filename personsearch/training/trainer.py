@@ -31,20 +31,20 @@ UNKNOWN = "0" * 64  # fingerprint of a network that is still learning; its galle
 
 
 class Trainer:
-    """One training, in a folder of its own: `training.pt` to go on from, `model/` to search with, `log.jsonl` to plot.
+    """One training, in a folder of its own: `training.pt` to resume, `model/` to search with, `log.jsonl` to plot.
 
     A step's randomness comes from the recipe's seed and the step's number alone, and a picture's from the seed, the epoch and
     its number. So a training that is stopped and resumed gives the same numbers as one that is not: bit for bit on a CPU with
     the same threads and workers; on a GPU up to the order in which some of its operators add.
 
     Args:
-        recipe: what to do.
+        recipe: recipe to follow.
         learner: built of the recipe for the data set's identities; moved to `device`.
-        dataset: what to learn from.
-        out: the folder.
+        dataset: data to learn from.
+        out: folder of the training.
         device: "cpu", "cuda" or "cuda:1".
         workers: processes that decode pictures; 0 decodes in this one.
-        evaluate: measures the model every `recipe.evaluate_every` epochs and at the end; its numbers go to the log.
+        evaluate: function that measures the model every `recipe.evaluate_every` epochs and at the end; its numbers go to the log.
         save_every: steps between two states, besides the one after each epoch; None for no more than those.
         progress: show a bar on stderr.
     """
@@ -63,7 +63,7 @@ class Trainer:
         progress: bool = False,
     ) -> None:
         if not len(dataset):
-            raise ConfigError("the data set has no pictures; nothing can be learned from it")
+            raise ConfigError("the data set has no pictures; pass one with pictures")
         self.recipe, self.learner, self.out = recipe, learner.to(device), out
         self.device = torch.device(device)
         self.evaluate, self.save_every, self.progress = evaluate, save_every, progress
@@ -80,11 +80,11 @@ class Trainer:
         return self.steps_per_epoch * self.recipe.epochs
 
     def resume(self) -> None:
-        """Go on from the folder's state.
+        """Continue from the folder's state.
 
         Raises:
-            DataError: there is none, or it is damaged.
-            ConfigError: it is another recipe's.
+            DataError: the state is missing or damaged.
+            ConfigError: the state is of another recipe.
         """
         state = load_state(self.out)
         same_recipe = json.loads(state["recipe"]) == self.recipe.model_dump(mode="json")
@@ -99,7 +99,7 @@ class Trainer:
         """Train up to step `until`, by default to the end; leaves state, model and log in the folder.
 
         Raises:
-            TrainingError: a loss is no finite number.
+            TrainingError: a loss is not finite.
         """
         end = self.last_step if until is None else min(until, self.last_step)
         lines = Log(self.out, self.step)
@@ -170,7 +170,7 @@ class Trainer:
     def _check(self, losses: dict[str, float]) -> None:
         for name, loss in losses.items():
             if not math.isfinite(loss):
-                raise TrainingError(f"step {self.step + 1}: {name} is {loss}; go on from the last state with a lower learning rate or clip")
+                raise TrainingError(f"step {self.step + 1}: {name} is {loss}; resume with a lower learning rate or clip")
 
     def _measure(self, epoch: int, lines: Log) -> None:
         last = self.step == self.last_step

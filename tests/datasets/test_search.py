@@ -39,7 +39,7 @@ def test_prw_queries_with_either_line_ending(tmp_path: Path, ending: str) -> Non
     assert second.path.is_file()
 
 
-def test_prw_box_left_of_the_frame_is_clipped_before_its_width_is_added(tmp_path: Path) -> None:
+def test_prw_box_left_of_the_frame_is_clipped_first(tmp_path: Path) -> None:
     root = write_prw(tmp_path / "prw")
     savemat(root / "annotations" / "c1s3_000010.jpg.mat", {"anno_previous": np.array([[3, -5.0, 20, 20, 90.9]])}, appendmat=False)
     assert prw.load_test(root).gallery[0].boxes.tolist() == [[0, 20, 20, 110]]
@@ -128,7 +128,7 @@ def test_cuhk_sysu_query_list_and_identities(tmp_path: Path) -> None:
     ]
 
 
-def test_cuhk_sysu_full_gallery_is_the_list_of_50_and_everything_else_but_the_query(tmp_path: Path) -> None:
+def test_cuhk_sysu_full_gallery_leaves_out_only_the_query(tmp_path: Path) -> None:
     (query,) = cuhk_sysu.load_test(write_cuhk_sysu(tmp_path), "full").queries
     assert [one.path.name for one in query.candidates or ()] == ["s3.jpg", "s5.jpg", "s4.jpg"]
     assert [one.box_xywh is None for one in query.candidates or ()] == [False, True, True]

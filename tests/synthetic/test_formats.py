@@ -41,7 +41,7 @@ def test_a_quad_becomes_two_triangles_in_its_group(tmp_path: Path) -> None:
     assert mesh.vertices[2].tolist() == [1, 1, 0]
 
 
-def test_a_face_of_a_vertex_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_face_with_a_missing_vertex_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="names vertex 4, the mesh has 3"):
         read_mesh(write(tmp_path / "m.obj", "v 0 0 0\nv 1 0 0\nv 1 1 0\nf 1 2 4\n"))
 
@@ -72,7 +72,7 @@ def test_a_garment_follows_the_body_and_its_offset_grows_with_it(tmp_path: Path)
     assert fit(proxy, body).tolist() == [[7, 8, 9], [0.25 * 4 + 1 * 2, 0.25 * 8 + 2, 3]]
 
 
-def test_a_proxy_without_bindings_is_told(tmp_path: Path) -> None:
+def test_a_proxy_without_bindings_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no `verts`"):
         read_proxy(write(tmp_path / "x.mhclo", "name x\nobj_file x.obj\n"))
 
@@ -116,12 +116,12 @@ def test_a_motion_has_joints_with_parents_and_columns(tmp_path: Path) -> None:
     assert motion.frames.shape == (2, 10)
 
 
-def test_a_motion_with_a_column_too_few_is_told(tmp_path: Path) -> None:
+def test_a_motion_with_a_missing_column_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="10 channels"):
         read_motion(write(tmp_path / "m.bvh", MOTION.replace("4 5 6 7", "4 5 6")))
 
 
-def test_a_missing_file_and_a_wrong_json_are_told(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_wrong_json_are_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere\.obj is missing; MakeHuman"):
         read_mesh(tmp_path / "nowhere.obj")
     with pytest.raises(DataError, match="no 'bones' inside"):
@@ -151,8 +151,8 @@ def test_a_missing_part_of_the_folder_is_named_with_its_publisher(tmp_path: Path
         load_assets(tmp_path)
 
 
-def test_a_missing_folder_and_a_folder_without_clothes_are_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is no folder of MakeHuman meshes"):
+def test_a_missing_folder_or_one_without_clothes_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is not a folder of MakeHuman meshes"):
         load_assets(tmp_path / "nowhere")
     folder = write_assets(tmp_path)
     for path in folder.glob("clothes/*/*.mhclo"):
@@ -188,7 +188,7 @@ def test_without_numba_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
         compiled(len)
 
 
-def test_compiled_functions_are_kept_apart_by_the_state_of_all_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_compiled_functions_are_cached_by_state_of_the_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from numba.core import config
 
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))

@@ -158,14 +158,14 @@ def test_the_same_seed_gives_the_same_picture_and_another_does_not(world: World)
 
 def test_a_camera_can_be_chosen_and_must_be_there(world: World) -> None:
     assert generate_scene(0, world, camera=2).camera == 2
-    with pytest.raises(ConfigError, match="camera 3 is not of this world"):
+    with pytest.raises(ConfigError, match="camera 3 is not in this world"):
         generate_scene(0, world, camera=3)
 
 
 def test_identities_belong_to_the_world_alone(world: World) -> None:
     assert appearance(world, 5) == appearance(replace(world, cameras=9, identities=40), 5)
     assert appearance(world, 5) != appearance(replace(world, seed=9), 5)
-    with pytest.raises(ConfigError, match="identity 12 is not of this world"):
+    with pytest.raises(ConfigError, match="identity 12 is not in this world"):
         appearance(world, 12)
 
 
@@ -250,7 +250,7 @@ def test_a_data_set_is_coco(world: World, tmp_path: Path) -> None:
     for image in content["images"]:
         picture = cv2.imread(str(target.parent / image["file_name"]))
         assert picture.shape == (image["height"], image["width"], 3)
-    with pytest.raises(ConfigError, match="holds a data set already"):
+    with pytest.raises(ConfigError, match="already holds a data set"):
         generate_dataset(world, tmp_path / "set", 1)
     with pytest.raises(ConfigError, match="must be positive"):
         generate_dataset(world, tmp_path / "other", 0)

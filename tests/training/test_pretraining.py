@@ -86,7 +86,7 @@ def test_one_reader_for_two_sets(tmp_path) -> None:
         ({"detection": [], "reid": []}, "name a data set"),
         ({"detection": ["msmt17"]}, "msmt17 holds crops"),
         ({"reid": ["prw"]}, "prw holds whole pictures"),
-        ({"reid": ["lupersons"]}, "there is no data set 'lupersons'"),
+        ({"reid": ["lupersons"]}, "unknown data set 'lupersons'"),
     ],
 )
 def test_sets_in_the_wrong_place(plan, message) -> None:

@@ -216,7 +216,7 @@ def test_resuming_refuses_what_is_not_its_own(tmp_path) -> None:
         trainer(tmp_path, epochs=3).resume()
     with pytest.raises(ConfigError, match="other data"):
         trainer(tmp_path, epochs=1, pictures=5).resume()
-    with pytest.raises(DataError, match="to go on from"):
+    with pytest.raises(DataError, match="to resume; start without"):
         trainer(tmp_path / "nothing").resume()
     (tmp_path / STATE_FILE).write_bytes(b"PK damaged")
     with pytest.raises(DataError, match="damaged"):
@@ -229,7 +229,7 @@ def test_a_state_with_code_in_it_is_not_run(tmp_path) -> None:
             return (Path.touch, (tmp_path / "ran",))
 
     torch.save({"step": 1, "code": Code()}, tmp_path / STATE_FILE)
-    with pytest.raises(DataError, match="damaged or no training's state"):
+    with pytest.raises(DataError, match="damaged or not a training's state"):
         load_state(tmp_path)
     assert not (tmp_path / "ran").exists()
 

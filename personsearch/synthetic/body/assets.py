@@ -68,7 +68,7 @@ def load_assets(folder: Path) -> Assets:
         DataError: the folder or something in it is missing or damaged.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder of MakeHuman meshes; {WHERE}")
+        raise DataError(f"{folder} is not a folder of MakeHuman meshes; {WHERE}")
     base = read_mesh(folder / "base.obj")
     if "body" not in base.groups:
         raise DataError(f"{folder / 'base.obj'} has no group `body`; use MakeHuman's data/3dobjs/base.obj")
@@ -120,7 +120,7 @@ def halves(rest: Array, triangles: Array, waist: float) -> tuple[Array, Array, f
     Args:
         rest: (V, 3) on the unmorphed body, dm.
         triangles: (T, 3).
-        waist: Height of the hips, dm.
+        waist: Height of the hips, in dm.
 
     Returns:
         (T,) bool for the shirt, (T,) bool for the trousers, and the height of the cut, -inf where nothing is welded.
@@ -161,7 +161,7 @@ def _surface(triangles: Array, skin: SkinWeights, rest: Array, anatomy: Anatomy)
 
 
 def _some(folder: Path, pattern: str) -> list[Path]:
-    """The files of a pattern in name order; none is an error."""
+    """The files of a pattern in name order; an error without any."""
     paths = sorted(folder.glob(pattern))
     if not paths:
         raise DataError(f"{folder} has no {pattern}; {WHERE}")

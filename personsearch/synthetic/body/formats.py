@@ -174,7 +174,7 @@ def _hierarchy_line(state: _Hierarchy, words: list[str]) -> None:
     elif words[0] == "End":
         state.end_site = True
     elif words[0] == "{":
-        # an End Site has a block of its own but is no joint
+        # an End Site has a block of its own but is not a joint
         state.stack.append(-1 if state.end_site else len(state.joints) - 1)
     elif words[0] == "}":
         state.stack.pop()

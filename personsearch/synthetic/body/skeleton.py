@@ -9,7 +9,7 @@ from personsearch.boxes import Array
 from personsearch.errors import DataError
 from personsearch.synthetic.kernels.jit import compiled
 
-# what the generator itself speaks of; every other bone is moved by the pose files only
+# bones that the generator itself moves; pose files move the others
 REQUIRED_BONES = (
     "root",
     "spine02",
@@ -100,7 +100,7 @@ def strongest(dense: Array, fallback: int) -> SkinWeights:
     dense = np.pad(dense, ((0, 0), (0, max(0, INFLUENCES - dense.shape[1]))))
     bones = np.argsort(-dense, axis=1, kind="stable")[:, :INFLUENCES]
     weights = np.take_along_axis(dense, bones, axis=1)
-    # a padded column is no bone: its weight is zero, any row will do
+    # a padded column does not belong to a bone: its weight is zero, so any row will do
     return SkinWeights(np.where(weights > 0, bones, fallback), weights / weights.sum(axis=1, keepdims=True))
 
 

@@ -30,7 +30,7 @@ class Backdrop(NamedTuple):
     normal: Array  # (H, W, 3) float32 unit
     depth: Array  # (H, W) float32 metres along the camera's axis, FAR for the sky
     kind: Array  # (H, W) int8: SKY, GROUND or SOLID
-    open_sky: Array  # (H, W) float32, 0..1: less where something stands near
+    open_sky: Array  # (H, W) float32, 0..1: less near a solid
 
 
 def look(camera: Camera, scenery: Scenery) -> Backdrop:
@@ -208,7 +208,7 @@ def _meet_box(px: float, py: float, pz: float, ray: Array, hx: float, hy: float,
 
 @compiled
 def _open_sky(solids: Array, x: float, z: float) -> float:
-    """Darker ground where a solid stands near."""
+    """Darker ground near a solid."""
     share = 1.0
     for k in range(solids.shape[0]):
         if solids[k, _CENTER + 1] - solids[k, _HALF + 1] > 0.5:

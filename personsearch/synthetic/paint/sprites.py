@@ -48,7 +48,7 @@ def mask_box(mask: Array, left: int = 0, top: int = 0) -> tuple[float, float, fl
 
 
 def draw_sprite(person: Person, posed: PosedPerson, at: Array, camera: Camera, light: Light, shadow: ShadowMap) -> Sprite:
-    """Render a person who stands at `at` (3,); all of the person must be in front of the camera."""
+    """Render a person at position `at` (3,); all of the person must be in front of the camera."""
     world = posed.vertices + at
     screen = camera.project(world, SAMPLES)
     left, top = (int(np.floor(screen[:, axis].min())) for axis in (0, 1))

@@ -23,7 +23,7 @@ def hang_bag(bag: Bag, skeleton: Skeleton, body: Array, clothes: Array) -> HungB
     """The bag of a person where it is worn.
 
     Args:
-        bag: What to hang.
+        bag: Bag to hang.
         skeleton: The bones.
         body: (V, 3) base vertices of the person, dm.
         clothes: (K, 3) vertices of what the upper body wears, dm.

@@ -13,7 +13,7 @@ from personsearch.synthetic.people import materials as m
 from personsearch.synthetic.people.appearance import Appearance
 from personsearch.synthetic.people.bags import hang_bag
 
-WIDER = 0.17  # dm by which a top stands off below the waist
+WIDER = 0.17  # dm between a top and the body below the waist
 OVERLAP = 0.4  # dm that skin goes on under the end of a sleeve or trouser leg
 
 
@@ -49,11 +49,11 @@ class Parts:
 
 
 def dress(person: Appearance, assets: Assets, body: Array) -> tuple[Parts, int]:
-    """All that a person is seen to consist of.
+    """All visible surfaces of a person.
 
     Args:
-        person: What to wear.
-        assets: Where it is taken from.
+        person: Appearance to dress.
+        assets: Meshes of body and clothes.
         body: (V, 3) base vertices of the person's shape, dm.
 
     Returns:

@@ -69,7 +69,7 @@ def pose_person(person: Person, rotations: Array, yaw: float = 0.0) -> PosedPers
     """The person in a pose, turned by `yaw` radians about the vertical, the lowest vertex on the ground.
 
     Args:
-        person: Whom to pose.
+        person: Person to pose.
         rotations: (B, 3, 3) local rotations of the bones.
         yaw: 0 looks along +z, a quarter turn along +x.
     """

@@ -19,7 +19,7 @@ PLACES: tuple[PlaceKind, ...] = ("street", "square", "hall", "park")
 
 @dataclass(frozen=True)
 class Scenery:
-    """A place; metres, the camera stands at x = z = 0 and looks along +z."""
+    """Scenery without people, in metres; the camera is at x = z = 0 and looks along +z."""
 
     solids: Array  # (N, 17) float64
     ground: Array  # (2, 17): left and right of the ground's border; only pattern columns count

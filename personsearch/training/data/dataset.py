@@ -18,11 +18,11 @@ PERSON = "person"  # COCO's name of the category
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture with everybody in it."""
+    """One picture with all its people."""
 
     image: Array  # (H, W, 3) uint8, RGB
     boxes: Array  # (N, 4) float32, xyxy pixels; N may be 0
-    identities: Array  # (N,) int64, 0..L-1, or -1 for people whom nobody named
+    identities: Array  # (N,) int64, 0..L-1, or -1 for unlabelled people
     camera: int | None = None
 
     def __post_init__(self) -> None:
@@ -61,11 +61,11 @@ class CocoPeople:
 
     Args:
         file: the JSON file.
-        min_visibility: people of whom less is seen are left out, 0..1.
-        folder: of the pictures; None for the file's own.
+        min_visibility: smallest visible share of a person, 0..1; others are left out.
+        folder: folder of the pictures; None for the file's own.
 
     Raises:
-        DataError: the file is missing or not of this form; the message names the first thing that is wrong.
+        DataError: the file is missing or not of this form; the message names the first mistake.
     """
 
     def __init__(self, file: Path, *, min_visibility: float = 0.0, folder: Path | None = None) -> None:
@@ -82,7 +82,7 @@ class CocoPeople:
         return len(self._pictures)
 
     def __getitem__(self, index: int) -> Sample:
-        """The picture, decoded now. Raises ImageError if it cannot be."""
+        """The picture, decoded now. Raises ImageError if it is not readable."""
         picture = self._pictures[index]
         return Sample(images.load(picture.path), picture.boxes, picture.identities, picture.camera)
 
@@ -134,7 +134,7 @@ def _people_by_image(content: dict[str, Any], file: Path, min_visibility: float)
     people = {row["id"] for row in content.get("categories", []) if row["name"] == PERSON}
     for number, row in enumerate(content["annotations"]):
         if row["image_id"] not in kept:
-            raise DataError(f"{file}: annotations[{number}] is of image {row['image_id']!r}, which is not there")
+            raise DataError(f"{file}: annotations[{number}] is of image {row['image_id']!r}, which is missing from images")
         box = np.asarray(row["bbox"], np.float64)
         if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0).any():
             raise DataError(f"{file}: annotations[{number}] has bbox {row['bbox']!r}; it must be x, y, width, height with a positive size")

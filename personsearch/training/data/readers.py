@@ -31,13 +31,13 @@ LUPERSON_30K = 30_000
 
 
 class PicturePeople:
-    """Whole pictures of a reader. Boxes are cut to the picture; who is wholly outside it is left out.
+    """Whole pictures of a reader. Boxes are cut to the picture; people wholly outside it are left out.
 
     Regions to ignore have no effect here: detections in them count as background.
 
     Args:
-        pictures: of the reader.
-        individuals: every box is a person of its own, in place of the identities of the pictures.
+        pictures: pictures of the reader.
+        individuals: count every box as a person of its own, in place of the identities of the pictures.
     """
 
     def __init__(self, pictures: Sequence[Picture], *, individuals: bool = False) -> None:
@@ -51,7 +51,7 @@ class PicturePeople:
         return len(self._pictures)
 
     def __getitem__(self, index: int) -> Sample:
-        """The picture, decoded now. Raises ImageError if it cannot be."""
+        """The picture, decoded now. Raises ImageError if it is not readable."""
         picture = self._pictures[index]
         image = images.load(picture.path)
         height, width = image.shape[:2]
@@ -66,27 +66,27 @@ class CropPeople:
 
     Args:
         pictures: paths, or the bytes of files.
-        identities: (N,) int64, any numbers; None or -1: nobody knows, so each is a person of its own.
-        cameras: of each picture, if known.
+        identities: (N,) int64, any numbers; None or -1: unlabelled, so each crop is a person of its own.
+        cameras: camera of each picture, if known.
     """
 
     def __init__(
         self, pictures: Sequence[Path] | Sequence[bytes], identities: Array | None = None, cameras: Sequence[int | None] | None = None
     ) -> None:
         self._pictures, self._cameras = pictures, cameras
-        given = np.full(len(pictures), UNLABELLED, np.int64) if identities is None else identities
-        known = given != UNLABELLED
-        names, numbers = np.unique(given[known], return_inverse=True)
+        labels = np.full(len(pictures), UNLABELLED, np.int64) if identities is None else identities
+        known = labels != UNLABELLED
+        names, numbers = np.unique(labels[known], return_inverse=True)
         self.named = bool(known.all())
         self.identities = len(names) + int((~known).sum())
-        self._identities = np.arange(len(names), len(names) + len(given)) - np.cumsum(known)
+        self._identities = np.arange(len(names), len(names) + len(labels)) - np.cumsum(known)
         self._identities[known] = numbers
 
     def __len__(self) -> int:
         return len(self._pictures)
 
     def __getitem__(self, index: int) -> Sample:
-        """The crop, decoded now. Raises ImageError if it cannot be."""
+        """The crop, decoded now. Raises ImageError if it is not readable."""
         image = images.load(self._pictures[index])
         box = np.array([[0, 0, image.shape[1], image.shape[0]]], np.float32)
         return Sample(image, box, self._identities[[index]], None if self._cameras is None else self._cameras[index])
@@ -116,10 +116,10 @@ def part_of(dataset: PeopleDataset, share: float, seed: int) -> PeopleDataset:
 
 
 def read_people(roots: NamedFolders) -> PeopleDataset:
-    """The training parts of data sets of whole pictures, one after the other; nobody is in two of them.
+    """The training parts of data sets of whole pictures, one after the other; different sets hold different people.
 
     Raises:
-        ConfigError: there is no such reader, or it is one of crops.
+        ConfigError: the reader is unknown, or reads crops.
         DataError: a data set is missing or broken; the message says what to download.
     """
     for name, _ in roots:
@@ -145,10 +145,10 @@ def is_crops(name: str) -> bool:
     """Whether the data set of this name is one of crops.
 
     Raises:
-        ConfigError: there is none of this name; the message names them all.
+        ConfigError: the name is unknown; the message lists all names.
     """
     if name not in _PICTURES and name not in _CROPS:
-        raise ConfigError(f"there is no data set {name!r}; whole pictures: {', '.join(_PICTURES)}; crops: {', '.join(_CROPS)}")
+        raise ConfigError(f"unknown data set {name!r}; whole pictures: {', '.join(_PICTURES)}; crops: {', '.join(_CROPS)}")
     return name in _CROPS
 
 

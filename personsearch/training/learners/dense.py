@@ -26,7 +26,7 @@ class Named:
 class DenseLearner(Learner):
     """FCOS's losses, and triplet-aided OIM at all cells that are somebody's.
 
-    The released code makes four coarser levels in training, where nobody can be: they add nothing but background to the
+    The released code makes four coarser levels in training, which hold no people: they add only background to the
     class loss. The paper has P3 only, and so have we.
 
     Source: arXiv 2109.00211, Sec. III-C; daodaofr/AlignPS@5d62dbc (FCOSReidHeadFocalSubTriQueue, FCOSReidHeadFocalOimSub).

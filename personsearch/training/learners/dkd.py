@@ -22,7 +22,7 @@ from personsearch.training.recipes.schema import DKDLosses, Recipe
 
 
 class Teacher:
-    """A trained crop network that never changes. It is no part of the learner's state, nor of what is saved.
+    """A trained crop network that never changes. Neither the learner's state nor the saved model contains it.
 
     It crops from the network's input, so that it sees the same mirroring and light as the student.
 
@@ -79,7 +79,7 @@ class DKDLearner(Learner):
         return losses
 
     def _reid(self, c4: Tensor, batch: TrainBatch) -> dict[str, Tensor]:
-        """What stands in the brackets of Eq. 5."""
+        """The terms in the brackets of Eq. 5."""
         boxes, identities = named(batch)
         count = len(identities)
         if count < FEWEST:
@@ -100,7 +100,7 @@ class DKDLearner(Learner):
 
 
 def open_teacher(config: DKDConfig, losses: DKDLosses, identities: int) -> Teacher | None:
-    """The teacher of a recipe; None if it learns from nobody.
+    """The teacher of a recipe; None if the recipe has no teacher.
 
     Raises:
         ConfigError: it is needed and not named, or named and not needed, or its numbers are not the student's.
@@ -111,7 +111,7 @@ def open_teacher(config: DKDConfig, losses: DKDLosses, identities: int) -> Teach
     if folder is None and needed:
         raise ConfigError("losses.teacher: this recipe learns from a trained crop network; name its folder (`--teacher FOLDER`)")
     if folder is not None and not needed:
-        raise ConfigError(f"losses.teacher is {folder}, but this recipe learns from nobody; leave it out")
+        raise ConfigError(f"losses.teacher is {folder}, but this recipe does not learn from a teacher; leave it out")
     if folder is None or kd is None:
         return None
     teacher = Teacher(folder)

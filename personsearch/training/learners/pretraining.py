@@ -26,12 +26,12 @@ FEWEST_DOMAINS = 2  # one needs no alignment
 
 
 class PretrainingLearner(RegionLearner):
-    """The losses of `RegionLearner` in both views of all sets, the contrast of people whom nobody named, and alignment.
+    """The losses of `RegionLearner` in both views of all sets, the contrast of unlabelled people, and alignment.
 
     Where the paper leaves a choice:
     * h of Eq. 5 is the re-identification head's embedding at a person's true box, so that a picture has one pair a person.
     * The detection module sees all regions that the detection head learns from (SeqNet: its first head), as Domain Adaptive Faster R-CNN
-      does; the re-identification module sees people only, as there is nobody to tell apart in the rest.
+      does; the re-identification module sees people only, as other regions hold no people to tell apart.
     * "Intra-task" is taken at its word: each module sees its own task's images, and tells apart that task's data sets, although Eq. 7
       prints both kinds of images. The inter-task module (Table 5) tells detection from re-identification by what both
       share: the backbone's map and the embeddings of people.
@@ -114,7 +114,7 @@ class PretrainingLearner(RegionLearner):
         """The losses of all modules.
 
         Args:
-            batch: of 2B images.
+            batch: batch of 2B images.
             c4: (2B, C, H, W).
             detected: (M, C5) what the detection head saw of each region, and (M,) whose image each is of.
             regions: N of them, which the re-identification head learns from.

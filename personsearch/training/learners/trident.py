@@ -21,7 +21,7 @@ PARTS = "head.parts."
 class TridentLearner(Learner):
     """Faster R-CNN's losses, and those of re-identification and part classification with adaptive gradient weighting.
 
-    Without `partitions` in the network's config there is no part classification (Table 1).
+    Without `partitions` in the network's config part classification is left out (Table 1).
 
     Source: Han, Ko and Sim (ICCV 2021), Sec. 4 and 5.2.
     """

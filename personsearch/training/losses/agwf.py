@@ -4,7 +4,7 @@ S_ik is the similarity (or score) of proposal i for class k, alpha_i its confide
 gradient of the loss after S_ik, where F_k is that of the ordinary cross entropy; so alpha multiplies S inside the loss.
 
 Source: Han, Ko and Sim, End-to-End Trainable Trident Person Search Network Using Adaptive Gradient Propagation (ICCV 2021),
-Eq. 5-11. There is no public code; where the text is silent, the choice and its reason stand beside it.
+Eq. 5-11. No code is public; where the text is silent, comments give our choice and its reason.
 """
 
 from typing import Literal

@@ -26,7 +26,7 @@ class AlignmentRecipe(Settings):
     image: float = Field(default=1.0, ge=0)  # Eq. 7
     instance: float = Field(default=1.0, ge=0)
     consistency: float = Field(default=1.0, ge=0)
-    # Fig. 4 has one gradient reversal before everything; Chen et al., whom the paper follows in this term, leave it out here: features
+    # Fig. 4 has one gradient reversal before everything; Chen et al. leave it out here, and the paper follows them in this term: features
     # whose two predictions are driven apart would not be consistent.
     reverse_consistency: bool = False
     intra_task: bool = True  # among the data sets of each task (Table 5)
@@ -99,9 +99,9 @@ class AlignmentModule(nn.Module):
     """Domain classifiers that learn, before features that unlearn what they tell.
 
     Args:
-        channels: of the maps.
-        dim: of the rows.
-        domains: how many there are.
+        channels: channels of the maps.
+        dim: length of a row.
+        domains: number of domains.
         recipe: weights.
     """
 

@@ -91,15 +91,15 @@ def assign(cells: PyramidCells, boxes: Tensor, radius: float) -> tuple[Tensor, T
     axes. Where it is several people's, the smallest has it.
 
     Args:
-        cells: of the image.
+        cells: cells of the image.
         boxes: (N, 4) xyxy pixels of the resized image; N may be 0.
-        radius: of center sampling, in strides.
+        radius: radius of center sampling, in strides.
 
     Source: FCOS (arXiv 1904.01355) with center sampling; daodaofr/AlignPS@5d62dbc (_get_target_single).
     """
     if not len(boxes):
-        nobody = torch.full((len(cells.centres),), BACKGROUND, device=boxes.device)
-        return nobody, boxes.new_zeros(len(nobody), 4)
+        background = torch.full((len(cells.centres),), BACKGROUND, device=boxes.device)
+        return background, boxes.new_zeros(len(background), 4)
     x, y = cells.centres[:, 0, None], cells.centres[:, 1, None]
     distances = torch.stack([x - boxes[:, 0], y - boxes[:, 1], boxes[:, 2] - x, boxes[:, 3] - y], dim=2)  # (P, N, 4)
     middle = (boxes[:, :2] + boxes[:, 2:]) / 2
@@ -129,8 +129,8 @@ def dense_losses(output: DenseOutput, targets: DenseTargets, images: int, recipe
     """Weighted losses: `class` over all rows, `box` and `centerness` over the positive ones.
 
     Args:
-        output: of the head.
-        targets: of the same rows.
+        output: output of the head.
+        targets: targets of the same rows.
         images: B; the class loss is divided by the positive rows plus B, so that a batch without people has one.
         recipe: its numbers.
 

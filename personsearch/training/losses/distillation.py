@@ -19,7 +19,7 @@ from personsearch.training.data.crop_augment import ShiftRecipe
 Divergence = Literal["printed", "hinton"]
 Negatives = Literal["others", "other identities"]
 
-# Sec. 3.2 prints "beta_p = 0.1beta_pr = beta_tr = 1.0". Read as it stands that is 1, 10, 1, and it fits the sizes: L_pr is at most
+# Sec. 3.2 prints "beta_p = 0.1beta_pr = beta_tr = 1.0". Taken literally that is 1, 10, 1, and it fits the sizes: L_pr is at most
 # 4 / B, as its rows have length 1. With a comma lost after 0.1 it would be 0.1, 1, 1.
 BETAS = {"probability": 1.0, "pairs": 10.0, "triplets": 1.0}
 BETAS_WITH_COMMA = {"probability": 0.1, "pairs": 1.0, "triplets": 1.0}
@@ -35,7 +35,7 @@ class DistillationRecipe(Settings):
     shift: ShiftRecipe | None = ShiftRecipe()  # FSA, Eq. 6; None: Eq. 1
     # "printed": KL(p^H || p^M), as in Eq. 1 and 6; "hinton": KL(p^M || p^H), as in the conventional distillation that they cite
     divergence: Divergence = "printed"
-    # "others": j of Eq. 4 is anyone but i, as printed; "other identities": another picture of the same person is no negative
+    # "others": j of Eq. 4 is anyone but i, as printed; "other identities": another picture of the same person is not a negative
     negatives: Negatives = "others"
     # Eq. 2-4 do not say which features. Unit rows behind BNNeck are what a search compares, and give the margin a unit.
     unit_rows: bool = True
@@ -103,7 +103,7 @@ def triplet_loss(student: Tensor, teacher: Tensor, margin: float, allowed: Tenso
     Args:
         student: (B, D).
         teacher: (B, D).
-        margin: in the unit of the distances.
+        margin: margin, in the unit of the distances.
         allowed: (B, B) bool, whether j may be i's negative; None: anyone. i itself never is.
 
     Source: Eq. 4; i and j are of one mini-batch.

@@ -40,7 +40,7 @@ class InformationBound(nn.Module):
         Args:
             x: (P, dim), one side of P pairs.
             y: (P, dim), the other side.
-            shuffle: (P,) int64; y[shuffle] stands for draws that know nothing of x.
+            shuffle: (P,) int64; y[shuffle] are draws independent of x.
         """
         joint: Tensor = self.statistic(torch.cat([x, y], dim=1)).mean()
         marginal: Tensor = self.statistic(torch.cat([x, y[shuffle]], dim=1)).flatten()

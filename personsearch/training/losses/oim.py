@@ -1,4 +1,4 @@
-"""Online instance matching: who a feature is, among all labelled identities and the last unlabelled people."""
+"""Online instance matching: the identity of a feature, among all labelled identities and the last unlabelled people."""
 
 from typing import Literal, TypeAlias
 
@@ -39,7 +39,7 @@ class OIMLoss(nn.Module):
 
     table: Tensor  # (L, D)
     queue: Tensor  # (Q, D)
-    tail: Tensor  # () int64, the place of the queue that is written next
+    tail: Tensor  # () int64, row of the queue that is written next
 
     def __init__(self, identities: int, dim: int, recipe: OIMRecipe) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class OIMLoss(nn.Module):
         self.register_buffer("tail", torch.zeros((), dtype=torch.int64))
 
     def forward(self, features: Tensor, identities: Tensor) -> Tensor:
-        """The mean loss, () float32; 0 if nobody is labelled.
+        """The mean loss, () float32; 0 if all are unlabelled.
 
         Args:
             features: (N, D) unit rows.
@@ -102,7 +102,7 @@ class OIMLoss(nn.Module):
         size, count = len(self.queue), len(features)
         if not size or not count:
             return
-        places = (self.tail + torch.arange(count, device=features.device)) % size
+        rows = (self.tail + torch.arange(count, device=features.device)) % size
         channels = self.recipe.queue_channels
-        self.queue[places[-size:], :channels] = features[-size:, :channels]
+        self.queue[rows[-size:], :channels] = features[-size:, :channels]
         self.tail.copy_((self.tail + count) % size)

@@ -16,7 +16,7 @@ from personsearch.options import Settings
 
 BoxLoss = Literal["smooth_l1", "l1"]
 POSITIVE, NEGATIVE, NO_PART = 1, 0, -1  # labels of a box
-NOWHERE = -1.0  # all corners of the box that stands for nobody
+NOWHERE = -1.0  # all corners of the box of an image without people
 
 
 class SamplingRecipe(Settings):
@@ -60,7 +60,7 @@ class SampledRegions:
 
     boxes: list[Tensor]  # (N_i, 4) of each image
     positive: Tensor  # (N,) bool, whether a person
-    matched: Tensor  # (N, 4), the box of the person it overlaps most; all -1 where the image has nobody
+    matched: Tensor  # (N, 4), the box of the person it overlaps most; all -1 in an image without people
     identities: Tensor  # (N,) of that person; -1 for the unlabelled and for negatives
 
     @property
@@ -96,7 +96,7 @@ def sample_regions(
         proposals: (N_i, 4) of each image; no gradient flows through them.
         people: (M_i, 4) true boxes, which are proposals too.
         identities: (M_i,), -1 for the unlabelled.
-        recipe: how many, and the thresholds.
+        recipe: number of regions, and the thresholds.
     """
     boxes, positives, matched, names = [], [], [], []
     for candidates, true_boxes, true_names in zip(proposals, people, identities, strict=True):
@@ -129,7 +129,7 @@ def proposal_losses(
         anchors: (A, 4) xyxy pixels.
         frames: (B, 4) width, height, width, height of each resized image.
         people: (M, 4) true boxes of each image.
-        coder: of the deltas.
+        coder: coder of the deltas.
         recipe: thresholds and weights.
 
     Source: Faster R-CNN (arXiv 1506.01497), Eq. 1-2, as torchvision computes it.
@@ -155,7 +155,7 @@ def proposal_losses(
 def cell_labels(regions: SampledRegions, size: int) -> Tensor:
     """(N, 1, size, size) float32: 1 for the cells of a region whose centre is inside the matched person's box, else 0.
 
-    Negatives have such cells too, where they overlap a person; with nobody in the image there are none.
+    Negatives have such cells too, where they overlap a person; in an image without people all cells are 0.
 
     Source: dichen-cd/NAE4PS@012fa76 (grid_wise_label_gen), which draws the box in whole pixels and samples that picture.
     """

@@ -1,4 +1,4 @@
-"""The self-supervised part of the hybrid pre-training: two views of a person whom nobody named have to agree (SimSiam).
+"""The self-supervised part of the hybrid pre-training: two views of an unlabelled person have to agree (SimSiam).
 
 Source: "Divide and Conquer: Hybrid Pre-training for Person Search" (arXiv 2312.07970), Eq. 5-6; SimSiam (arXiv 2011.10566), Sec. 3.
 """
@@ -46,7 +46,7 @@ def contrast(views: tuple[Tensor, Tensor], predictor: Predictor, recipe: Contras
 
     Args:
         views: (K, D) each; row k of both is one person.
-        predictor: in training mode it takes the mean over the rows of both views; with nobody it is left alone.
+        predictor: prediction network; in training mode it takes the mean over the rows of both views, and without rows it stays as it is.
         recipe: the weight.
     """
     first, second = views

@@ -56,11 +56,11 @@ def triplet_loss(features: Tensor, identities: Tensor, margin: float, mining: Mi
     Args:
         features: (N, D).
         identities: (N,).
-        margin: in the unit of the distances.
+        margin: margin, in the unit of the distances.
         mining: "hard" takes one triplet per anchor, "all" every one (memory grows with N^3).
     """
     same = identities[:, None] == identities[None, :]
-    if bool(same.all()):  # nobody, or one identity
+    if bool(same.all()):  # no people, or one identity
         return features.sum() * 0
     distances = pairwise_distances(features)
     if mining == "hard":

@@ -124,7 +124,7 @@ def test_sets_in_a_row_share_nobody(tmp_path) -> None:
 
 def test_names_that_do_not_fit_are_told(tmp_path) -> None:
     assert is_crops("market1501")
-    with pytest.raises(ConfigError, match=r"no data set 'market'; whole pictures: prw, .*crops: .*market1501"):
+    with pytest.raises(ConfigError, match=r"unknown data set 'market'; whole pictures: prw, .*crops: .*market1501"):
         is_crops("market")
     with pytest.raises(ConfigError, match="market1501 holds crops"):
         read_people([("market1501", tmp_path)])

@@ -290,7 +290,7 @@ def test_a_batch_of_hardly_anybody_teaches_detection_alone(count, teacher) -> No
 def test_a_teacher_must_be_named_and_fit(teacher, tmp_path) -> None:
     with pytest.raises(ConfigError, match="--teacher FOLDER"):
         student(None)
-    with pytest.raises(ConfigError, match="learns from nobody"):
+    with pytest.raises(ConfigError, match="does not learn from a teacher"):
         student(teacher, distillation=None)
     other = saved_teacher(tmp_path / "other", people=7)
     with pytest.raises(ConfigError, match="tells 7 identities apart, the data set has 4"):
@@ -370,7 +370,7 @@ def test_a_resumed_student_gives_the_same_numbers(teacher, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_a_student_learns_eight_scenes_by_heart_from_a_teacher_that_has(tmp_path) -> None:
+def test_a_student_learns_eight_scenes_from_its_teacher(tmp_path) -> None:
     # as many epochs as it takes whatever the seed (1, 2 and 3 were tried)
     data = MadeUpScenes(8)
     scores = partial(search_scores, dataset=data)

@@ -161,7 +161,7 @@ def test_building_leaves_the_callers_randomness_alone() -> None:
     assert torch.equal(torch.rand(1), expected)
 
 
-def test_a_malformed_network_is_told() -> None:
+def test_a_malformed_network_is_an_error() -> None:
     with pytest.raises(ConfigError, match="channelz"):
         learner_of("alignps", channelz=3)
 

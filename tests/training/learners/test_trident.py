@@ -180,7 +180,7 @@ def test_the_memory_knows_everyone_after_a_step() -> None:
 
 
 @pytest.mark.parametrize("partitions", [6, 3, None])
-def test_what_is_saved_opens_as_a_model_without_the_part_classification(partitions, tmp_path) -> None:
+def test_a_saved_model_has_no_part_classification(partitions, tmp_path) -> None:
     learner = build_learner(recipe_of("trident", partitions=partitions), 4)
     learn(learner, MadeUpScenes(1).samples)  # batch norms as after a step
     save_trained(tmp_path / "model", *learner.exported())
@@ -194,7 +194,7 @@ def test_what_is_saved_opens_as_a_model_without_the_part_classification(partitio
     np.testing.assert_allclose(rows, expected, atol=1e-4)
 
 
-def test_a_malformed_network_is_told() -> None:
+def test_a_malformed_network_is_an_error() -> None:
     with pytest.raises(ConfigError, match="partitions"):
         build_learner(recipe_of("trident", partitions=7), 4)
     with pytest.raises(ValueError, match="adaptve"):

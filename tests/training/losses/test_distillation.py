@@ -80,7 +80,7 @@ def test_eq_3_is_the_formula_in_float64_and_its_gradient() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 30])
-def test_pairs_are_at_most_4_over_b_apart_which_is_why_their_beta_is_read_as_10(count) -> None:
+def test_pairs_are_at_most_4_over_b_apart(count) -> None:
     for seed in range(5):
         loss = pair_loss(randoms(count, 3, seed=seed), randoms(count, 3, seed=seed + 50))
         assert 0 <= loss <= 4 / count

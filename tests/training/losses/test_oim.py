@@ -69,7 +69,7 @@ def test_gradient(gamma) -> None:
     assert torch.autograd.gradcheck(lambda x: oim(x, identities), features)
 
 
-def test_gradient_sees_the_memory_as_it_was_before_the_features_entered() -> None:
+def test_gradient_sees_the_memory_before_the_features_entered() -> None:
     torch.manual_seed(0)
     oim = memory(2, 3, queue_size=2)
     oim.table.normal_()
