@@ -147,6 +147,7 @@ def test_import_is_light() -> None:
     assert statistics.median(seconds) < 0.3
 
 
+@pytest.mark.slow
 def test_every_public_name_can_be_imported() -> None:
     import personsearch
 

@@ -139,6 +139,7 @@ def test_search_reads_the_query_once(folder: Path, extra: tuple[str, ...], monke
     assert loaded == [scene_file]
 
 
+@pytest.mark.slow
 def test_exit_codes_of_the_real_command(tmp_path: Path) -> None:
     def command(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([sys.executable, "-m", "personsearch", *arguments], capture_output=True, text=True, check=False)

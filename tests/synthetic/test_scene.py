@@ -103,6 +103,7 @@ def test_pixels_are_the_mean_of_their_samples() -> None:
     assert np.allclose(resolve(np.full((1, 1, 3), 0.2, np.float32), color, owner), 0.25 * 1 + 0.75 * 0.2)
 
 
+@pytest.mark.slow
 def test_a_scene_is_consistent(world: World) -> None:
     people = 0
     for seed in range(6):

@@ -198,6 +198,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "SIDE", 128)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_a_training_goes_on_where_it_stopped(drawn: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_yolox(tmp_path / "yolox.onnx")
