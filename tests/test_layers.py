@@ -11,6 +11,8 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "personsearch"
 ROW = re.compile(r"^\| *(\d+) *\|(.*)\| *(yes|no) *\|$", re.MULTILINE)
