@@ -52,14 +52,14 @@ def frame_rates() -> tuple[str, str]:
 
 
 def network(name: str) -> str:
-    """The network of a model's name, as the table of times calls it."""
-    return next(row for start, row in NETWORKS.items() if name.startswith(start))
+    """The network of a model's name, as the table of times calls it; the name itself for a network without a time."""
+    return next((row for start, row in NETWORKS.items() if name.startswith(start)), name)
 
 
 def scene_rate(name: str) -> str:
-    """Images a second of a network on a 900 x 1500 picture, as opened, from the table of times."""
-    row = next(row for row in rows_of(RESULTS) if row[0] == network(name) and len(row) >= TIME_CELLS)
-    return f"{1 / (float(row[1]) * float(row[2])):.2f}"
+    """Images a second of a network on a 900 x 1500 picture, as opened, from the table of times; a dash without a measurement."""
+    row = next((row for row in rows_of(RESULTS) if row[0] == network(name) and len(row) >= TIME_CELLS), None)
+    return "-" if row is None else f"{1 / (float(row[1]) * float(row[2])):.2f}"
 
 
 def _numbers(dataset: str, mean: float, top1: float) -> str:
