@@ -41,19 +41,19 @@ def test_auto_takes_pytorch_without_onnx_files(folder: Path) -> None:
 
 
 def test_onnx_runtime_needs_an_exported_file(folder: Path) -> None:
-    with pytest.raises(ConfigError, match=rf'backend "onnx" opens a file; run: personsearch export {folder} model\.onnx'):
+    with pytest.raises(ConfigError, match=rf'backend="onnx": {folder} has no ONNX files; run: personsearch export {folder} model\.onnx'):
         open_model(folder, "cpu", "onnx")
 
 
 def test_options_of_pytorch_are_refused_for_onnx_runtime(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="leave one of them out"):
+    with pytest.raises(ConfigError, match='leave them or backend="onnx" out'):
         open_model(folder, "cpu", "onnx", precision="bfloat16")
-    with pytest.raises(ConfigError, match="leave one of them out"):
+    with pytest.raises(ConfigError, match='leave them or backend="onnx" out'):
         open_model(folder, "cpu", "onnx", compiled=True)
     file = tmp_path / "model.onnx"
-    with pytest.raises(ConfigError, match="ONNX Runtime in float32"):
+    with pytest.raises(ConfigError, match="runs on ONNX Runtime in float32"):
         open_file(file, "cpu", "torch")
-    with pytest.raises(ConfigError, match="ONNX Runtime in float32"):
+    with pytest.raises(ConfigError, match="runs on ONNX Runtime in float32"):
         open_file(file, "cpu", "auto", precision="bfloat16")
 
 

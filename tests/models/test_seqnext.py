@@ -195,7 +195,7 @@ def test_what_an_image_gives_does_not_depend_on_its_batch(backbone) -> None:
     assert np.abs(rows[0] - rows[1]).max() > 1e-3
 
 
-def test_a_scene_of_nobody_has_an_embedding() -> None:
+def test_an_empty_scene_has_an_embedding() -> None:
     model = tiny(keep_score=0.9999)
     (found,) = model.detect([model.prepare(NOBODY)])
     assert found.embeddings.shape == (0, 32)

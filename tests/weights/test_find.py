@@ -190,7 +190,7 @@ def test_impossible_names_and_options_of_convert(tmp_path: Path, monkeypatch: py
         result = CliRunner().invoke(cli.app, ["convert", "x.pth", *more])
         assert isinstance(result.exception, ConfigError)
     use_source(monkeypatch, BUNDLED_SOURCE)
-    with pytest.raises(ConfigError, match="need no conversion"):
+    with pytest.raises(ConfigError, match="do not come from a checkpoint"):
         convert_named(tmp_path / "x.pth", "seqnet-prw")
 
 
