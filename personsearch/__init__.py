@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from personsearch.memory import keep_freed_memory
     from personsearch.models.base import PersonModel
     from personsearch.models.two_step import save_combined, save_two_step
+    from personsearch.ranking import CBGM
     from personsearch.results import Detections, IndexReport, SearchResult
     from personsearch.searcher import PersonSearcher
 
 __version__ = "0.1.0"
 __all__ = [
+    "CBGM",
     "Calibration",
     "Detections",
     "Gallery",
@@ -43,6 +45,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CBGM": "personsearch.ranking",
     "Calibration": "personsearch.calibration",
     "Detections": "personsearch.results",
     "Gallery": "personsearch.gallery",

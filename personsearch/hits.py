@@ -21,7 +21,7 @@ class Query:
 
     def __post_init__(self) -> None:
         if self.box is not None:
-            object.__setattr__(self, "box", corners(self.box))  # a row of an array has no truth value and is no JSON
+            object.__setattr__(self, "box", corners(self.box))  # a row of an array has no truth value and cannot be written as JSON
 
 
 @dataclass(frozen=True)

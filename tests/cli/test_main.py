@@ -1,9 +1,11 @@
 """The command line as a user meets it: data on stdout, messages on stderr, exit codes."""
 
+import inspect
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from typer.testing import CliRunner, Result
 
 from personsearch import images, models
 from personsearch.cli import app as cli
+from personsearch.cli import models as commands
+from personsearch.convert import CONVERTERS
 from personsearch.errors import PersonSearchError
 from tests.helpers.fakes import GREEN, RED, scene
 
@@ -151,3 +155,13 @@ def test_exit_codes_of_the_real_command(tmp_path: Path) -> None:
     assert failed.stdout == ""
     assert command("search").returncode == 2
     assert command("--version").stdout.strip()
+
+
+def test_the_command_starts_without_heavy_libraries() -> None:
+    code = "import sys, personsearch.cli; print({'torch', 'lance', 'cv2', 'scipy', 'onnxruntime'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"
+
+
+def test_convert_takes_every_layout() -> None:
+    source = inspect.signature(commands.convert).parameters["source"].annotation.__origin__
+    assert set(get_args(get_args(source)[0])) == set(CONVERTERS)
