@@ -54,8 +54,9 @@ def public_networks(shared: Path, folder: Path) -> PersonSearcher:
 def best_pair(shared: Path, folder: Path) -> PersonSearcher:
     """Intel's person-vehicle-bike-detection-2003 and person-reidentification-retail-0286 as one model; needs openvino."""
     teachers = shared / "teachers"
-    files = {"detector_file": teachers / f"{FINDER}.xml", "embedder_file": teachers / f"{REID}.xml"}
-    save_two_step(folder, min_score=FINDER_SCORE, detector={"score_threshold": FINDER_SCORE}, **files)
+    options = {"score_threshold": FINDER_SCORE}
+    finder, reid = teachers / f"{FINDER}.xml", teachers / f"{REID}.xml"
+    save_two_step(folder, detector_file=finder, embedder_file=reid, detector=options, min_score=FINDER_SCORE)
     return PersonSearcher.from_pretrained(folder, device="cpu")
 
 
