@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from personsearch.ranking import CBGM
     from personsearch.results import Detections, IndexReport, SearchResult
     from personsearch.searcher import PersonSearcher
+    from personsearch.searching import SearchOptions
 
 __version__ = "0.1.0"
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "PersonSearchError",
     "PersonSearcher",
     "Query",
+    "SearchOptions",
     "SearchResult",
     "__version__",
     "calibrate",
@@ -54,6 +56,7 @@ _HOMES = {
     "PersonModel": "personsearch.models.base",
     "PersonSearcher": "personsearch.searcher",
     "Query": "personsearch.hits",
+    "SearchOptions": "personsearch.searching",
     "SearchResult": "personsearch.results",
     "calibrate": "personsearch.calibration",
     "evaluate": "personsearch.evaluation",

@@ -218,7 +218,7 @@ def _person_depth(backdrop_depth: Array, actors: list[_Actor], owner: Array) -> 
 
 @compiled
 def resolve(background: Array, color: Array, owner: Array) -> Array:
-    """(H, W, 3) float32: the mean of the samples of each pixel, the background where there are no people."""
+    """(H, W, 3) float32: the mean of the samples of each pixel, the background where it shows."""
     height, width = background.shape[:2]
     result = background.copy()
     for row in range(height):

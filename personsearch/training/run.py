@@ -80,7 +80,7 @@ def train(recipe: str | Path | Recipe, data: TrainData, out: str | Path, options
     Raises:
         ConfigError: the recipe is malformed or needs another teacher, or `out` already holds a training (with `resume`: of another
             recipe).
-        DataError: the data set is malformed, or there is no state to resume.
+        DataError: the data set is malformed, or the state to resume is missing.
         DeviceError: the device is missing.
         WeightsError: the initial weights are missing, or of another network.
         TrainingError: a loss is not finite.

@@ -14,7 +14,7 @@ then the (multiply, add) of TUNE, matched by the end of the canonical key;
 for ResNet-50 bodies every `.bn3.weight` is also multiplied by 0.4.
 
 canonical(k): the authors register the same module under several names, so a checkpoint holds equal tensors under alias keys
-(ALIASES); an alias gets the values of the name it stands for.
+(ALIASES); an alias gets the values of the name it refers to.
 """
 
 import zlib

@@ -165,7 +165,7 @@ TINY: dict[str, Any] = {
     "proposals": {"after_nms": 40},
     "gallery_filter": {"pool": 8},
 }
-PEOPLE, TALL, NOBODY = picture(120, 160, 1), picture(160, 120, 2), np.zeros((120, 160, 3), np.uint8)
+PEOPLE, TALL, EMPTY = picture(120, 160, 1), picture(160, 120, 2), np.zeros((120, 160, 3), np.uint8)
 
 
 def tiny(precision: Precision = "float32", **changes: Any) -> SceneModel:
@@ -184,7 +184,7 @@ def tiny(precision: Precision = "float32", **changes: Any) -> SceneModel:
 @pytest.mark.parametrize("backbone", [TINY["backbone"], {"name": "resnet18", "width": 0.25, "norm": "frozen"}])
 def test_what_an_image_gives_does_not_depend_on_its_batch(backbone) -> None:
     model = tiny(backbone=backbone, keep_score=0.0)
-    images = [PEOPLE, TALL, NOBODY, picture(120, 160, 5), picture(60, 160, 4), picture(118, 160, 6)]
+    images = [PEOPLE, TALL, EMPTY, picture(120, 160, 5), picture(60, 160, 4), picture(118, 160, 6)]
     together = detections_in_any_batch(model, images)
     assert min(map(len, together)) >= 3
     rows = model.embed_scenes([model.prepare(image) for image in images])
@@ -197,7 +197,7 @@ def test_what_an_image_gives_does_not_depend_on_its_batch(backbone) -> None:
 
 def test_an_empty_scene_has_an_embedding() -> None:
     model = tiny(keep_score=0.9999)
-    (found,) = model.detect([model.prepare(NOBODY)])
+    (found,) = model.detect([model.prepare(EMPTY)])
     assert found.embeddings.shape == (0, 32)
     assert found.scene is not None
     assert found.take(np.zeros(0, int)).scene is found.scene

@@ -46,7 +46,7 @@ def test_a_masks_box_is_its_extent_in_pixels() -> None:
 
 
 def test_the_nearer_person_covers_the_farther() -> None:
-    # 20 x 20 pixels; the second stands before the right half of the first
+    # 20 x 20 pixels; the second is before the right half of the first
     far, near = sprite(10, 10, 8.0), sprite(15, 10, 4.0)
     layers = merge([far, near], np.full((20, 20), 100.0, np.float32))
     boxes, seen, visibility = measure([far, near], layers.owner, 20, 20)

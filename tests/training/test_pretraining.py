@@ -206,7 +206,7 @@ def test_people_nobody_named_are_contrasted_and_the_others_not(people, monkeypat
 
 
 def test_row_k_of_both_views_is_the_same_person(people, monkeypatch) -> None:
-    # two views that are alike give the same rows, whoever stands where; batch norm sees both in one batch
+    # two views that are alike give the same rows, whatever their order; batch norm sees both in one batch
     monkeypatch.setitem(globals(), "AUGMENT", AUGMENT.model_copy(update={"flip": 0.0, "brightness": 0.0}))
     ((first, other),) = contrasted(people, IMAGES, monkeypatch)
     torch.testing.assert_close(first, other, rtol=1e-4, atol=1e-5)
@@ -254,13 +254,13 @@ def test_alignment_turns_the_backbones_gradient_round(people) -> None:
 
 
 def test_pictures_of_nobody(people) -> None:
-    class Nobody(SubTaskPeople):
+    class NoPeople(SubTaskPeople):
         def __getitem__(self, index):
             sample = super().__getitem__(index)
             return type(sample)(sample.image, sample.boxes[:0], sample.identities[:0])
 
     learner = learner_of(people, alignment={"hidden": 16, "inter_task": True})
-    losses = losses_of(learner, batch_of(learner, Nobody(people.sets), (0, 3)))
+    losses = losses_of(learner, batch_of(learner, NoPeople(people.sets), (0, 3)))
     torch.stack(list(losses.values())).sum().backward()
     assert losses["oim"].item() == losses["contrast"].item() == losses["reid_image"].item() == 0
     assert all(loss.isfinite() for loss in losses.values())

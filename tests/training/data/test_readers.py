@@ -59,8 +59,8 @@ def test_boxes_are_cut_to_the_picture_and_keep_their_identities(tmp_path) -> Non
 
 def test_every_box_as_a_person_of_its_own(tmp_path) -> None:
     inside, outside = [0, 0, 9, 9], [300, 0, 310, 9]
-    first, nobody = picture(tmp_path / "a.png", [inside, outside, inside], [7, 7, -1]), picture(tmp_path / "b.png", [], [])
-    people = PicturePeople([first, nobody, picture(tmp_path / "c.png", [inside], [7])], individuals=True)
+    first, empty = picture(tmp_path / "a.png", [inside, outside, inside], [7, 7, -1]), picture(tmp_path / "b.png", [], [])
+    people = PicturePeople([first, empty, picture(tmp_path / "c.png", [inside], [7])], individuals=True)
     assert people.identities == 4
     assert [people[number].identities.tolist() for number in range(3)] == [[0, 2], [], [3]]
     assert PicturePeople([], individuals=True).identities == 0

@@ -97,7 +97,7 @@ def run(learner, samples: list[Sample] | None = None) -> dict[str, torch.Tensor]
     return learner(batch_of(learner, MadeUpScenes(2).samples if samples is None else samples))
 
 
-def nobody() -> Sample:
+def no_people() -> Sample:
     return Sample(MadeUpScenes(1)[0].image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
 
 
@@ -154,7 +154,7 @@ def test_a_batch_of_hardly_anybody_leaves_a_teacher_as_it_is(count) -> None:
 
 
 def test_a_teacher_is_measured_at_the_true_boxes(tmp_path) -> None:
-    """[GT; R]; at the people that it finds, whole pictures, nobody is found."""
+    """[GT; R]; at the people that it finds, whole pictures, no person is found."""
     data, recipe = MadeUpScenes(4), reid_recipe()
     learning = Trainer(recipe, build_learner(recipe, PEOPLE), data, tmp_path)
     assert search_scores(learning.model(), data)["recall"] == 0
@@ -281,7 +281,7 @@ def test_a_batch_of_hardly_anybody_teaches_detection_alone(count, teacher) -> No
     sample = MadeUpScenes(1)[0]
     few = Sample(sample.image, sample.boxes[:count], sample.identities[:count])
     learner = student(teacher)
-    losses = run(learner, [few, nobody()])
+    losses = run(learner, [few, no_people()])
     assert set(losses) == {"rpn_class", "rpn_box", "class", "box"}
     torch.stack(list(losses.values())).sum().backward()
     assert all(loss.isfinite() for loss in losses.values())

@@ -86,7 +86,7 @@ def test_person_losses_by_hand() -> None:
         "nae": torch.tensor([1.0, 3.0]),
         "nae+": torch.tensor([1.0, 3.0])[:, None, None, None].expand(-1, -1, size, size),
     }
-    # a person at 1 and nobody at 3: -log sigmoid(1) and -log(1 - sigmoid(3)), whatever the form of the logits
+    # a person at 1 and background at 3: -log sigmoid(1) and -log(1 - sigmoid(3)), whatever the form of the logits
     expected = (math.log(1 + math.exp(-1)) + math.log(1 + math.exp(3))) / 2
     for name, given in logits.items():
         head = learner_of(name).network.reid_head

@@ -183,7 +183,7 @@ SURE = tensor(0.5, 1.0, 0.25, 0.9)
 
 def test_eq_6_by_hand() -> None:
     losses = known()(ROWS, NAMES, PEOPLE, SURE)
-    # similarities to the table and the queue: (0.6, 0.8; -0.6, 0) of identity 0, (1, 0; -1, 0) of identity 1, (0.8, 0.6) of nobody
+    # similarities to the table and the queue: (0.6, 0.8; -0.6, 0) of identity 0, (1, 0; -1, 0) of identity 1, (0.8, 0.6) of no identity
     first = math.log(1 + math.exp(1) + math.exp(-6) + math.exp(-3))
     second = math.log(1 + math.exp(10) + math.exp(-10) + math.exp(0))
     assert losses["identity"].item() == pytest.approx((first + second) / 2)

@@ -55,7 +55,7 @@ def test_inconsistency_by_hand() -> None:
     loss = inconsistency(of_maps, of_rows)
     assert loss.item() == pytest.approx(math.sqrt(2) / 4 / 2)
     loss.backward()
-    # d|p - q|/dlogit = sqrt(2) p1 p2, halved by the mean; where both agree there is no direction, and no gradient
+    # d|p - q|/dlogit = sqrt(2) p1 p2, halved by the mean; where both agree the direction and the gradient are zero
     assert of_maps.grad[0].tolist() == pytest.approx([math.sqrt(2) * 3 / 16 / 2, -math.sqrt(2) * 3 / 16 / 2])
     assert of_maps.grad[1].tolist() == [0, 0]
     assert inconsistency(of_maps[:0], of_rows[:0]).item() == 0

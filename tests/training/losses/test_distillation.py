@@ -116,7 +116,7 @@ def test_printed_negatives_are_all_others_even_of_the_same_person() -> None:
     of_others = triplet_loss(ours, ours, 3.0, identities[:, None] != identities)
     assert others.item() == pytest.approx((2 + 2) / 3)
     assert of_others.item() == 0
-    assert triplet_loss(ours, ours, 3.0, torch.ones(3, 3, dtype=torch.bool)).item() == others.item()  # nobody is their own negative
+    assert triplet_loss(ours, ours, 3.0, torch.ones(3, 3, dtype=torch.bool)).item() == others.item()  # a person is not their own negative
     same = Opinion(ours, torch.zeros(3, 2))
     recipes = [DistillationRecipe(margin=3, unit_rows=False, negatives=kind) for kind in ("others", "other identities")]
     assert [distillation(same, same, identities, one)["kd_triplets"].item() for one in recipes] == [others.item(), 0]

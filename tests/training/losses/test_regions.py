@@ -17,7 +17,7 @@ from personsearch.training.losses.regions import (
     sample_regions,
 )
 
-NOBODY = torch.zeros(0, 4)
+NO_BOXES = torch.zeros(0, 4)
 PERSON = torch.tensor([[0.0, 0.0, 10.0, 20.0]])
 IN_BETWEEN = SamplingRecipe(positive_iou=0.5, negative_iou=0.1)
 
@@ -47,9 +47,9 @@ def test_the_best_anchor_of_a_person_is_positive() -> None:
 
 
 def test_match_with_nobody() -> None:
-    labels, index = match(boxes_of_height(5, 6), NOBODY, IN_BETWEEN)
+    labels, index = match(boxes_of_height(5, 6), NO_BOXES, IN_BETWEEN)
     assert labels.tolist() == index.tolist() == [0, 0]
-    assert match(NOBODY, PERSON, IN_BETWEEN)[0].shape == (0,)
+    assert match(NO_BOXES, PERSON, IN_BETWEEN)[0].shape == (0,)
 
 
 def test_thresholds_out_of_order_are_refused() -> None:
@@ -60,7 +60,7 @@ def test_thresholds_out_of_order_are_refused() -> None:
 def test_sample_regions_by_hand() -> None:
     regions = sample_regions(
         [boxes_of_height(20, 6, 1), boxes_of_height(3)],
-        [PERSON, NOBODY],
+        [PERSON, NO_BOXES],
         [torch.tensor([4]), torch.zeros(0, dtype=torch.int64)],
         SamplingRecipe(count=8, negative_iou=0.1),
     )
@@ -118,7 +118,7 @@ def test_anchors_that_stick_out_can_be_left_out() -> None:
 
 def test_proposals_of_an_image_with_nobody() -> None:
     logits, deltas = torch.zeros(1, 2, requires_grad=True), torch.zeros(1, 2, 4, requires_grad=True)
-    losses = proposal_losses(logits, deltas, boxes_of_height(5, 9), torch.tensor([[90.0] * 4]), [NOBODY], CODER, ProposalRecipe())
+    losses = proposal_losses(logits, deltas, boxes_of_height(5, 9), torch.tensor([[90.0] * 4]), [NO_BOXES], CODER, ProposalRecipe())
     assert losses["rpn_class"].item() == pytest.approx(math.log(2), rel=1e-5)
     assert losses["rpn_box"].item() == 0
     sum(losses.values()).backward()

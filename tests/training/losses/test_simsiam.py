@@ -76,8 +76,8 @@ def test_the_predictor_is_simsiams() -> None:
 
 
 def test_nobody_leaves_the_predictor_alone() -> None:
-    predictor, nobody = Predictor(8, 4), torch.zeros(0, 8, requires_grad=True)
-    loss = contrast((nobody, nobody), predictor, ContrastRecipe())
+    predictor, empty = Predictor(8, 4), torch.zeros(0, 8, requires_grad=True)
+    loss = contrast((empty, empty), predictor, ContrastRecipe())
     loss.backward()
     assert loss.item() == 0
     assert predictor[1].num_batches_tracked == 0
