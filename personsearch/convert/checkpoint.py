@@ -20,6 +20,7 @@ CONVERTERS = {
     "seqnet": "personsearch.convert.seqnet",
     "nae": "personsearch.convert.nae",
     "gfn": "personsearch.convert.gfn",
+    "coat": "personsearch.convert.coat",
     "alignps": "personsearch.convert.alignps",
     "roi-alignps": "personsearch.convert.alignps",
 }

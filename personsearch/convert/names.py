@@ -12,7 +12,7 @@ SHARED = {
 }
 MEMORY = "roi_heads.reid_loss.lut"  # one row for each training identity
 DATASETS = {5532: "CUHK-SYSU", 482: "PRW"}
-BOXES = re.compile(r"\w+\.boxes\.")
+BOXES = re.compile(r"[\w.]+\.boxes\.")
 PERSON_ROWS = 4  # last rows of a box regressor; the four before them, for "no person", are never used
 
 

@@ -13,6 +13,7 @@ from personsearch.models.config import SceneConfig
 from personsearch.models.fast.deform_cpu import use_cpu_form
 from personsearch.models.fast.fuse import optimize_for_inference
 from personsearch.models.fast.region_stage import use_cpu_stages
+from personsearch.models.fast.transformer_cpu import use_cpu_heads
 from personsearch.models.fast.winograd import use_winograd
 from personsearch.models.parts.region_pool import use_cpu_pooling
 from personsearch.models.scene import SceneModel, SceneNetwork
@@ -60,6 +61,7 @@ def make_fast(network: nn.Module, device: str) -> None:
         use_cpu_form(network)
         use_cpu_pooling(network)
         use_cpu_stages(network)
+        use_cpu_heads(network)
         use_winograd(network)
 
 

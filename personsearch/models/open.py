@@ -20,6 +20,7 @@ ARCHITECTURES = {
     "nae": "personsearch.models.rcnn",
     "seqnet": "personsearch.models.seqnet",
     "seqnext": "personsearch.models.seqnext",
+    "coat": "personsearch.models.coat",
     "dkd": "personsearch.models.dkd",
     "reid": "personsearch.models.two_step.crop_model",
     "trident": "personsearch.models.trident",
