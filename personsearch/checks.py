@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from personsearch.errors import ConfigError, PersonSearchError
+from personsearch.errors import shown as shown
 
 Error = type[PersonSearchError]
 

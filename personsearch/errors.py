@@ -1,12 +1,36 @@
 """All errors that the package raises on purpose.
 
 The base class is `PersonSearchError`; each subclass is also a builtin exception that callers may already catch.
-A message says what is wrong, what the package got, and what to do.
+A message says what is wrong, what the package got, and what to do. Names of files come from other people, so control
+characters, which would give orders to a terminal, are written as escapes.
 """
+
+import re
+
+# Control characters, line separators, marks that turn the direction of writing, and halves of characters (undecodable bytes).
+_UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def shown(text: object, *, lines: bool = False) -> str:
+    r"""Text for a log, a terminal or a message: control characters become escapes such as \x1b.
+
+    Args:
+        text: Name of a file, or anything else.
+        lines: Whether to keep line ends and tabs, as in a message of several lines.
+    """
+
+    def escape(match: "re.Match[str]") -> str:
+        letter = match.group()
+        return letter if lines and letter in "\n\t" else letter.encode("unicode_escape").decode()
+
+    return _UNSHOWN.sub(escape, str(text))
 
 
 class PersonSearchError(Exception):
     """Base class of all errors that personsearch raises on purpose."""
+
+    def __str__(self) -> str:
+        return shown(super().__str__(), lines=True)
 
 
 class ImageError(PersonSearchError, ValueError):

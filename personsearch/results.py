@@ -1,7 +1,7 @@
 """Results: the people of one scene, the ranked hits of one search, and the report of one indexing."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -66,6 +66,7 @@ class SearchResult:
     hits: tuple[Hit, ...]
     query: Query = field(repr=False, compare=False)
     engine: Engine = "exact"
+    not_looked: Mapping[str, str] = field(default_factory=dict)  # picture or folder of the source that was not searched -> reason
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -82,12 +83,18 @@ class SearchResult:
 
     def __repr__(self) -> str:
         best = f", best {self.hits[0].similarity:.3f} in {self.hits[0].image}" if self.hits else ""
-        return f"SearchResult({len(self.hits)} hits{best}, engine={self.engine!r})"
+        missing = f", {len(self.not_looked)} not looked at" if self.not_looked else ""
+        return f"SearchResult({len(self.hits)} hits{best}, engine={self.engine!r}{missing})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values: `query` (its box, and its image if that is a path), `engine`, and `hits`, one dict each."""
+        """Plain values: `query` (its box, and its image if that is a path), `engine`, `hits`, one dict each, and `not_looked`."""
         image = str(self.query.image) if isinstance(self.query.image, str | Path) else None
-        return {"query": {"image": image, "box": self.query.box}, "engine": self.engine, "hits": [asdict(hit) for hit in self.hits]}
+        return {
+            "query": {"image": image, "box": self.query.box},
+            "engine": self.engine,
+            "hits": [asdict(hit) for hit in self.hits],
+            "not_looked": dict(self.not_looked),
+        }
 
     def to_json(self) -> str:
         """`to_dict()` as one JSON object."""
@@ -114,4 +121,12 @@ class IndexReport:
     changed: tuple[str, ...]
     removed: tuple[str, ...]
     unchanged: tuple[str, ...]
-    unreadable: dict[str, str]  # image -> reason
+    unreadable: dict[str, str]  # image -> reason; its people are not in the gallery
+    not_seen: dict[str, str] = field(default_factory=dict)  # image or folder that could not be looked for -> reason; its people stay
+    partial: dict[str, str] = field(default_factory=dict)  # video or picture of which only a part was read -> which part
+    renamed: dict[str, str] = field(default_factory=dict)  # old name -> new name of an image with the same content
+
+    @property
+    def not_looked(self) -> dict[str, str]:
+        """Everything that this run could not look at: `unreadable`, `not_seen` and `partial` together."""
+        return {**self.unreadable, **self.not_seen, **self.partial}

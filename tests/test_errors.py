@@ -5,6 +5,7 @@ import inspect
 import pytest
 
 from personsearch import PersonSearchError, errors
+from personsearch.errors import ImageError, SourceError, shown
 
 CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) and value is not PersonSearchError]
 
@@ -31,3 +32,14 @@ def test_every_error_says_when_it_is_raised() -> None:
         assert len(lines) == 1, error
         assert lines[0].endswith("."), error
     assert len({error.__doc__ for error in CLASSES}) == len(CLASSES)
+
+
+def test_terminal_escapes_in_a_message_are_escaped() -> None:
+    """A file name could clear the screen or set the title of the terminal that shows the log."""
+    assert str(ImageError("\x1b]0;owned\x07.jpg: is damaged")) == "\\x1b]0;owned\\x07.jpg: is damaged"
+    assert str(SourceError("a\u202egpj.exe\ntwo\tlines")) == "a\\u202egpj.exe\ntwo\tlines"
+
+
+def test_shown_keeps_ordinary_names_of_any_language() -> None:
+    assert shown("née 写真 😀 ‍ C:\\x.jpg") == "née 写真 😀 ‍ C:\\x.jpg"
+    assert shown("a\nb\udcff\x9b\x7f") == "a\\nb\\udcff\\x9b\\x7f"
