@@ -12,11 +12,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from benchmarks.crops_across_cameras import across_cameras, embedded, read_crops
 from benchmarks.real_pictures import Picture, measured, mot17, pennfudan, pets, precision, rendered
+from examples.nano.calibrate import pairs
 from personsearch import PersonSearcher
+from personsearch.boxes import Array
+from personsearch.calibration import rates
 from personsearch.evaluation import evaluate
 from personsearch.models.base import PersonModel
 from personsearch.models.two_step import save_two_step
@@ -33,6 +37,8 @@ def numbers(pictures: list[Picture], searcher: PersonSearcher, *, cross_camera: 
     options: dict[str, Any] = {"protocol": "prw", "min_score": threshold, "confidence_weighted": False, "cross_camera": cross_camera}
     result = evaluate(data, detection_min_score=threshold, **options)
     unfiltered = evaluate(data, detection_min_score=0.0, **options)
+    rows, identities = (np.array([getattr(query, name) for query in data.queries]) for name in ("embedding", "identity"))
+    scenes = np.unique([query.scene for query in data.queries], return_inverse=True)[1]
     return {
         "mAP": result["search"]["mAP"],
         "top1": result["search"]["top1"],
@@ -41,7 +47,26 @@ def numbers(pictures: list[Picture], searcher: PersonSearcher, *, cross_camera: 
         "precision": precision(data, threshold),
         "recall_all": unfiltered["detection"]["all"]["recall"],
         "ap": unfiltered["detection"]["all"]["ap"],
+        **error_rates(rows, identities, scenes, searcher),
     }
+
+
+def error_rates(rows: Array, identities: Array, places: Array, searcher: PersonSearcher) -> dict[str, float]:
+    """`false_match` and `miss` at the model's threshold, over all pairs of two places; empty without a calibration or without pairs.
+
+    Args:
+        rows: Unit rows of people, (N, D).
+        identities: Identity of each, (N,).
+        places: Camera or picture of each, (N,).
+        searcher: Searcher with the model.
+    """
+    if searcher.calibration is None or not len(rows):
+        return {}
+    same, different = pairs(rows, identities, places)
+    if not len(same) or not len(different):
+        return {}
+    found = rates(same, different, searcher.calibration.min_similarity)
+    return {"false_match": found["false_match_rate"], "miss": found["miss_rate"]}
 
 
 def public_networks(shared: Path, folder: Path) -> PersonSearcher:
@@ -98,8 +123,8 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         ours = PersonSearcher.from_pretrained(model, device="cpu")
         place = Path(folder)
-        pairs = {"YOLOX-nano + OSNet": public_networks(shared, place / "one"), "pvb-2003 + 0286": best_pair(shared, place / "two")}
-        searchers = {"bundled": ours} | pairs
+        public = {"YOLOX-nano + OSNet": public_networks(shared, place / "one"), "pvb-2003 + 0286": best_pair(shared, place / "two")}
+        searchers = {"bundled": ours} | public
         if speed:
             frames = [frame for frame in mot17(data / "mot17_mini") if frame.image.shape[:2] == FULL_HD]
             torch_form = PersonSearcher.from_pretrained(model, device="cpu", backend="torch").model
@@ -110,7 +135,9 @@ def main(
         if crops is not None and (not only or "crops" in only):
             people = read_crops(crops)
             for label, searcher in searchers.items():
-                row = across_cameras(embedded(searcher.model, people.images), people.identities, people.cameras)
+                rows = embedded(searcher.model, people.images)
+                row = across_cameras(rows, people.identities, people.cameras)
+                row |= error_rates(rows, people.identities, people.cameras, searcher)
                 print(json.dumps({"set": "crops", "model": label, **{key: round(value, 3) for key, value in row.items()}}), flush=True)
         for name in [name for name in only or sets if name != "crops"]:
             pictures = list(sets[name]())

@@ -6,8 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.bundled import error_rates
 from benchmarks.crops_across_cameras import across_cameras, read_crops
+from personsearch import Calibration, PersonSearcher
 from personsearch.errors import DataError
+from tests.helpers.fakes import RectangleModel
 
 
 def test_a_person_is_looked_for_in_the_other_cameras_only() -> None:
@@ -43,3 +46,14 @@ def test_crops_are_read_by_their_names(tmp_path: Path) -> None:
 def test_a_folder_without_crops_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no crop named IIIIKKK"):
         read_crops(tmp_path)
+
+
+def test_error_rates_are_of_pairs_of_two_cameras() -> None:
+    """Two people in two cameras; only the same person in one camera is alike. Two pairs are of one person, two of different people."""
+    rows = np.array([[1, 0], [0.6, 0.8], [0, 1], [0.8, 0.6]], np.float32)
+    identities, cameras = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    searcher = PersonSearcher(RectangleModel(), calibration=Calibration(min_similarity=0.7, false_match_rate=0, miss_rate=0, data="none"))
+    # same: .6 and .6; different: 0-3 .8, 1-2 .8
+    assert error_rates(rows, identities, cameras, searcher) == {"false_match": 1.0, "miss": 1.0}
+    assert error_rates(rows[:1], identities[:1], cameras[:1], searcher) == {}
+    assert error_rates(rows, identities, cameras, PersonSearcher(RectangleModel())) == {}
