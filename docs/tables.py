@@ -25,6 +25,8 @@ NETWORKS = {  # start of a model's name -> row of the table of times, most speci
     "alignps": "AlignPS",
     "seqnet": "SeqNet",
     "nae": "NAE",
+    "gfn": "SeqNeXt with GFN",
+    "coat": "COAT",
 }
 MEASURED_ON = 2  # measurements of the bundled model that README shows
 CARD_CELLS, TIME_CELLS = 4, 7  # of the rows that are read

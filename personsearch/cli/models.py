@@ -10,7 +10,7 @@ from personsearch.errors import ConfigError
 
 
 def models() -> None:
-    """List the architectures, the models on this machine, and the models of the manifest, as JSON."""
+    """List the architectures, the models on this machine, and the models of the manifest with their authors' numbers, as JSON."""
     from personsearch.models import ARCHITECTURES
     from personsearch.weights import manifest, read_config
     from personsearch.weights.find import find_here
@@ -18,7 +18,13 @@ def models() -> None:
 
     here = [{"name": name, "folder": str(folder), **_summary(read_config(folder))} for name, folder in local_models().items()]
     named = [
-        {"name": name, "architecture": entry.architecture, "source": entry.source.kind, "folder": folder and str(folder)}
+        {
+            "name": name,
+            "architecture": entry.architecture,
+            "source": entry.source.kind,
+            "folder": folder and str(folder),
+            "published": [one.model_dump(include={"dataset", "setting", "map", "top1"}) for one in entry.metrics.published],
+        }
         for name, entry in manifest.models().items()
         for folder in [find_here(name, entry)]
     ]
@@ -29,7 +35,8 @@ def convert(
     file: Annotated[Path, typer.Argument(help="Checkpoint file of a paper's authors.")],
     out_dir: Annotated[Path | None, typer.Argument(help="Model folder to write, with --from; --model opens it.")] = None,
     source: Annotated[
-        Literal["seqnet", "nae", "gfn", "alignps", "roi-alignps"] | None, typer.Option("--from", help="Code that wrote the checkpoint.")
+        Literal["seqnet", "nae", "gfn", "coat", "alignps", "roi-alignps"] | None,
+        typer.Option("--from", help="Code that wrote the checkpoint."),
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="Name in the manifest, instead of a folder: the checkpoint is checked and stored under this name.")

@@ -76,6 +76,14 @@ def test_a_model_to_convert_says_in_two_lines_how_to_get_it(hub: Hub) -> None:
     assert hub.asked == []
 
 
+def test_the_list_has_the_authors_numbers(hub: Hub) -> None:
+    assert listed("gfn-prw")["published"] == [
+        {"dataset": "PRW", "setting": "cosine times score", "map": 57.6, "top1": 89.5},
+        {"dataset": "PRW", "setting": "cosine times score and GFN's scene score", "map": 58.3, "top1": 92.4},
+    ]
+    assert listed("nano")["published"] == []
+
+
 def test_an_unknown_name_lists_the_known_names(hub: Hub) -> None:
     with pytest.raises(ModelNotFoundError, match=r"unknown model 'roi-alignps-pwr'.*\(none yet\).*roi-alignps-prw"):
         find_model("roi-alignps-pwr")
