@@ -4,17 +4,22 @@
 and `examples.nano.calibrate` the calibration.
 """
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import torch
 import typer
+from torch import Tensor, nn
 
 from examples.nano.command import run
 from examples.nano.crops import config
 from personsearch.boxes import Array
+from personsearch.models.fast.fuse import optimize_for_inference
 from personsearch.models.nano.embedder import NanoReidOptions
 from personsearch.models.nano.model import DETECTOR, EMBEDDER, NanoConfig
+from personsearch.models.reid import ReidNetwork
 from personsearch.training.checkpoint import STATE_FILE, load_state
 from personsearch.training.learners.base import tensors_of
 from personsearch.weights import WEIGHTS_FILE, read_tensors, save_model
@@ -29,11 +34,26 @@ def detector_tensors(folder: Path) -> dict[str, Array]:
     return {name: array for name, array in read_tensors(folder / WEIGHTS_FILE).items() if name.startswith(DETECTOR)}
 
 
+def merged(network: ReidNetwork) -> dict[str, Tensor]:
+    """The network's state with every batch norm merged into the layer before it, so that the ONNX file holds the same rounded weights."""
+    state = network.state_dict()
+    for name, layer in optimize_for_inference(deepcopy(network).eval()).named_modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear) and f"{name}.bias" not in state:
+            place, number = name.rsplit(".", 1)
+            norm = f"{place}.{int(number) + 1}"
+            state[f"{name}.weight"], state[f"{norm}.bias"] = layer.weight.detach(), layer.bias.detach()
+            for value, part in ((1.0, "weight"), (0.0, "running_mean"), (1.0, "running_var")):
+                state[f"{norm}.{part}"] = torch.full_like(state[f"{norm}.{part}"], value)
+    return state
+
+
 def assemble(crops: Path, detector: Path, out: Path, *, size: tuple[int, int], min_score: float) -> Path:
     """The model of two folders; of a training the running mean of the weights."""
-    tensors = detector_tensors(detector) | {EMBEDDER + name: array for name, array in tensors_of(load_state(crops)["mean"]).items()}
-    network = config(*size).model_dump(include=set(NanoReidOptions.model_fields))
-    values = NanoConfig(name="nano", trained_on=TRAINED_ON, min_score=min_score, embedder=NanoReidOptions(**network))
+    network = ReidNetwork(config(*size))
+    network.load_state_dict(load_state(crops)["mean"])
+    tensors = detector_tensors(detector) | {EMBEDDER + name: array for name, array in tensors_of(merged(network)).items()}
+    options = config(*size).model_dump(include=set(NanoReidOptions.model_fields))
+    values = NanoConfig(name="nano", trained_on=TRAINED_ON, min_score=min_score, embedder=NanoReidOptions(**options))
     save_model(out, values.model_dump(mode="json"), {name: array.astype(np.float16) for name, array in tensors.items()})
     return out
 

@@ -145,10 +145,13 @@ def features_of(network: ReidNetwork) -> nn.Sequential:
 
 
 def load_features(network: ReidNetwork, file: Path) -> None:
-    """Start from MobileNet v2 features, whose tensors stand in the same order under other names."""
+    """Start from MobileNet v2 features, whose tensors stand in the same order under other names; of the wider last layer, from a part."""
     theirs = torch.load(file, map_location="cpu", weights_only=True)
     ours = features_of(network)
-    ours.load_state_dict(dict(zip(ours.state_dict(), theirs.values(), strict=True)))
+    wanted = ours.state_dict()
+    ours.load_state_dict(
+        {name: tensor[: len(wanted[name])] if tensor.ndim else tensor for name, tensor in zip(wanted, theirs.values(), strict=True)}
+    )
 
 
 def main(
@@ -160,6 +163,7 @@ def main(
     width: int = 80,
     steps: int = 10_000,
     rate: float = RATE,
+    average: Annotated[float, typer.Option(min=0, max=1, help="Of the running mean: what a step keeps.")] = Schedule.average,
     cool: Annotated[int, typer.Option(min=0, help="Last steps, in which the rate sinks to nothing.")] = 0,
     frozen: Annotated[int, typer.Option(min=0, help="First layers that stay as they are; their maps are made once.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="CPU cores.")] = 1,
@@ -176,7 +180,7 @@ def main(
     elif start is not None:
         load_features(network, start)
     learner = TopLearner(network, pool, out / "maps", frozen=frozen) if frozen else CropLearner(network, Pool(pool))
-    train(learner, out, Schedule(steps, rate, cool=cool), before=before)
+    train(learner, out, Schedule(steps, rate, cool=cool, average=average), before=before)
 
 
 if __name__ == "__main__":

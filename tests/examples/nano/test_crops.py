@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from examples.nano import crops
-from examples.nano.assemble import assemble
+from examples.nano.assemble import assemble, merged
 from examples.nano.crops import CropLearner, TopLearner, batch_of, config, load_features, relation
 from examples.nano.draw import MapPool, Pool
 from examples.nano.loop import Schedule, train
@@ -187,11 +187,27 @@ def test_a_training_goes_on_where_it_stopped_and_makes_a_model(tmp_path: Path, m
     assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-4)
 
 
+def test_merged_batch_norms_change_nothing() -> None:
+    torch.manual_seed(0)
+    network, other = ReidNetwork(config(32, 32)).eval(), ReidNetwork(config(32, 32)).eval()
+    for part in network.modules():
+        if isinstance(part, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+            part.running_mean.normal_()
+            part.running_var.uniform_(0.5, 2)
+    state = merged(network)
+    other.load_state_dict(state)
+    pixels = torch.randn(2, 3, 32, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(other(pixels), network(pixels), atol=1e-4, rtol=0)
+    assert {state[name].unique().item() for name in state if name.endswith("running_mean")} == {0}
+
+
 def test_a_start_from_features(tmp_path: Path) -> None:
-    """Their names differ, their order is ours."""
+    """Their names differ, their order is ours; their last layer is wider."""
     torch.manual_seed(0)
     network, other = ReidNetwork(config(32, 32)), ReidNetwork(config(32, 32))
     features = other.backbone.features.state_dict()
-    torch.save({f"theirs.{number}": tensor for number, tensor in enumerate(features.values())}, tmp_path / "features.pt")
+    wide = {name: torch.cat([tensor, tensor]) if name.startswith("18.") and tensor.ndim else tensor for name, tensor in features.items()}
+    torch.save({f"theirs.{number}": tensor for number, tensor in enumerate(wide.values())}, tmp_path / "features.pt")
     load_features(network, tmp_path / "features.pt")
     assert all(torch.equal(tensor, features[name]) for name, tensor in network.backbone.features.state_dict().items())
