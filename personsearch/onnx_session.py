@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import numpy as np
 
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, DeviceError, WeightsError
+from personsearch.processes import PerProcess
 
 ROWS_AT_ONCE = 32  # batch of a network that takes any batch size
 CUDA_ADVICE = 'use device="cpu", or install onnxruntime-gpu and the CUDA libraries it asks for'
@@ -31,7 +33,7 @@ class Port:
 
 
 class OnnxSession:
-    """An opened network; `run` may be called from several threads.
+    """An opened network; `run` may be called from several threads, and on the CPU from forked processes, which open it again.
 
     Args:
         path: ONNX file, with external weights beside it.
@@ -61,31 +63,43 @@ class OnnxSession:
             raise WeightsError(f"{path} is not a file; pass the path of an ONNX file")
         providers = _providers(device)
         self.path = path
-        try:
-            self._session = _open(path, providers, threads, spins)
-        except DeviceError:
-            if not allow_cpu:
-                raise
-            self._session = _open(path, _providers("cpu"), threads, spins)
-        on_cuda = "CUDAExecutionProvider" in self._session.get_providers()
+        process = os.getpid()
+
+        def open_here() -> Any:
+            if device != "cpu" and os.getpid() != process:
+                raise DeviceError(
+                    f"{path} was opened on {device} before this process was forked, and CUDA does not work in a forked process; "
+                    'start processes with multiprocessing.get_context("spawn"), or open the model in each process'
+                )
+            try:
+                return _open(path, providers, threads, spins)
+            except DeviceError:
+                if not allow_cpu:
+                    raise
+                return _open(path, _providers("cpu"), threads, spins)
+
+        self._session = PerProcess(open_here)
+        session = self._session.get()
+        on_cuda = "CUDAExecutionProvider" in session.get_providers()
         if device != "cpu" and not on_cuda and not allow_cpu:
             raise DeviceError(f"ONNX Runtime cannot use device {device!r} and fell back to the CPU; {CUDA_ADVICE}")
         self.device = device if on_cuda else "cpu"
         if self.device != device:
             log.info("%s runs on the CPU, as ONNX Runtime cannot use %s here; %s", path, device, CUDA_ADVICE)
-        self.inputs = tuple(_port(value, path) for value in self._session.get_inputs())
-        self.outputs = tuple(_port(value, path) for value in self._session.get_outputs())
-        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.inputs = tuple(_port(value, path) for value in session.get_inputs())
+        self.outputs = tuple(_port(value, path) for value in session.get_outputs())
+        self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
 
     def run(self, *arrays: Array) -> list[Array]:
         """All outputs for one array per input, in the order of `inputs`; arrays are cast to the input's dtype.
 
         Raises:
             WeightsError: the network does not take arrays of these shapes, or fails on them.
+            DeviceError: it runs on CUDA, and this process was forked from the one that opened it.
         """
         feeds = {port.name: np.asarray(array, port.dtype) for port, array in zip(self.inputs, arrays, strict=True)}
         try:
-            outputs: list[Array] = self._session.run(None, feeds)
+            outputs: list[Array] = self._session.get().run(None, feeds)
         except _errors() as error:
             raise WeightsError(f"{self.path} fails on inputs of shapes {[array.shape for array in arrays]}: {error}") from error
         return outputs

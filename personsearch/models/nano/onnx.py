@@ -22,6 +22,7 @@ from personsearch.models.nano.model import NanoConfig
 from personsearch.models.two_step.model import TwoStep
 from personsearch.onnx_session import OnnxSession
 from personsearch.options import parse
+from personsearch.processes import PerProcess
 from personsearch.weights import fingerprint, read_config
 from personsearch.weights.contents import NANO_ONNX
 
@@ -46,14 +47,14 @@ class OnnxNanoDetector(NanoDetector):
         self.session, self.alone = session, alone
         self.options = options
         self.fingerprint = fingerprint
-        self._workers = ThreadPoolExecutor(cores(), "detect")
+        self._workers = PerProcess(lambda: ThreadPoolExecutor(cores(), "detect"))
 
     def _cells(self, canvases: Array) -> CellPredictions:
         if self.alone is None or len(canvases) == 1:
             logits, boxes = self.session.run(_pixels_of(canvases))
         else:
             alone = self.alone
-            images = self._workers.map(lambda canvas: alone.run(_pixels_of(canvas[None])), canvases)
+            images = self._workers.get().map(lambda canvas: alone.run(_pixels_of(canvas[None])), canvases)
             logits, boxes = map(np.concatenate, zip(*images, strict=True))
         return CellPredictions(torch.from_numpy(logits), torch.from_numpy(boxes))
 
@@ -77,7 +78,7 @@ class OnnxNanoEmbedder(NanoEmbedder):
 
     def __init__(self, session: OnnxSession, options: NanoReidOptions, *, fingerprint: str) -> None:
         self.session = session
-        self._workers = ThreadPoolExecutor(cores(), "embed")
+        self._workers = PerProcess(lambda: ThreadPoolExecutor(cores(), "embed"))
         self._describe(options, fingerprint)
 
     def embed(self, crops: Sequence[Array]) -> Array:
@@ -86,7 +87,7 @@ class OnnxNanoEmbedder(NanoEmbedder):
             return super().embed(crops)
         count = min(len(crops), cores() * math.ceil(len(crops) / (cores() * CROPS_AT_ONCE)))
         ends = [len(crops) * share // count for share in range(count + 1)]
-        return np.concatenate(list(self._workers.map(self._embed, [crops[start:end] for start, end in pairwise(ends)])))
+        return np.concatenate(list(self._workers.get().map(self._embed, [crops[start:end] for start, end in pairwise(ends)])))
 
     def _rows(self, crops: Array) -> Array:
         return self.session.run(crops)[0]

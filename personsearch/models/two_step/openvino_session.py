@@ -10,12 +10,13 @@ import numpy as np
 from personsearch.boxes import Array
 from personsearch.errors import DeviceError, MissingExtraError, WeightsError
 from personsearch.onnx_session import Port
+from personsearch.processes import PerProcess
 
 OPENVINO_SUFFIX = ".xml"
 
 
 class OpenVinoSession:
-    """An opened network with the interface of `OnnxSession`; `run` may be called from several threads.
+    """An opened network with the interface of `OnnxSession`; `run` may be called from several threads and from forked processes.
 
     It runs in float32: OpenVINO's default on some processors is bfloat16, which moves boxes by a pixel.
 
@@ -46,13 +47,17 @@ class OpenVinoSession:
         settings = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1}
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = threads
-        try:
-            self._network = openvino.Core().compile_model(str(path), "CPU", settings)
-        except RuntimeError as error:
-            raise WeightsError(f"{path} is not a network that OpenVINO can run: {_first_line(error)}") from error
-        self.inputs = tuple(_port(port) for port in self._network.inputs)
-        self.outputs = tuple(_port(port) for port in self._network.outputs)
-        self._requests = threading.local()
+
+        def open_here() -> tuple[Any, threading.local]:
+            try:
+                return openvino.Core().compile_model(str(path), "CPU", settings), threading.local()
+            except RuntimeError as error:
+                raise WeightsError(f"{path} is not a network that OpenVINO can run: {_first_line(error)}") from error
+
+        self._opened = PerProcess(open_here)
+        network, _ = self._opened.get()
+        self.inputs = tuple(_port(port) for port in network.inputs)
+        self.outputs = tuple(_port(port) for port in network.outputs)
 
     def run(self, *arrays: Array) -> list[Array]:
         """All outputs, for one array for each input, in the order of `inputs`.
@@ -60,16 +65,17 @@ class OpenVinoSession:
         Raises:
             WeightsError: the network does not take arrays of these shapes, or fails on them.
         """
-        if not hasattr(self._requests, "request"):
-            self._requests.request = self._network.create_infer_request()
+        network, requests = self._opened.get()
+        if not hasattr(requests, "request"):
+            requests.request = network.create_infer_request()
         feeds = [np.ascontiguousarray(array, port.dtype) for port, array in zip(self.inputs, arrays, strict=True)]
         try:
-            results = self._requests.request.infer(feeds)
+            results = requests.request.infer(feeds)
         except RuntimeError as error:
             raise WeightsError(
                 f"{self.path} fails on inputs of shapes {[array.shape for array in arrays]}: {_first_line(error)}"
             ) from error
-        return [np.array(results[port]) for port in self._network.outputs]  # copies: OpenVINO reuses its memory
+        return [np.array(results[port]) for port in network.outputs]  # copies: OpenVINO reuses its memory
 
     def run_rows(self, rows: Sequence[Array]) -> Array:
         """The first output, one row for each of `rows`, for a network with one input of batch 1."""

@@ -1,0 +1,56 @@
+"""Values with threads are made again in a forked process, so that nothing there waits for threads that do not exist."""
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from personsearch.onnx_session import OnnxSession
+from personsearch.processes import PerProcess
+from tests.helpers.onnx_files import reid
+
+pytestmark = [
+    pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system has no fork"),
+    pytest.mark.filterwarnings("ignore:.*fork"),
+]
+SECONDS = 60  # a busy machine is not a hang
+
+
+def in_a_fork(work: Callable[[], Any]) -> Any:
+    """What `work` returns in a forked process; fails if it takes longer than `SECONDS`."""
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=lambda: theirs.send(work()))
+    process.start()
+    try:
+        assert ours.poll(SECONDS), "the forked process hangs"
+        return ours.recv()
+    finally:
+        process.kill()
+        process.join()
+
+
+def test_a_value_is_made_once_in_each_process() -> None:
+    made: list[str] = []
+    value = PerProcess(lambda: made.append("x") or len(made))
+    assert [value.get(), value.get(), in_a_fork(lambda: [value.get(), value.get()]), value.get()] == [1, 1, [2, 2], 1]
+
+
+def test_a_pool_of_threads_works_in_a_forked_process() -> None:
+    pool = PerProcess(lambda: ThreadPoolExecutor(2))
+    assert pool.get().submit(abs, -1).result() == 1
+    assert in_a_fork(lambda: pool.get().submit(abs, -2).result(SECONDS)) == 2
+
+
+def test_a_network_that_ran_before_a_fork_runs_in_the_forked_process(tmp_path: Path) -> None:
+    """A searcher used in the parent process hung in every worker of `gunicorn --preload`."""
+    session = OnnxSession(reid(tmp_path / "reid.onnx"), threads=2)
+    port = session.inputs[0]
+    rows = np.random.default_rng(0).uniform(size=[size or 2 for size in port.shape]).astype(port.dtype)
+    before = session.run(rows)[0]
+    assert np.array_equal(in_a_fork(lambda: session.run(rows)[0]), before)
+    assert np.array_equal(session.run(rows)[0], before)
