@@ -12,7 +12,7 @@ from personsearch import calibration, checks, images, indexing, searching
 from personsearch.boxes import Array, check_boxes
 from personsearch.calibration import Calibration
 from personsearch.errors import ConfigError, DeviceError, QueryError
-from personsearch.gallery import Gallery, Storage, default_location
+from personsearch.gallery import Gallery, Storage, default_location, temporary_gallery
 from personsearch.hits import Query
 from personsearch.home import expand_user
 from personsearch.models.base import PersonModel
@@ -212,9 +212,13 @@ class PersonSearcher:
         )
         opened = open_source(source)
         key = indexing.model_key(self.model, options.min_score)
-        location = default_location(opened.key(), key.fingerprint) if gallery is None else checks.path("gallery", gallery)
-        result = Gallery.create_or_open(location, key, storage=storage)
-        result.report = indexing.update(self.model, opened, result, options)
+        place = opened.key() if gallery is None else None
+        if gallery is None and place is None:  # nothing finds it again
+            result = temporary_gallery(key, storage=storage)
+        else:
+            location = default_location(place, key.fingerprint) if place is not None else checks.path("gallery", gallery)
+            result = Gallery.create_or_open(location, key, storage=storage)
+        result.report = indexing.update(self.model, opened, result, options, owned=gallery is None)
         return result
 
     def open_gallery(

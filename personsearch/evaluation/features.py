@@ -16,6 +16,7 @@ from personsearch.errors import DataError
 from personsearch.evaluation.arrays import EvaluationData, EvaluationQuery, GalleryEntry, Scene
 from personsearch.evaluation.ignored import in_regions
 from personsearch.gallery import FramePeople, Gallery, ModelKey, default_location
+from personsearch.indexing import model_key
 from personsearch.models.base import PersonModel
 from personsearch.ranking import Context, context_of
 from personsearch.results import Detections
@@ -74,7 +75,12 @@ def to_arrays(data: SearchSet, features: Features, *, context_min_score: float) 
 
 
 def _detect(searcher: PersonSearcher, paths: Sequence[Path], min_score: float) -> dict[Path, Detections]:
-    gallery = searcher.index([str(path) for path in paths], min_score=min_score)
+    names = [str(path) for path in paths]
+    key = model_key(searcher.model, min_score)
+    # Named, so that lists of other sizes add to it; without a name, it would be cut down to each list.
+    gallery = searcher.index(
+        names, min_score=min_score, gallery=default_location(f"evaluation-{open_source(names).key()}", key.fingerprint)
+    )
     if gallery.report is not None and gallery.report.unreadable:
         name, reason = next(iter(gallery.report.unreadable.items()))
         raise DataError(f"{name} cannot be read: {reason}; unpack the data set's pictures again")

@@ -3,5 +3,6 @@
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.location import default_location
 from personsearch.gallery.table import FramePeople, ImageRecord, ModelKey, People, Storage
+from personsearch.gallery.temporary import temporary_gallery
 
-__all__ = ["FramePeople", "Gallery", "ImageRecord", "ModelKey", "People", "Storage", "default_location"]
+__all__ = ["FramePeople", "Gallery", "ImageRecord", "ModelKey", "People", "Storage", "default_location", "temporary_gallery"]

@@ -73,13 +73,15 @@ def model_key(model: PersonModel, min_score: float) -> ModelKey:
     return ModelKey(f"{model.name} from score {min_score:g}", f"{model.fingerprint}@{min_score:g}", model.embedding_dim)
 
 
-def update(model: PersonModel, source: Source, gallery: Gallery, options: IndexOptions) -> IndexReport:
+def update(model: PersonModel, source: Source, gallery: Gallery, options: IndexOptions, *, owned: bool = False) -> IndexReport:
     """Bring the gallery up to date with the source.
+
+    If the gallery is `owned` by the source, it holds nothing else: whatever the source does not have leaves it.
 
     New and changed pictures are indexed. Pictures deleted from the source's folder are removed from the gallery.
     An unreadable picture is reported, and removed too, as its content is no longer the indexed one.
     """
-    plan = _plan(source, gallery.images(), options)
+    plan = _plan(source, gallery.images(), options, owned=owned)
     if plan.changed or plan.removed:
         gallery.remove(*plan.changed, *plan.removed, missing_ok=True)  # another process may update the same gallery
     _index(model, source, gallery, plan, options)
@@ -104,9 +106,10 @@ def _reason(error: ImageError, item: Item) -> str:
     return str(error).removeprefix(f"{item.image}: ")
 
 
-def _plan(source: Source, records: dict[str, ImageRecord], options: IndexOptions) -> _Plan:
+def _plan(source: Source, records: dict[str, ImageRecord], options: IndexOptions, *, owned: bool) -> _Plan:
     plan = _Plan()
-    for item in {item.image: item for item in source.items}.values():  # a list may name a picture twice
+    items = {item.image: item for item in source.items}
+    for item in items.values():  # a list may name a picture twice
         record = records.get(item.image)
         try:
             same = record is not None and _is_same(item, record, options)
@@ -126,17 +129,14 @@ def _plan(source: Source, records: dict[str, ImageRecord], options: IndexOptions
             plan.added.append(item.image)
             plan.done[item.image] = record.frames
         plan.todo.append(item)
-    present = {item.image for item in source.items}
-    plan.removed = sorted(image for image, record in records.items() if image not in present and _has_gone(record, source))
+    plan.removed = sorted(image for image, record in records.items() if image not in items and (owned or _has_gone(record, source)))
     return plan
 
 
 def _has_gone(record: ImageRecord, source: Source) -> bool:
     """Whether an image missing in the source was indexed from it, or deleted from its folder."""
-    if source.root is None:
-        return False
-    deleted = record.image.startswith(os.path.join(source.root, "")) and not os.path.lexists(record.image)
-    return record.root == source.root or deleted
+    below = any(record.image.startswith(os.path.join(root, "")) for root in source.roots)
+    return record.root in source.roots or (below and not os.path.lexists(record.image))
 
 
 def _is_same(item: Item, record: ImageRecord, options: IndexOptions) -> bool:
@@ -171,7 +171,7 @@ def _index(model: PersonModel, source: Source, gallery: Gallery, plan: _Plan, op
                         fingerprint=decoded.fingerprint,
                         size=item.size,
                         modified_ns=item.modified_ns,
-                        root=source.root,
+                        root=item.root,
                         last=decoded.last,
                         detections=detections,
                     )

@@ -1,15 +1,18 @@
 """The pictures and videos of a source, found but not yet read."""
 
 import hashlib
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from personsearch.errors import ImageError
 from personsearch.images import check_file, load
-from personsearch.sources.frame import Frame
+from personsearch.sources.animations import animation_frames, has_several_pictures
+from personsearch.sources.frame import Frame, Frames
+from personsearch.sources.kinds import HEAD_BYTES, RAW_EXTENSIONS, Kind, kind_of_file, kind_of_head
 from personsearch.sources.memory import content_digest
-from personsearch.sources.videos import video_frames
+from personsearch.sources.videos import is_video_file, video_frames
 
 
 @dataclass(frozen=True)
@@ -17,10 +20,29 @@ class Item:
     """One picture or video of a source, not yet read."""
 
     image: str  # absolute path as the system spells it; in memory "image-000012-1a2b3c4d" (number in the list, digest)
-    is_video: bool
     size: int | None = None  # bytes; None in memory or when the file is gone
     modified_ns: int | None = None
+    changed_ns: int | None = None  # change of the file or of its facts: programs that set the date back do not set this one
+    root: str | None = None  # folder or pattern that contains it; None for a picture in memory or a file of a list
     content: Any = field(default=None, repr=False, compare=False)  # bytes, PIL picture or array; None for a file
+
+    @cached_property
+    def kind(self) -> Kind:
+        """What the item is by its content: "animation" only if it has several pictures."""
+        if self.content is None:
+            kind = kind_of_file(self.image)
+            if kind == "unknown" and is_video_file(self.image):
+                kind = "video"
+        else:
+            kind = kind_of_head(self.content[:HEAD_BYTES]) if isinstance(self.content, bytes) else "picture"
+        if kind == "animation" and not has_several_pictures(self.image if self.content is None else self.content):
+            return "picture"
+        return kind
+
+    @property
+    def is_video(self) -> bool:
+        """Whether the item can have several frames: a video, an animation, or a TIFF of several pages. Reads the file's start."""
+        return self.kind in ("video", "animation")
 
     def fingerprint(self) -> str:
         """Digest of the content, 64 hex digits: the bytes of a file or video, the values and shape of an array.
@@ -37,30 +59,47 @@ class Item:
         except OSError as error:
             raise ImageError(f"{self.image}: cannot be read ({error.strerror}); check its permissions") from error
 
-    def frames(self, every: int = 1, skip: Set[int] = frozenset()) -> Iterator[Frame]:
+    def frames(self, every: int = 1, skip: Set[int] = frozenset()) -> Frames:
         """A picture as frame 0; of a video the frames 0, every, 2 * every, ... without those in `skip`.
 
-        A video that is cut off or damaged ends at the last frame that can be read.
+        All pages of a TIFF count, whatever `every` is. A video that is cut off or damaged ends at the last frame that can be
+        read; `Frames.partly_read` then says how much is missing.
 
         Raises:
             ImageError: The file is not a picture, or none of the video's frames can be read. Raised while iterating.
         """
-        if self.is_video:
-            yield from video_frames(self.image, every, skip)
-        elif 0 not in skip:
-            yield Frame(self.image, 0, None, load(self.image if self.content is None else self.content))
+        return Frames(lambda frames: self._read(frames, every, skip))
+
+    def _read(self, frames: Frames, every: int, skip: Set[int]) -> Iterator[Frame]:
+        if self.content is None and self.image.lower().endswith(RAW_EXTENSIONS):
+            raise ImageError(f"{self.image}: is a raw photo of a camera, which cannot be read; export it as JPEG or TIFF")
+        content = self.image if self.content is None else self.content
+        if self.kind == "video":
+            yield from video_frames(self.image, content, every, skip, frames)
+        elif self.kind == "animation":
+            yield from animation_frames(self.image, content, every, skip, frames)
+        else:
+            frames.total = 1
+            if 0 not in skip:
+                yield Frame(self.image, 0, None, load(content))
 
 
 @dataclass(frozen=True)
 class Source:
     """The items that the user wants to index."""
 
-    root: str | None  # absolute folder, pattern or file, whose deleted pictures leave the gallery; None for a list
-    items: tuple[Item, ...]  # sorted by path for a folder or pattern; in the order of a list
+    items: Iterable[Item]  # a tuple, sorted by path for a folder or pattern; an iterator that ends once read if `is_stream`
+    # Absolute folders, patterns and files, whose deleted pictures leave the gallery. A file in a list is none of them: a list can be
+    # indexed into a gallery of other pictures.
+    roots: tuple[str, ...] = ()
+    place: str | None = None  # see `key`
+    problems: dict[str, str] = field(default_factory=dict)  # folder or pattern that could not be looked at -> reason
+    is_stream: bool = False
 
-    def key(self) -> str:
-        """Name of the source, the same in every run: its root, or a digest of its items' names (with content if in memory)."""
-        if self.root is not None:
-            return self.root
-        names = "\n".join(item.image for item in self.items)
-        return f"list-{hashlib.sha256(names.encode(errors='surrogateescape')).hexdigest()[:16]}"
+    def key(self) -> str | None:
+        """Name of the source for its own gallery, the same in every run; None for pictures in memory and for streams.
+
+        A folder, pattern or file has its path. A list of files and folders has the folder that they have in common, so that
+        a list that grows or shrinks keeps its gallery.
+        """
+        return self.place

@@ -1,43 +1,40 @@
 """Open a source, and read one of its frames again."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any
 
 import numpy as np
 
 from personsearch.boxes import Array
 from personsearch.errors import ImageError, SourceError
-from personsearch.images import load
-from personsearch.sources.files import file_item, open_path
+from personsearch.images import load, refuse_address
+from personsearch.sources.files import common_folder, file_item, open_path
 from personsearch.sources.items import Item, Source
-from personsearch.sources.memory import is_memory_name, memory_name
-from personsearch.sources.videos import is_video, pixels_at, video_frames
+from personsearch.sources.memory import is_memory_name, is_picture, memory_name, picture_content
+from personsearch.sources.videos import pixels_at
 
 
 def open_source(source: Any) -> Source:
     """Find the pictures and videos of a source, without decoding them. Unreadable ones raise in `Item.frames`.
 
     Args:
-        source: A folder (searched with its subfolders; hidden files, hidden folders and linked folders are skipped), a glob
-            pattern ("photos/*.jpg", also with **; an existing path wins), one picture or video, bytes, a PIL picture,
-            an array (H, W, 3) or (N, H, W, 3), or a list of files, bytes, PIL pictures and arrays.
+        source: A folder (searched with its subfolders, linked ones too; hidden files and folders are skipped), a glob pattern
+            ("photos/*.jpg", also with **; an existing path wins), one picture or video, bytes, a file object, a PIL picture,
+            an array (H, W, 3) or (N, H, W, 3), or a list of these. A generator of the same is read as it comes.
 
     Raises:
         SourceError: The path does not exist, contains nothing to index, the list is empty, or the type is not supported.
     """
-    from PIL import Image
-
     if isinstance(source, str | os.PathLike):
         return open_path(os.fsdecode(source))
-    if isinstance(source, bytes | Image.Image) or (isinstance(source, np.ndarray) and source.ndim != 4):
+    if is_picture(source) and not (isinstance(source, np.ndarray) and source.ndim == 4):
         source = [source]
-    if not isinstance(source, Iterable):
+    if not isinstance(source, Iterable) or isinstance(source, Mapping):
         raise SourceError(f"a source is a folder, glob pattern, picture, video, array, or a list of these; got {type(source).__name__}")
-    items = tuple(_list_item(position, entry) for position, entry in enumerate(source))
-    if not items:
-        raise SourceError("the list of pictures is empty; pass at least one path or array")
-    return Source(None, items)
+    if isinstance(source, Sized):
+        return _open_list(list(source))
+    return Source(_stream(source), is_stream=True)
 
 
 def read_frame(image: str, frame: int, time: float | None = None) -> Array:
@@ -54,22 +51,63 @@ def read_frame(image: str, frame: int, time: float | None = None) -> Array:
     """
     if is_memory_name(image):
         raise ImageError(f"{image} was passed as an array, bytes or PIL picture; its pixels are not stored")
-    if not is_video(image):
+    item = Item(image)
+    if not item.is_video:
         return load(image)
-    pixels = None if time is None else pixels_at(image, time)
+    pixels = None if time is None or item.kind == "animation" else pixels_at(image, time)
     if pixels is not None:
         return pixels
-    first = next(video_frames(image, max(frame, 1), {0} if frame else frozenset()), None)
-    if first is None:
+    first = next(item.frames(max(frame, 1), {0} if frame else frozenset()), None)
+    if first is None or first.frame != frame:
         raise ImageError(f"{image}: has no frame {frame}; the file has changed since it was indexed, index it again")
     return first.pixels
 
 
-def _list_item(position: int, entry: Any) -> Item:
-    from PIL import Image
+def _open_list(entries: list[Any]) -> Source:
+    if not entries:
+        raise SourceError("the list of pictures is empty; pass at least one path or array")
+    parts = [_entry(position, entry) for position, entry in enumerate(entries)]
+    if len(parts) == 1 and parts[0].place is not None and os.path.exists(parts[0].place):
+        return open_path(parts[0].place)  # a list of one folder or file is that folder or file
+    items = {item.image: item for part in reversed(parts) for item in part.items}
+    ordered = dict.fromkeys(item.image for part in parts for item in part.items)
+    problems = {folder: reason for part in parts for folder, reason in part.problems.items()}
+    if not items:
+        raise SourceError("the list contains no pictures or videos: " + "; ".join(f"{path}: {why}" for path, why in problems.items()))
+    is_on_disk = all(part.place is not None for part in parts)
+    place = f"{common_folder(part.place or '' for part in parts)} list" if is_on_disk else None
+    roots = tuple(dict.fromkeys(root for part in parts for root in part.roots))
+    return Source(tuple(items[image] for image in ordered), roots, place, problems)
 
-    if isinstance(entry, str | os.PathLike):
-        return file_item(os.path.abspath(os.fsdecode(entry)))
-    if not isinstance(entry, bytes | np.ndarray | Image.Image):
+
+def _entry(position: int, entry: Any) -> Source:
+    """One entry of a list as a source; what is missing, or cannot be looked at, is a problem of the list."""
+    if not isinstance(entry, str | os.PathLike):
+        return Source((_memory_item(position, entry, copied=False),))
+    text = os.fsdecode(entry)
+    try:
+        refuse_address(text)
+    except ImageError as error:
+        return Source((), (), os.getcwd(), {f"item {position} of the list": str(error)})
+    path = os.path.abspath(text)
+    if os.path.isfile(path) or not (os.path.isdir(path) or any(sign in text for sign in "*?[")):
+        return Source((file_item(path),), (), path)
+    try:
+        return open_path(text)
+    except SourceError as error:
+        return Source((), (), path, {path: str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")})
+
+
+def _stream(source: Iterable[Any]) -> Iterator[Item]:
+    for position, entry in enumerate(source):
+        if isinstance(entry, str | os.PathLike):
+            yield from _entry(position, entry).items
+        else:
+            yield _memory_item(position, entry, copied=True)
+
+
+def _memory_item(position: int, entry: Any, *, copied: bool) -> Item:
+    if not is_picture(entry):
         raise SourceError(f"item {position} of the list is a {type(entry).__name__}; pass paths, bytes, PIL pictures or arrays")
-    return Item(memory_name(position, entry), False, content=entry)
+    content = picture_content(entry, copied=copied)
+    return Item(memory_name(position, content), content=content)

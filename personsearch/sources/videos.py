@@ -1,50 +1,74 @@
 """Read the frames of a video file, in order or near a time."""
 
+import io
+import os
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from personsearch.boxes import Array
 from personsearch.errors import ImageError
-from personsearch.images import check_file
-from personsearch.sources.frame import Frame
+from personsearch.images import max_pixels
+from personsearch.sources.frame import Frame, Frames
+from personsearch.sources.kinds import PICTURE_EXTENSIONS, VIDEO_EXTENSIONS, read_head
 
 if TYPE_CHECKING:
-    from cv2 import VideoCapture
+    from av import VideoFrame, VideoStream
+    from av.container import InputContainer
 
-VIDEO_EXTENSIONS = (".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 # Seeking lands near a time, not on it: start this many seconds before.
 SEEK_BEFORE = 0.5
 # Two readings of one timestamp differ by rounding only; frames are at least 1 ms apart.
 SAME_TIME = 0.0005
+# A video that ends this many seconds before its announced end was cut off; containers round their length.
+CUT_OFF = 0.5
+# Containers whose header says how long the video is. Others are measured by their last bytes, or guessed.
+_WITH_LENGTH = {"mov", "matroska", "avi", "flv", "asf", "mxf", "nut"}
+_PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD", b"v=0")  # they name other files, which FFmpeg would open
 
 
-def is_video(name: str) -> bool:
-    """Whether a file name has the extension of a video."""
-    return name.lower().endswith(VIDEO_EXTENSIONS)
+def is_video_file(path: str) -> bool:
+    """Whether FFmpeg finds moving pictures in a file whose first bytes and name do not tell what it is."""
+    if path.lower().endswith(PICTURE_EXTENSIONS + VIDEO_EXTENSIONS):
+        return path.lower().endswith(VIDEO_EXTENSIONS)
+    try:
+        with _opened(path, path) as (_, stream):
+            return stream.codec_context.width > 0
+    except ImageError:
+        return False
 
 
-def video_frames(path: str, every: int, skip: Set[int]) -> Iterator[Frame]:
+def video_frames(image: str, content: str | bytes, every: int, skip: Set[int], frames: Frames) -> Iterator[Frame]:
     """Frames 0, every, 2 * every, ... of a video, without those in `skip`.
+
+    Args:
+        image: Name of the video.
+        content: Its path, or the bytes of the file.
+        every: Step between the frames.
+        skip: Numbers of frames that are not wanted.
+        frames: Takes the number of frames, and what could not be read.
 
     Raises:
         ImageError: The file is not a video, or none of its frames can be read. Raised while iterating.
     """
-    import cv2
-
-    with _opened(path) as capture:
-        rate = capture.get(cv2.CAP_PROP_FPS)
-        number = -1
-        while capture.grab():
-            number += 1
+    with _opened(image, content) as (container, stream):
+        reading = _Reading(container, stream)
+        if reading.expected:
+            frames.total = -(-reading.expected // every)
+        for frame in reading.frames():
+            number = reading.count - 1
             if number % every or number in skip:
                 continue
-            readable, pixels = capture.retrieve()
-            if readable:
-                seconds = _seconds(capture) or (number / rate if rate > 0 else None)  # some containers have no timestamps
-                yield Frame(path, number, seconds, cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
-        if number < 0:
-            raise ImageError(f"{path}: no frame of this video can be read; re-encode it as H.264 mp4")
+            pixels = _pixels(frame)
+            if pixels is None:
+                reading.damaged += 1
+            else:
+                yield Frame(image, number, reading.seconds(frame), pixels)
+        if not reading.count:
+            raise ImageError(f"{image}: no frame of this video can be read; re-encode it as H.264 mp4")
+        frames.partly_read = reading.partly_read()
 
 
 def pixels_at(path: str, time: float) -> Array | None:
@@ -53,33 +77,121 @@ def pixels_at(path: str, time: float) -> Array | None:
     Raises:
         ImageError: The file is missing or cannot be read as a video.
     """
-    import cv2
+    import av
 
-    with _opened(path) as capture:
-        capture.set(cv2.CAP_PROP_POS_MSEC, max(time - SEEK_BEFORE, 0) * 1000)
-        while capture.grab() and (at := _seconds(capture)) < time + SAME_TIME:
+    with _opened(path, path) as (container, stream):
+        reading = _Reading(container, stream)
+        try:
+            start = max(time - SEEK_BEFORE, 0) + reading.begin
+            container.seek(int(start / stream.time_base) if stream.time_base else 0, stream=stream)
+        except av.FFmpegError:
+            return None
+        for frame in reading.frames():
+            at = reading.seconds(frame, by_rate=False)
+            if at is None or at > time + SAME_TIME:
+                return None
             if at > time - SAME_TIME:
-                readable, pixels = capture.retrieve()
-                return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if readable else None
+                return _pixels(frame)
     return None
 
 
+class _Reading:
+    """One pass through a video, which counts what is missing."""
+
+    def __init__(self, container: "InputContainer", stream: "VideoStream") -> None:
+        self.container, self.stream = container, stream
+        self.begin = float((stream.start_time or 0) * stream.time_base) if stream.time_base else 0.0
+        self.rate = float(stream.average_rate or stream.guessed_rate or 0)
+        has_length = not _WITH_LENGTH.isdisjoint(container.format.name.split(","))
+        self.length = (container.duration or 0) / 1e6 if has_length else 0.0  # seconds
+        self.expected = stream.frames or round((container.duration or 0) / 1e6 * self.rate)
+        self.count = self.damaged = 0  # frames that came; frames or pieces that cannot be decoded
+        self.end = 0.0  # seconds that the packets reach
+
+    def frames(self) -> "Iterator[VideoFrame]":
+        """All frames that can be decoded."""
+        import av
+
+        packets = self.container.demux()
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, EOFError):
+                return
+            except av.FFmpegError:  # the file cannot be read on from here
+                self.damaged += 1
+                return
+            self._note(packet)
+            if packet.stream is not self.stream:
+                continue
+            try:
+                decoded = self.stream.codec_context.decode(packet)
+            except EOFError:
+                continue
+            except av.FFmpegError:
+                self.damaged += 1
+                continue
+            for frame in decoded:
+                self.count += 1
+                self.damaged += frame.is_corrupt
+                yield frame
+
+    def _note(self, packet: Any) -> None:
+        at = packet.pts if packet.pts is not None else packet.dts
+        if at is not None and packet.time_base:
+            first = (self.container.start_time or 0) / 1e6
+            self.end = max(self.end, float((at + (packet.duration or 0)) * packet.time_base) - first)
+
+    def seconds(self, frame: "VideoFrame", *, by_rate: bool = True) -> float | None:
+        """The time of the frame; by the frame rate where the container has no timestamps, and None without either."""
+        at = frame.pts if frame.pts is not None else frame.dts
+        if at is not None and self.stream.time_base:
+            return max(float(at * self.stream.time_base) - self.begin, 0.0)
+        return (self.count - 1) / self.rate if by_rate and self.rate > 0 else None
+
+    def partly_read(self) -> str:
+        """What is missing, or an empty string."""
+        cut = self.length - self.end > CUT_OFF
+        if not cut and not self.damaged:
+            return ""
+        intact = max(self.count - self.damaged, 0)
+        known = f" of {self.expected}" if self.expected > intact else ""
+        reasons = [f"it ends after {self.end:.1f} of {self.length:.1f} s"] if cut else []
+        reasons += [f"{self.damaged} damaged places"] if self.damaged and not cut else []
+        return f"{intact}{known} frames; {', '.join(reasons)}"
+
+
 @contextmanager
-def _opened(path: str) -> "Iterator[VideoCapture]":
-    import cv2
+def _opened(image: str, content: str | bytes) -> "Iterator[tuple[InputContainer, VideoStream]]":
+    import av
 
-    check_file(path)
-    capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG)  # the other back ends read a name with digits as a series of pictures
+    head = content[:16] if isinstance(content, bytes) else read_head(content)
+    if head.lstrip().startswith(_PLAYLISTS):
+        raise ImageError(f"{image}: is a list of other files, not a video; pass the videos themselves")
+    file = io.BytesIO(content) if isinstance(content, bytes) else f"file:{os.path.abspath(content)}"
     try:
-        if not capture.isOpened():
-            raise ImageError(f"{path}: cannot be read as a video; re-encode it as H.264 mp4")
-        yield capture
-    finally:
-        capture.release()
+        container = av.open(file, "r", options={"protocol_whitelist": "file"})
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise ImageError(f"{image}: cannot be read as a video; re-encode it as H.264 mp4") from error
+    with container:
+        cover = av.stream.Disposition.attached_pic
+        streams = [stream for stream in container.streams.video if not stream.disposition & cover]
+        if not streams or streams[0].codec_context is None:
+            raise ImageError(f"{image}: cannot be read as a video; re-encode it as H.264 mp4")
+        width, height = streams[0].codec_context.width, streams[0].codec_context.height
+        if width * height > max_pixels():
+            raise ImageError(f"{image}: is {width} x {height}, more than {max_pixels()} pixels; re-encode it in a smaller size")
+        streams[0].thread_type = "AUTO"
+        yield container, streams[0]
 
 
-def _seconds(capture: "VideoCapture") -> float:
-    import cv2
+def _pixels(frame: "VideoFrame") -> Array | None:
+    """The frame upright, RGB; None if it cannot be converted."""
+    import av
 
-    milliseconds: float = capture.get(cv2.CAP_PROP_POS_MSEC)
-    return max(milliseconds, 0.0) / 1000
+    try:
+        pixels: Array = frame.to_ndarray(format="rgb24")
+    except (av.FFmpegError, ValueError):
+        return None
+    turns = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels

@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 from PIL import Image
@@ -50,6 +51,19 @@ def write_video(path: Path, frames: "list[Array]", *, codec: str = "FFV1", rate:
     for frame in frames:
         writer.write(np.ascontiguousarray(frame[:, :, ::-1]))
     writer.release()
+
+
+def write_av(
+    path: "Path | io.BytesIO", frames: "list[Array]", *, codec: str, kind: str | None = None, rate: int = 10, **options: Any
+) -> None:
+    """A video of RGB frames in any container and codec of FFmpeg; a key frame every ten frames."""
+    with av.open(str(path) if isinstance(path, Path) else path, "w", format=kind) as container:
+        stream: Any = container.add_stream(codec, rate=rate, **options)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt, stream.codec_context.gop_size = "yuv420p", 10
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
 
 
 def greys(count: int) -> "list[Array]":

@@ -21,12 +21,12 @@ def names(source: Source, base: Path) -> list[str]:
 def test_a_folder_is_searched_in_order_without_hidden_files(photos: Path) -> None:
     source = open_source(photos)
     assert names(source, photos) == ["Ostsee 写真/c.jpeg", "Ostsee 写真/deep/d.webp", "a.png", "b.JPG"]
-    assert source.root == source.key() == str(photos)
+    assert source.roots == (source.key(),) == (str(photos),)
     assert open_source(f"{photos}/") == open_source(os.path.relpath(photos)) == source
 
 
 def test_links_do_not_loop(photos: Path) -> None:
-    """A linked file counts, a linked folder does not; the folder itself may be a link."""
+    """A linked file counts, a linked folder only if nothing else leads to it; the folder itself may be a link."""
     (photos / "deeper").mkdir()
     (photos / "deeper" / "back").symlink_to(photos)
     (photos / "z.jpg").symlink_to(photos / "a.png")
@@ -62,7 +62,9 @@ def test_unreadable_subfolders_are_logged_and_folders_are_errors(
 
     monkeypatch.setattr(os, "scandir", forbid(photos / "Ostsee 写真"))
     with caplog.at_level(logging.WARNING):
-        assert names(open_source(photos), photos) == ["a.png", "b.JPG"]
+        source = open_source(photos)
+    assert names(source, photos) == ["a.png", "b.JPG"]
+    assert source.problems == {str(photos / "Ostsee 写真"): "Permission denied"}
     assert "Ostsee 写真: cannot be listed" in caplog.text
     monkeypatch.setattr(os, "scandir", forbid(photos))
     with pytest.raises(SourceError, match=r"cannot be listed \(Permission denied\)"):
@@ -87,7 +89,7 @@ def test_a_glob_pattern(photos: Path, pattern: str, expected: list[str]) -> None
     (photos / "folder.jpg").mkdir()
     source = open_source(photos / pattern)
     assert names(source, photos) == expected
-    assert source.root == str(photos / pattern)
+    assert source.roots == (str(photos / pattern),)
 
 
 def test_an_existing_path_wins_over_a_pattern(photos: Path) -> None:
@@ -107,16 +109,16 @@ def test_a_relative_pattern(photos: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_one_picture_of_any_extension(photos: Path) -> None:
     source = open_source(photos / "note.txt")
-    assert source.root == str(photos / "note.txt")
+    assert source.roots == (str(photos / "note.txt"),)
     (frame,) = source.items[0].frames()
     assert (frame.image, frame.frame, frame.time) == (str(photos / "note.txt"), 0, None)
     assert np.array_equal(frame.pixels, gradient())
 
 
-def test_a_heic_photo_is_reported_as_unreadable(tmp_path: Path) -> None:
+def test_a_damaged_heic_photo_is_reported_as_unreadable(tmp_path: Path) -> None:
     (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
     (item,) = open_source(tmp_path).items
-    with pytest.raises(ImageError, match=r"not a picture in a known format.*save it as one of JPEG"):
+    with pytest.raises(ImageError, match=r"IMG_1.HEIC: cannot be decoded .*damaged or cut off"):
         next(item.frames())
 
 

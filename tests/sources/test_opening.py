@@ -16,7 +16,7 @@ from tests.helpers.pictures import encode, gradient
 def test_a_list_keeps_its_order_and_mixes_all_kinds(photos: Path) -> None:
     array = gradient()
     source = open_source([str(photos / "b.JPG"), photos / "a.png", encode(array, "PNG"), Image.fromarray(array), array])
-    assert source.root is None
+    assert (source.roots, source.key()) == ((), None)
     assert [item.image for item in source.items[:2]] == [str(photos / "b.JPG"), str(photos / "a.png")]
     assert [item.image[:13] for item in source.items[2:]] == ["image-000002-", "image-000003-", "image-000004-"]
     for item in source.items:
