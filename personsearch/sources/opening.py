@@ -67,7 +67,7 @@ def _open_list(entries: list[Any]) -> Source:
     if not entries:
         raise SourceError("the list of pictures is empty; pass at least one path or array")
     parts = [_entry(position, entry) for position, entry in enumerate(entries)]
-    if len(parts) == 1 and parts[0].place is not None and os.path.exists(parts[0].place):
+    if len(parts) == 1 and parts[0].items and parts[0].place is not None and os.path.exists(parts[0].place):
         return open_path(parts[0].place)  # a list of one folder or file is that folder or file
     items = {item.image: item for part in reversed(parts) for item in part.items}
     ordered = dict.fromkeys(item.image for part in parts for item in part.items)

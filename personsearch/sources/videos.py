@@ -146,7 +146,7 @@ class _Reading:
         """The time of the frame; by the frame rate where the container has no timestamps, and None without either."""
         at = frame.pts if frame.pts is not None else frame.dts
         if at is not None and self.stream.time_base:
-            return max(float(at * self.stream.time_base) - self.begin, 0.0)
+            return max(float((at - (self.stream.start_time or 0)) * self.stream.time_base), 0.0)
         return (self.count - 1) / self.rate if by_rate and self.rate > 0 else None
 
     def partly_read(self) -> str:
