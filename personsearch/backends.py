@@ -1,14 +1,15 @@
 """The engine that runs a model: PyTorch, or ONNX Runtime on an exported file or the ONNX files of a folder."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, WeightsError
-from personsearch.export.scene import METADATA, NETWORKS
+from personsearch.export.scene import INPUTS, METADATA, NETWORKS, OUTPUTS
 from personsearch.models import open_folder
 from personsearch.models.alignps import AlignPSConfig, dense_input
 from personsearch.models.base import PersonModel
@@ -18,11 +19,20 @@ from personsearch.models.fast.compiled import compile_model
 from personsearch.models.nano.onnx import has_onnx, open_onnx_folder
 from personsearch.models.rcnn import region_input
 from personsearch.models.scene import SceneInput, scene_of_crop, set_precision
-from personsearch.options import Backend, Precision, parse
+from personsearch.options import Backend, Precision, from_json, parse
 from personsearch.results import Detections
 from personsearch.weights import fingerprint
 
 ONNX_SUFFIX = ".onnx"
+
+
+class _Metadata(BaseModel):
+    """What an exported file says about its network."""
+
+    model_config = ConfigDict(strict=True)
+
+    config: dict[str, Any]
+    embedding_dim: int = Field(ge=1, le=16384)
 
 
 def open_file(file: Path, device: str, backend: Backend, *, precision: Precision = "float32", compiled: bool = False) -> PersonModel:
@@ -85,11 +95,14 @@ class OnnxSceneModel:
         metadata = self._session.metadata.get(METADATA)
         if metadata is None:
             raise WeightsError(f"{path} was not written by `personsearch export`; export the model again")
-        values = json.loads(metadata)
-        self.config: SceneConfig = parse(NETWORKS[values["config"]["architecture"]][0], values["config"], path)
+        where = f"{path}, its metadata"
+        values = from_json(metadata, where)
+        facts = parse(_Metadata, values, where)
+        self.config = _config(facts.config, where)
         self.name = self.config.name
         self.fingerprint = fingerprint(values, [path])
-        self.embedding_dim = int(values["embedding_dim"])
+        self.embedding_dim = facts.embedding_dim
+        self._check_ports()
         self.min_score = self.config.min_score
         self.device = self._session.device
 
@@ -113,5 +126,26 @@ class OnnxSceneModel:
         rows = self.embed([self.prepare(scene) for scene, _ in scenes], [box[None] for _, box in scenes])
         return np.concatenate([np.zeros((0, self.embedding_dim), np.float32), *rows])
 
+    def _check_ports(self) -> None:
+        session = self._session
+        names = [port.name for port in session.inputs], [port.name for port in session.outputs]
+        if names != ([*INPUTS], [*OUTPUTS]):
+            raise WeightsError(f"{session.path} has other inputs or outputs than an exported network, {names}; export the model again")
+        dim = session.outputs[2].shape[-1:]
+        if dim not in ((self.embedding_dim,), (None,)):
+            raise WeightsError(
+                f"{session.path} gives embeddings of {dim} numbers, its metadata say {self.embedding_dim}; export the model again"
+            )
+
     def _run(self, item: SceneInput, boxes: Array) -> list[Array]:
         return self._session.run(item.pixels.numpy()[None], np.array(item.resized), np.array(item.original), boxes)
+
+
+def _config(values: dict[str, Any], where: str) -> SceneConfig:
+    """The config of an exported network, by its architecture."""
+    architecture = values.get("architecture")
+    if not isinstance(architecture, str) or architecture not in NETWORKS:
+        raise ConfigError(
+            f"{where}: config.architecture must be one of {', '.join(NETWORKS)}, got {architecture!r:.60}; export the model again"
+        )
+    return parse(NETWORKS[architecture][0], values, f"{where}: config")

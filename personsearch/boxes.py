@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from personsearch.errors import BoxError
+from personsearch.errors import BoxError, excerpt
 
 Array: TypeAlias = NDArray[Any]
 
@@ -43,8 +43,8 @@ def check_boxes(boxes: ArrayLike, height: int, width: int) -> Array:
     """
     try:
         array = np.asarray(boxes, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise BoxError(f"boxes must be numbers x1, y1, x2, y2; got {boxes!r}") from error
+    except (TypeError, ValueError, OverflowError) as error:  # OverflowError: a whole number beyond the range of a float
+        raise BoxError(f"boxes must be numbers x1, y1, x2, y2; got {excerpt(boxes)}") from error
     array = array.reshape(1, 4) if array.shape == (4,) else array
     if array.size == 0:
         return np.zeros((0, 4), np.float32)
@@ -63,8 +63,8 @@ def corners(box: ArrayLike) -> tuple[float, float, float, float]:
     """
     try:
         array = np.asarray(box, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise BoxError(f"a box must be four numbers x1, y1, x2, y2; got {box!r}") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BoxError(f"a box must be four numbers x1, y1, x2, y2; got {excerpt(box)}") from error
     if array.shape != (4,):
         raise BoxError(f"a box must be four numbers x1, y1, x2, y2; got an array of shape {array.shape}")
     x1, y1, x2, y2 = array.tolist()

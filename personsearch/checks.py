@@ -1,17 +1,22 @@
-"""Validate options that a user passed, and name the bad one in the error."""
+"""Validate options and files that a user passed, and name the bad one in the error."""
 
 import math
 import os
 from collections.abc import Sequence
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from personsearch.errors import ConfigError, PersonSearchError
+from personsearch.errors import ConfigError, PersonSearchError, excerpt
 from personsearch.errors import shown as shown
 
 Error = type[PersonSearchError]
+
+POINTER = b"version https://git-lfs.github.com/spec/"  # start of the small file that git keeps in place of a large one
+WEB_PAGE = (b"<!doctype html", b"<html", b"<head", b"<?xml", b"<body")
+START = 512  # bytes that tell what a file is
 
 
 def count(name: str, value: Any, error: Error = ConfigError) -> int:
@@ -21,9 +26,9 @@ def count(name: str, value: Any, error: Error = ConfigError) -> int:
         PersonSearchError: The value is not such a number; the class is `error`.
     """
     if not isinstance(value, Integral) or isinstance(value, bool):
-        raise error(f"{name} must be a whole number, got {value!r:.80}")
+        raise error(f"{name} must be a whole number, got {excerpt(value)}")
     if value < 1:
-        raise error(f"{name} must be at least 1, got {value}")
+        raise error(f"{name} must be at least 1, got {excerpt(value)}")
     return int(value)
 
 
@@ -34,7 +39,7 @@ def counts(name: str, value: Any, error: Error = ConfigError) -> tuple[int, int]
         PersonSearchError: The value is not such a pair; the class is `error`.
     """
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise error(f"{name} must be two whole numbers, got {value!r:.80}")
+        raise error(f"{name} must be two whole numbers, got {excerpt(value)}")
     return count(f"{name}[0]", value[0], error), count(f"{name}[1]", value[1], error)
 
 
@@ -45,10 +50,14 @@ def number(name: str, value: Any, error: Error = ConfigError) -> float:
         PersonSearchError: The value is not such a number; the class is `error`.
     """
     if not isinstance(value, Real) or isinstance(value, bool):
-        raise error(f"{name} must be a number, got {value!r:.80}")
-    if math.isnan(float(value)):
+        raise error(f"{name} must be a number, got {excerpt(value)}")
+    try:
+        plain = float(value)
+    except OverflowError as mistake:
+        raise error(f"{name} must be a number, got a whole number beyond the range of a float") from mistake
+    if math.isnan(plain):
         raise error(f"{name} must be a number, got NaN (not a number)")
-    return float(value)
+    return plain
 
 
 def flag(name: str, value: Any, error: Error = ConfigError) -> bool:
@@ -58,7 +67,7 @@ def flag(name: str, value: Any, error: Error = ConfigError) -> bool:
         PersonSearchError: The value is not True or False; the class is `error`.
     """
     if not isinstance(value, bool | np.bool_):
-        raise error(f"{name} must be True or False, got {value!r:.80}")
+        raise error(f"{name} must be True or False, got {excerpt(value)}")
     return bool(value)
 
 
@@ -69,8 +78,8 @@ def choice(name: str, value: Any, choices: Sequence[str | None], error: Error = 
         PersonSearchError: The value is not among them; the class is `error`.
     """
     if not isinstance(value, str | None) or value not in choices:
-        shown = [repr(option) if option is None else f'"{option}"' for option in choices]
-        raise error(f"{name} must be {', '.join(shown[:-1])} or {shown[-1]}, got {value!r:.80}")
+        known = [repr(option) if option is None else f'"{option}"' for option in choices]
+        raise error(f"{name} must be {', '.join(known[:-1])} or {known[-1]}, got {excerpt(value)}")
 
 
 def text(name: str, value: Any, error: Error = ConfigError) -> str:
@@ -80,7 +89,7 @@ def text(name: str, value: Any, error: Error = ConfigError) -> str:
         PersonSearchError: The value is not text; the class is `error`.
     """
     if not isinstance(value, str):
-        raise error(f"{name} must be text, got {value!r:.80}")
+        raise error(f"{name} must be text, got {excerpt(value)}")
     return value
 
 
@@ -92,5 +101,23 @@ def path(name: str, value: Any, error: Error = ConfigError) -> str:
     """
     plain = os.fspath(value) if isinstance(value, str | os.PathLike) else value
     if not isinstance(plain, str):
-        raise error(f"{name} must be a path or text, got {value!r:.80}")
+        raise error(f"{name} must be a path or text, got {excerpt(value)}")
     return plain
+
+
+def wrong_download(path: Path) -> str | None:
+    """What a file is instead of a network or checkpoint, and what to do; None if it looks like neither a page nor a pointer.
+
+    Examples:
+        "is a web page, perhaps of a login or an error; download the file again"
+    """
+    with path.open("rb") as file:
+        start = file.read(START)
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if not start:
+        return "is empty; download it again"
+    if text.startswith(POINTER):
+        return "is a Git LFS pointer, which names a large file and does not hold it; download it again with: git lfs pull"
+    if text.startswith(WEB_PAGE):
+        return "is a web page, perhaps of a login or an error; download the file again"
+    return None

@@ -99,3 +99,11 @@ class MissingExtraError(PersonSearchError, ImportError):
 
 class TrainingError(PersonSearchError, ArithmeticError):
     """A training cannot continue because a loss is not a finite number."""
+
+
+def excerpt(value: object, length: int = 80) -> str:
+    """The beginning of a value's repr, for a message."""
+    try:
+        return f"{value!r:.{length}}"
+    except (ValueError, RecursionError):  # a number of more than 4,300 digits, or deep lists
+        return f"a {type(value).__name__}"

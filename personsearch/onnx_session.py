@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from personsearch.boxes import Array
+from personsearch.checks import wrong_download
 from personsearch.errors import ConfigError, DeviceError, WeightsError
 from personsearch.processes import PerProcess
 
@@ -101,7 +102,7 @@ class OnnxSession:
         try:
             outputs: list[Array] = self._session.get().run(None, feeds)
         except _errors() as error:
-            raise WeightsError(f"{self.path} fails on inputs of shapes {[array.shape for array in arrays]}: {error}") from error
+            raise WeightsError(f"{self.path} fails on inputs of shapes {[array.shape for array in arrays]}: {_short(error)}") from error
         return outputs
 
     def run_rows(self, rows: Sequence[Array]) -> Array:
@@ -160,9 +161,16 @@ def _open(path: Path, providers: list[Any], threads: int | None, spins: bool) ->
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
     except (RuntimeError, ValueError) as error:  # a provider failed; broken files raise one of the other errors
-        raise DeviceError(f"ONNX Runtime cannot use {providers[0]} ({error}); {CUDA_ADVICE}") from error
+        raise DeviceError(f"ONNX Runtime cannot use {providers[0]} ({_short(error)}); {CUDA_ADVICE}") from error
     except _errors() as error:
-        raise WeightsError(f"{path} is not an ONNX file that can be run ({error}); export or download it again") from error
+        reason = wrong_download(path) or f"is not an ONNX file that can be run ({_short(error)}); export or download it again"
+        raise WeightsError(f"{path} {reason}") from error
+
+
+def _short(error: BaseException) -> str:
+    """The beginning of a message of ONNX Runtime, which may quote the file's bytes, on one line of printable characters."""
+    text = " ".join(str(error).split())
+    return "".join(letter if letter.isprintable() else "?" for letter in text)[:300]
 
 
 def _providers(device: str) -> list[Any]:
@@ -175,11 +183,11 @@ def _providers(device: str) -> list[Any]:
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """The errors of ONNX Runtime, whose only common base is Exception."""
+    """The errors of ONNX Runtime, whose only common base is Exception, and MemoryError."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile", "NotImplemented", "RuntimeException")
-    return tuple(getattr(state, name) for name in names)
+    return (MemoryError, *(getattr(state, name) for name in names))
 
 
 def _port(value: Any, path: Path) -> Port:

@@ -100,6 +100,7 @@ class PersonSearcher:
 
         Raises:
             ConfigError: the model was passed as an object, so it has no files.
+            OSError: the folder cannot be written.
         """
         if self.folder is None:
             raise ConfigError("this searcher's model was passed as an object and has no files; open a model with from_pretrained first")

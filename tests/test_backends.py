@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx as onnx_library
 import pytest
 import torch
 
@@ -76,3 +77,30 @@ def test_the_opened_model_detects(folder: Path) -> None:
     model = open_model(folder, "cpu", "torch")
     (detections,) = model.detect([model.prepare(np.zeros((96, 160, 3), np.uint8))])
     assert detections.embeddings.shape[1] == model.embedding_dim == 16
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ("{", "its metadata is not JSON"),
+        ("[" * 100_000, "lists and objects inside one another"),
+        ("[]", "valid dictionary"),
+        ("{}", "config: Field required"),
+        ('{"config": 3, "embedding_dim": 3}', "config: Input should be a valid dictionary"),
+        ('{"config": {}, "embedding_dim": 3}', "config.architecture must be one of .*seqnet.*, got None"),
+        ('{"config": {"architecture": ["seqnet"]}, "embedding_dim": 3}', r"got \['seqnet'\]"),
+        ('{"config": {"architecture": "yolo"}, "embedding_dim": 3}', "got 'yolo'; export the model again"),
+        ('{"config": {"architecture": "seqnet", "short_side": 0}, "embedding_dim": 3}', "short_side: Input should be greater"),
+        ('{"config": {"architecture": "seqnet"}, "embedding_dim": "3"}', "embedding_dim: Input should be a valid integer"),
+        ('{"config": {"architecture": "seqnet"}, "embedding_dim": 0}', "embedding_dim: Input should be greater"),
+        ('{"config": {"architecture": "seqnet"}, "embedding_dim": 3}', "has other inputs or outputs than an exported network"),
+    ],
+)
+def test_crafted_metadata_is_refused(tmp_path: Path, metadata: str, message: str) -> None:
+    """They were a KeyError, a TypeError, a JSONDecodeError and an error of OpenCV."""
+    network = onnx_library.load(str(reid(tmp_path / "a.onnx")))
+    entry = network.metadata_props.add()
+    entry.key, entry.value = "personsearch", metadata
+    onnx_library.save(network, str(tmp_path / "a.onnx"))
+    with pytest.raises((ConfigError, WeightsError), match=message):
+        open_file(tmp_path / "a.onnx", "cpu", "auto")

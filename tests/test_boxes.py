@@ -79,3 +79,18 @@ def test_corners_are_four_python_floats(box: Any) -> None:
 def test_corners_of_anything_else_are_an_error(box: Any) -> None:
     with pytest.raises(BoxError, match="a box must be four numbers x1, y1, x2, y2; got"):
         corners(box)
+
+
+@pytest.mark.parametrize("value", [10**400, 10**5000], ids=["400 digits", "5000 digits"])
+def test_numbers_beyond_floats_are_box_errors(value: int) -> None:
+    """They were an OverflowError."""
+    with pytest.raises(BoxError, match="must be numbers x1, y1, x2, y2"):
+        check_boxes([[1, 2, value, 4]], 10, 20)
+    with pytest.raises(BoxError, match="must be four numbers"):
+        corners((1, 2, value, 4))
+
+
+def test_a_long_input_is_not_quoted_whole() -> None:
+    with pytest.raises(BoxError) as raised:
+        corners("1, 2, 3, 4 " * 1000)
+    assert len(str(raised.value)) < 200

@@ -72,3 +72,29 @@ def test_a_long_value_is_shortened_in_the_error() -> None:
     with pytest.raises(ConfigError) as error:
         checks.count("top_k", "9" * 1000)
     assert len(str(error.value)) < 140
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"<!DOCTYPE html><html>Sign in</html>", "is a web page, perhaps of a login or an error; download the file again"),
+        (b"\xef\xbb\xbf\n <HTML>", "is a web page"),
+        (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "is a Git LFS pointer"),
+        (b"", "is empty; download it again"),
+    ],
+)
+def test_wrong_downloads_are_named(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "file").write_bytes(content)
+    assert (checks.wrong_download(tmp_path / "file") or "").startswith(message)
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04", b"\x80\x02}", b"version 1", b"{}"])
+def test_other_files_are_not_taken_for_downloads(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "file").write_bytes(content)
+    assert checks.wrong_download(tmp_path / "file") is None
+
+
+def test_a_whole_number_beyond_floats_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="min_score must be a number, got a whole number beyond the range of a float"):
+        checks.number("min_score", 10**400)

@@ -36,7 +36,7 @@ def test_rows_do_not_depend_on_the_batch_size_of_the_file(tmp_path: Path, batch:
 
 @pytest.mark.parametrize(("spins", "expected"), [(True, ("1", "1")), (False, ("0", "0"))])
 def test_idle_threads_never_spin_between_two_runs(tmp_path: Path, spins: bool, expected: tuple[str, str]) -> None:
-    options = OnnxSession(reid(tmp_path / "reid.onnx"), spins=spins)._session.get_session_options()
+    options = OnnxSession(reid(tmp_path / "reid.onnx"), spins=spins)._session.get().get_session_options()
     entries = []
     for name, default in (("allow_spinning", "1"), ("force_spinning_stop", "0")):
         section = "session.intra_op" if name == "allow_spinning" else "session"
@@ -53,7 +53,7 @@ def test_wrong_shape_is_an_error_that_names_it(tmp_path: Path) -> None:
         session.run(np.zeros((1, 3, 9, 4), np.float32))
 
 
-@pytest.mark.parametrize("content", [b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" * 50, b"weights\n", b"", b"\x80\x04}q\x00."])
+@pytest.mark.parametrize("content", [b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" * 50, b"weights\n", b"\x80\x04}q\x00."])
 def test_a_file_that_is_not_onnx_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "photo.onnx"
     path.write_bytes(content)
@@ -119,3 +119,15 @@ def test_weights_beside_the_file_are_found(tmp_path: Path) -> None:
 def test_a_file_with_its_weights_inside_has_no_external_files(tmp_path: Path) -> None:
     (tmp_path / "reid.onnx.data").write_bytes(b"another network's")
     assert external_files(reid(tmp_path / "reid.onnx")) == []
+
+
+def test_pages_and_pointers_as_networks_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    for content, message in (
+        ("<html>", "is a web page"),
+        ("version https://git-lfs.github.com/spec/v1", "is a Git LFS pointer"),
+        ("", "is empty"),
+    ):
+        path.write_text(content)
+        with pytest.raises(WeightsError, match=rf"a\.onnx {message}"):
+            OnnxSession(path)

@@ -2,6 +2,8 @@
 
 import pickle
 import re
+import struct
+import zipfile
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +13,8 @@ import torch
 from torch import Tensor
 
 from personsearch.boxes import Array
-from personsearch.errors import ConfigError, WeightsError
+from personsearch.checks import wrong_download
+from personsearch.errors import ConfigError, WeightsError, excerpt
 from personsearch.weights import local, manifest, save_model
 
 # source -> module with `convert(tensors, source) -> (config, tensors)`, which turns the authors' tensors by name into the
@@ -26,6 +29,7 @@ CONVERTERS = {
 }
 WRAPPERS = ("model", "state_dict")
 OTHER_OBJECT = re.compile(r"GLOBAL (\S+)")  # in torch's error; the rest of its message says how to run the code anyway
+NUMPY_VALUE = re.compile(r"numpy\.(_?core\.)|numpy\.dtype|numpy\.dtypes")
 
 
 def convert_checkpoint(file: Path, out_dir: Path, *, source: str) -> Path:
@@ -88,23 +92,71 @@ def read_checkpoint(file: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: the file is missing, is not a checkpoint, would run code, or has no tensors.
     """
+    return _unwrap(load_plain(file), file)
+
+
+def load_plain(file: Path) -> Any:
+    """The content of a file of torch.save, tensors on the CPU; no code in it is run.
+
+    Args:
+        file: Checkpoint, or the state of a training.
+
+    Raises:
+        WeightsError: The file is missing, damaged, of another kind, or holds objects; its cause is what torch raised.
+    """
     try:
-        loaded = torch.load(file, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise WeightsError(f"{file} cannot be read: {error.strerror}") from error
-    except pickle.UnpicklingError as error:
-        other_object = OTHER_OBJECT.search(str(error))
-        reason = f"it asks for {other_object[1]}" if other_object else "it is another kind of file"
-        raise WeightsError(f"{file} is not a checkpoint of plain tensors ({reason}); code in a checkpoint is never run") from error
-    except (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{file} is not a checkpoint, or is cut short ({error}); download it again") from error
-    return _unwrap(loaded, file)
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except OSError as mistake:
+        raise WeightsError(f"{file} cannot be read: {mistake.strerror or mistake}") from mistake
+    # torch's reader, its zip library and Python's pickle raise all of these on damaged files
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+        NotImplementedError,
+        OverflowError,
+        MemoryError,
+        ImportError,
+        struct.error,
+        zipfile.BadZipFile,
+    ) as mistake:
+        raise WeightsError(f"{file} {_reason(file, mistake)}") from mistake
+
+
+def _reason(file: Path, mistake: Exception) -> str:
+    """What is wrong with a file that torch does not open, and what to do."""
+    other = wrong_download(file)
+    if other is not None:
+        return other
+    foreign = OTHER_OBJECT.search(str(mistake))
+    if foreign is None:
+        kind = "it is another kind of file" if isinstance(mistake, pickle.UnpicklingError) else excerpt(str(mistake), 200)
+        return f"is not a checkpoint of plain tensors, or is cut short ({kind}); download it again. Code in a checkpoint is never run"
+    name = foreign[1][:100]
+    if NUMPY_VALUE.match(name):
+        return (
+            f"is not a checkpoint of plain tensors: it holds NumPy values ({name}), for example a score beside the weights. "
+            "Where you trust the file, keep its tensors alone: torch.save({'state_dict': model.state_dict()}, NEW_FILE)"
+        )
+    return (
+        f"is not a checkpoint of plain tensors (it asks for {name}); code in a checkpoint is never run. "
+        "Ask for a file with the tensors alone: torch.save({'state_dict': model.state_dict()}, NEW_FILE)"
+    )
 
 
 def _unwrap(loaded: Any, file: Path) -> dict[str, Tensor]:
     inner = next((loaded[key] for key in WRAPPERS if key in loaded), loaded) if isinstance(loaded, Mapping) else None
     if not isinstance(inner, Mapping) or not inner or not all(isinstance(key, str) and isinstance(inner[key], Tensor) for key in inner):
-        content = f"keys {', '.join(map(str, list(loaded)[:8]))}" if isinstance(loaded, Mapping) else f"a {type(loaded).__name__}"
+        content = (
+            f"keys {', '.join(key[:40] if isinstance(key, str) else excerpt(key, 40) for key in list(loaded)[:8])}"
+            if isinstance(loaded, Mapping)
+            else f"a {type(loaded).__name__}"
+        )
         raise WeightsError(f"{file} does not hold tensors by name, alone or under {' or '.join(map(repr, WRAPPERS))}; it holds {content}")
     prefix = "module." if all(key.startswith("module.") for key in inner) else ""
     return {key.removeprefix(prefix): value for key, value in inner.items()}

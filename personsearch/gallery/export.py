@@ -48,6 +48,9 @@ def to_csv(people: People, path: str | os.PathLike[str], *, embeddings: bool) ->
         people: People to write.
         path: File to write.
         embeddings: Whether to add the embeddings as columns e0, e1, ...
+
+    Raises:
+        OSError: The file cannot be written.
     """
     import pyarrow as pa
     from pyarrow import csv

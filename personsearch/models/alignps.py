@@ -38,7 +38,7 @@ class AlignPSConfig(SceneConfig):
     name: str = "alignps"
     backbone: BackboneConfig = BackboneConfig(style="caffe")
     min_score: float = Field(default=0.15, ge=0, le=1)  # the released evaluation: 0.2 on CUHK-SYSU, 0.15 on PRW
-    channels: int = Field(default=256, ge=1)  # channels of the neck, the towers and the embedding
+    channels: int = Field(default=256, ge=1, le=4096)  # channels of the neck, the towers and the embedding
     levels: tuple[Literal[3, 4, 5], ...] = (3,)  # Table I
     lateral_deform: bool = True  # Table II
     output_deform: bool = True
@@ -47,7 +47,7 @@ class AlignPSConfig(SceneConfig):
     subtract_mean: bool = True
     min_class_score: float = Field(default=SelectionRules.min_class_score, ge=0, le=1)
     nms_iou: float = Field(default=SelectionRules.nms_iou, ge=0, le=1)
-    max_people: int = Field(default=SelectionRules.max_people, ge=1)
+    max_people: int = Field(default=SelectionRules.max_people, ge=1, le=100_000)
 
     @field_validator("levels")
     @classmethod

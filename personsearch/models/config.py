@@ -35,8 +35,8 @@ class SceneConfig(Settings):
     name: str  # shown to users
     trained_on: str | None = None  # data set, shown to users
     backbone: BackboneConfig = BackboneConfig()
-    short_side: int = Field(default=900, ge=32)  # pixels; the resized image fits into short_side x long_side
-    long_side: int = Field(default=1500, ge=32)
+    short_side: int = Field(default=900, ge=32, le=8192)  # pixels; the resized image fits into short_side x long_side
+    long_side: int = Field(default=1500, ge=32, le=8192)
     min_score: float = Field(default=0.5, ge=0, le=1)  # detections below this score do not enter a gallery
 
     @field_validator("backbone")

@@ -30,9 +30,9 @@ class DKDConfig(RegionConfig):
 
     architecture: Literal["dkd"] = "dkd"
     name: str = "dkd"
-    embedding_dim: int = Field(default=2048, ge=2)
-    short_side: int = Field(default=800, ge=32)
-    long_side: int = Field(default=1333, ge=32)
+    embedding_dim: int = Field(default=2048, ge=2, le=16384)
+    short_side: int = Field(default=800, ge=32, le=8192)
+    long_side: int = Field(default=1333, ge=32, le=8192)
     # The paper gives no threshold; this is the one of NAE, whose detection measure it uses (Sec. 3.1)
     nms_iou: float = Field(default=0.4, gt=0, le=1)
 

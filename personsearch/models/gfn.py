@@ -20,7 +20,7 @@ from personsearch.ranking import SceneFilter
 class GalleryFilterConfig(Settings):
     """What a config.json says about the gallery filter; the defaults are the released networks'."""
 
-    pool: int = Field(default=56, ge=2)  # cells along each side of the scene's map
+    pool: int = Field(default=56, ge=2, le=1024)  # cells along each side of the scene's map
     temperature: float = Field(default=0.2, gt=0)  # see `SceneFilter`
 
 

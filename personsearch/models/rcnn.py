@@ -31,10 +31,10 @@ BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # weights of the deltas x, y, width, heigh
 class RegionConfig(SceneConfig):
     """The config of every network of this family; defaults are those of the released networks."""
 
-    embedding_dim: int = Field(default=256, ge=2)
+    embedding_dim: int = Field(default=256, ge=2, le=16384)
     proposals: ProposalConfig = ProposalConfig()
     keep_score: float = Field(default=0.5, ge=0, lt=1)  # the network keeps people above this score
-    max_people: int = Field(default=300, ge=1)
+    max_people: int = Field(default=300, ge=1, le=100_000)
 
 
 class RCNNConfig(RegionConfig):

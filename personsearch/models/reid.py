@@ -35,12 +35,12 @@ class ReidConfig(Settings):
     name: str = "reid"  # shown to users
     trained_on: str | None = None  # data set, shown to users
     backbone: BackboneConfig = BackboneConfig()
-    height: int = Field(default=256, ge=32)  # pixels; every crop is resized to height x width
-    width: int = Field(default=128, ge=16)
-    embedding_dim: int = Field(default=2048, ge=2)
+    height: int = Field(default=256, ge=32, le=4096)  # pixels; every crop is resized to height x width
+    width: int = Field(default=128, ge=16, le=4096)
+    embedding_dim: int = Field(default=2048, ge=2, le=16384)
     bnneck: bool = True  # batch norm between feature and classifier (DKD's Table 6)
     last_stride: Literal[1, 2] = 1  # stride of the last stage (Luo et al., "Last Stride"); 1 needs a ResNet
-    identities: int = Field(default=0, ge=0)  # outputs of the classifier, which a DKD student learns from; a search does not use it
+    identities: int = Field(default=0, ge=0, le=10_000_000)  # outputs of the classifier, which a DKD student learns from
 
     @model_validator(mode="after")
     def _stride_of_a_resnet(self) -> "ReidConfig":

@@ -32,7 +32,7 @@ class SeqNeXtConfig(SeqNetConfig):
     architecture: Literal["seqnext"] = "seqnext"
     name: str = "seqnext"
     backbone: BackboneConfig = BackboneConfig(name="convnext-base", norm="frozen")
-    embedding_dim: int = Field(default=2048, ge=2)
+    embedding_dim: int = Field(default=2048, ge=2, le=16384)
     baseline: HeadKind = "scored"
     first_score: bool = False  # the second head's score is the person's
     gallery_filter: GalleryFilterConfig | None = GalleryFilterConfig()  # GFN; None: SeqNeXt alone

@@ -31,7 +31,7 @@ class TridentConfig(RegionConfig):
 
     architecture: Literal["trident"] = "trident"
     name: str = "trident"
-    embedding_dim: int = Field(default=256, ge=2)  # 128 from each of the two encoders
+    embedding_dim: int = Field(default=256, ge=2, le=16384)  # 128 from each of the two encoders
     # N_p of the part classification, which is only used in training; None: without that branch (Table 1). The paper gives
     # no number; 6 is the number of PCB, which it follows ("similar to PCB") and whose map is 24 x 8, like the regions here.
     partitions: Partitions | None = 6

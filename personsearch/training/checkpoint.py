@@ -2,7 +2,6 @@
 
 import json
 import os
-import pickle
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import Any
 import torch
 
 from personsearch.boxes import Array
-from personsearch.errors import DataError
+from personsearch.convert import load_plain
+from personsearch.errors import DataError, WeightsError, excerpt
+from personsearch.options import from_json
 from personsearch.weights import CONFIG_FILE, WEIGHTS_FILE, save_model
 
 STATE_FILE = "training.pt"
@@ -20,7 +21,11 @@ MODEL_FOLDER = "model"
 
 
 def save_state(folder: Path, state: Mapping[str, Any]) -> None:
-    """Write the state of a training; a crash leaves the old file or the new one, never half of one."""
+    """Write the state of a training; a crash leaves the old file or the new one, never half of one.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / STATE_FILE
     torch.save(dict(state), temporary := target.with_suffix(".new"))
@@ -28,21 +33,22 @@ def save_state(folder: Path, state: Mapping[str, Any]) -> None:
 
 
 def load_state(folder: Path) -> dict[str, Any]:
-    """The state of a training, tensors on the CPU.
+    """The state of a training, tensors on the CPU; `step` is a whole number.
 
     Raises:
-        DataError: the file is missing, damaged, or holds something else.
+        DataError: The file is missing, damaged, or holds something else.
     """
     path = folder / STATE_FILE
     if not path.is_file():
         raise DataError(f"{folder} has no {STATE_FILE} to resume; start without resuming")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise DataError(f"{path} is damaged or not a training's state ({error}); delete it and start again") from error
-    if not isinstance(state, dict) or "step" not in state:
-        raise DataError(f"{path} is not a training's state; delete it and start again")
-    return state
+        state = load_plain(path)
+    except WeightsError as error:
+        reason = excerpt(error.__cause__, 120)
+        raise DataError(f"{path} is damaged or not a training's state ({reason}); delete it and start again") from error
+    if not isinstance(state, dict) or not isinstance(state.get("step"), int):
+        raise DataError(f"{path} is not the state of a training; delete it and start again")
+    return dict(state)
 
 
 def save_trained(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
@@ -60,15 +66,25 @@ class Log:
     Args:
         folder: folder of the training.
         step: step from which the training continues; lines of later steps, from a run that was cut off, are dropped.
+
+    Raises:
+        DataError: A line of the log is not a JSON object with its step.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
         self.path = folder / LOG_FILE
-        lines = self.path.read_text(encoding="utf-8").splitlines() if step and self.path.is_file() else []
-        earlier = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+        lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines() if step and self.path.is_file() else []
+        earlier = [line for number, line in enumerate(lines, 1) if line.endswith("}") and self._step(line, number) <= step]
         folder.mkdir(parents=True, exist_ok=True)
         self.path.write_text("".join(f"{line}\n" for line in earlier), encoding="utf-8")
         self._last: dict[str, float] = json.loads(earlier[-1]) if earlier else {}
+
+    def _step(self, line: str, number: int) -> int:
+        values = from_json(line, f"{self.path}, line {number},", error=DataError)
+        step = values.get("step") if isinstance(values, dict) else None
+        if not isinstance(step, int):
+            raise DataError(f"{self.path}, line {number}, has no step; delete the line")
+        return step
 
     def measured(self, step: int) -> bool:
         """Whether the log that was gone on with ends with the measurement after this step; a step's own line has its `loss`."""

@@ -1,7 +1,6 @@
 """The training loop: any device, mixed precision, accumulated gradients, and the same numbers after a break as without."""
 
 import copy
-import json
 import logging
 import math
 import time
@@ -14,8 +13,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from personsearch.errors import ConfigError, TrainingError
+from personsearch.errors import ConfigError, DataError, TrainingError
 from personsearch.models.base import PersonModel
+from personsearch.options import from_json
 from personsearch.training.checkpoint import MODEL_FOLDER, Log, load_state, save_state, save_trained
 from personsearch.training.data.batches import Draw, Loading, TrainBatch, epoch_batches
 from personsearch.training.data.dataset import PeopleDataset
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 Evaluate = Callable[[PersonModel], dict[str, float]]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+STATE = {"recipe": str, "data": list, "step": int, "learner": dict, "optimizer": dict, "scaler": dict}  # what is saved, by name
 UNKNOWN = "0" * 64  # fingerprint of a network that is still learning; its galleries are never kept
 
 
@@ -87,12 +88,20 @@ class Trainer:
             ConfigError: the state is of another recipe.
         """
         state = load_state(self.out)
-        same_recipe = json.loads(state["recipe"]) == self.recipe.model_dump(mode="json")
+        wrong = [name for name, kind in STATE.items() if not isinstance(state.get(name), kind)]
+        if wrong:
+            raise DataError(f"the state in {self.out} lacks {', '.join(wrong)}, or has it in another form; start again")
+        same_recipe = from_json(state["recipe"], f"the recipe in {self.out}", error=DataError) == self.recipe.model_dump(mode="json")
         if not same_recipe or state["data"] != [self.pictures, self.identities]:
             raise ConfigError(f"{self.out} holds a training by another recipe or on other data; pass its own, or another folder")
-        self.learner.load_state_dict(state["learner"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        try:
+            self.learner.load_state_dict(state["learner"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state["scaler"])
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"the state in {self.out} does not fit the recipe's network ({error!r:.300}); start again") from error
+        if not 0 <= state["step"] <= self.last_step:
+            raise DataError(f"the state in {self.out} is of step {state['step']}, the training has {self.last_step}; start again")
         self.step = state["step"]
 
     def run(self, until: int | None = None) -> None:

@@ -34,7 +34,7 @@ def find_model(name_or_folder: str | os.PathLike[str]) -> Path:
     name = expand_user(name_or_folder)
     if name.startswith("hf:"):
         return hub.fetch_first_use(*hub.parse_address(name), hub_cache())
-    if Path(name).is_dir():
+    if _is_folder(name):
         return Path(name)
     if name in local_models():
         return local_models()[name]
@@ -85,11 +85,18 @@ def _of_organisation(name: str, source: Convert) -> Path:
         raise ModelNotFoundError(f"{error} ({ORG} is {organisation!r}); or get {name!r} from its authors:\n{lines}") from error
 
 
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).is_dir()
+    except OSError:  # a name that is too long, or below a folder that may not be read
+        return False
+
+
 def _unknown(name: str) -> str:
     stored = ", ".join(local_models()) or "none yet"
-    address = f"hf:{name}" if re.fullmatch(r"[\w.-]+/[\w.-]+", name) else "hf:org/name"
+    address = f"hf:{name}" if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and len(name) < 100 else "hf:org/name"
     lines = (
-        f"unknown model {name!r}. It is not a folder, a converted model in {home() / 'models'} ({stored}), or one of: "
+        f"unknown model {name!r:.120}. It is not a folder, a converted model in {home() / 'models'} ({stored}), or one of: "
         f"{', '.join(manifest.models())}.",
         f"For the Hugging Face Hub write {address!r}.",
         "For a list of models run: personsearch models",

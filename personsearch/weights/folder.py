@@ -6,29 +6,36 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from personsearch.boxes import Array
+from personsearch.checks import wrong_download
 from personsearch.errors import ConfigError, WeightsError
+from personsearch.options import from_json
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+DTYPES = ("F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")  # safetensors' names of NumPy's types
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The model's config as a dict with at least the key `architecture`.
 
     Raises:
-        ConfigError: config.json is missing, is not JSON, or does not name an architecture.
+        ConfigError: config.json is missing or cannot be read, is not JSON, or does not name an architecture.
     """
     path = folder / CONFIG_FILE
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise ConfigError(f"{folder} has no {CONFIG_FILE}, so it is not a model folder; make one with `personsearch convert`") from error
-    except ValueError as error:
-        raise ConfigError(f"{path} is not JSON ({error}); write it again with `personsearch convert`") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        config = from_json(content, path)
+    except ConfigError as error:
+        raise ConfigError(f"{error}; write it again with `personsearch convert`") from error
     if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
         raise ConfigError(f'{path} does not name its "architecture"')
     return config
@@ -38,18 +45,37 @@ def read_tensors(path: Path) -> dict[str, Array]:
     """All tensors of a safetensors file, by name.
 
     Raises:
-        WeightsError: The file is missing, or is not safetensors (a pickle, for example).
+        WeightsError: The file is missing, is not safetensors (a pickle, for example), or has numbers that NumPy lacks (bfloat16).
     """
     if not path.is_file():
         raise WeightsError(f"{path} is missing; convert or download the model again")
     try:
+        _check_dtypes(path)
         return load_file(path)
     except SafetensorError as error:
-        raise WeightsError(f"{path} is not a safetensors file ({error}); convert a checkpoint with `personsearch convert`") from error
+        reason = wrong_download(path) or f"is not a safetensors file ({error}); convert a checkpoint with `personsearch convert`"
+        raise WeightsError(f"{path} {reason}") from error
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error}") from error
+
+
+def _check_dtypes(path: Path) -> None:
+    with safe_open(path, framework="np") as file:
+        for name in file.keys():  # noqa: SIM118 - it is no mapping
+            dtype = file.get_slice(name).get_dtype()
+            if dtype not in DTYPES:
+                raise WeightsError(
+                    f"{path}: tensor {name!r:.80} has numbers of type {dtype}, which are not supported; save it in float32, "
+                    "with PyTorch: safetensors.torch.save_file({name: tensor.float() for name, tensor in tensors.items()}, file)"
+                )
 
 
 def save_model(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
-    """Write config.json and model.safetensors into `folder`, which is made if needed."""
+    """Write config.json and model.safetensors into `folder`, which is made if needed.
+
+    Raises:
+        OSError: The files cannot be written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     save_file(dict(tensors), folder / WEIGHTS_FILE)
     (folder / CONFIG_FILE).write_text(json.dumps(dict(config), indent=2) + "\n", encoding="utf-8")

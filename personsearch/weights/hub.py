@@ -8,6 +8,8 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache as remembered
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
@@ -22,7 +24,8 @@ from personsearch.weights.folder import CONFIG_FILE, sha256
 
 CARD = "README.md"
 COMMIT = re.compile(r"[0-9a-f]{40}")
-ADDRESS = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+ADDRESS = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?", re.ASCII)
+LONGEST = 100  # characters of a revision; it is a part of a file name
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +47,7 @@ def parse_address(text: str) -> tuple[str, str]:
     """
     match = ADDRESS.fullmatch(text)
     if match is None:
-        raise ConfigError(f"{text!r} is not a Hub address; write hf:org/name@revision")
+        raise ConfigError(f"{text!r:.120} is not a Hub address; write hf:org/name@revision")
     return match["repo"], match["revision"] or "main"
 
 
@@ -162,6 +165,17 @@ def _check(folder: Path, digests: Mapping[str, str], model: str) -> None:
 
 
 def _pin_path(repo: str, revision: str, cache: Path) -> Path:
+    """File with the record of a revision.
+
+    Raises:
+        ConfigError: The Hub does not allow such a name. A revision with ".." would be a file outside the cache.
+    """
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    with _hub_errors(repo, revision):
+        validate_repo_id(repo)
+    if len(revision) > LONGEST or {"", ".", ".."} & set(revision.split("/")):
+        raise ConfigError(f"{revision!r:.120} is not a revision of {repo}; write a branch, a tag or a commit: hf:{repo}@main")
     return cache / "pins" / f"{quote(f'{repo}@{revision}', safe='@')}.json"
 
 
@@ -182,10 +196,11 @@ def _endpoint() -> str | None:
 def _hub_errors(repo: str, revision: str, file: str | None = None) -> Iterator[None]:
     """Turn the client's errors into ours."""
     from huggingface_hub import errors as hf
-    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # the base of what its transport raises
 
     try:
         yield
+    except hf.HFValidationError as error:
+        raise ConfigError(f"{repo!r:.120} is not the name of a Hub repository ({_first_line(error)}); write hf:org/name") from error
     except hf.GatedRepoError as error:
         raise HubError(
             f"{repo} on the Hub is gated: ask for access on its page, then log in with `hf auth login` or set HF_TOKEN"
@@ -209,9 +224,19 @@ def _hub_errors(repo: str, revision: str, file: str | None = None) -> Iterator[N
         ) from error
     except hf.OfflineModeIsEnabled as error:
         raise HubError(f"HF_HUB_OFFLINE is set, so nothing is uploaded to {repo}; unset it") from error
-    except (OSError, HTTPError) as error:
+    except _client_errors() as error:
         raise HubError(f"{repo} on the Hub: {_first_line(error)}; try again") from error
 
 
+@remembered
+def _client_errors() -> tuple[type[Exception], ...]:
+    """Every error that the Hub's client and its transport define, and OSError; most have only Exception as a common base."""
+    from huggingface_hub import errors as hf
+
+    transport = import_module(hf.HTTPError.__module__.partition(".")[0])  # type: ignore[attr-defined]
+    defined = [value for module in (hf, transport) for value in vars(module).values()]
+    return (OSError, *(value for value in defined if isinstance(value, type) and issubclass(value, Exception)))
+
+
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

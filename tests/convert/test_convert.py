@@ -3,6 +3,7 @@ import pickle
 import pickletools
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -152,7 +153,7 @@ class Evil:
 def test_code_in_a_checkpoint_is_not_run(tmp_path, legacy) -> None:
     file, witness = tmp_path / "evil.pth", tmp_path / "witness"
     torch.save({"model": {"a": torch.ones(1)}, "meta": Evil(witness)}, file, _use_new_zipfile_serialization=not legacy)
-    with pytest.raises(WeightsError, match=r"plain tensors \(it asks for \S+\); code in a checkpoint is never run$"):
+    with pytest.raises(WeightsError, match=r"plain tensors \(it asks for \S+\); code in a checkpoint is never run\."):
         read_checkpoint(file)
     assert not witness.exists()
 
@@ -214,3 +215,24 @@ def test_names_do_not_show_the_position_of_the_stride() -> None:
     """So matching names are not enough; the golden numbers must be run."""
     with torch.device("meta"):
         assert names(SeqNet(SeqNetConfig(backbone=BackboneConfig(style="caffe")))) == names(SeqNet(SeqNetConfig()))
+
+
+def test_numpy_values_in_a_checkpoint_are_named(tmp_path) -> None:
+    file = saved(tmp_path, {"model": {"a": torch.ones(2)}, "best": np.float64(0.5)})
+    with pytest.raises(WeightsError, match=r"it holds NumPy values \(numpy\S+\), .* keep its tensors alone: torch\.save"):
+        read_checkpoint(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"<!DOCTYPE html><html><body>Sign in</body></html>", r"is a web page, .* download the file again"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", r"is a Git LFS pointer.*git lfs pull"),
+        (b"", "is empty; download it again"),
+    ],
+)
+def test_pages_and_pointers_as_checkpoints_are_named(tmp_path, content, message) -> None:
+    """public reports ConstantinSeibold/ChestXRayAnatomySegmentation#17 and pytorch#16203."""
+    (tmp_path / "a.pth").write_bytes(content)
+    with pytest.raises(WeightsError, match=rf"a\.pth {message}"):
+        read_checkpoint(tmp_path / "a.pth")

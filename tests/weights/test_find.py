@@ -265,3 +265,11 @@ def test_a_pushed_model_comes_back_the_same(hub: Hub, tiny: Path, monkeypatch: p
     scene = np.random.default_rng(0).integers(0, 255, (100, 150, 3), np.uint8)
     box = [[20, 10, 70, 95]]
     np.testing.assert_array_equal(again.embed(scene, box), searcher.embed(scene, box))
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a/" * 3000, "x\0y"])
+def test_a_name_that_cannot_be_a_file_is_an_unknown_model(name: str) -> None:
+    """It was an OSError: file name too long."""
+    with pytest.raises(ModelNotFoundError, match="unknown model") as raised:
+        find_model(name)
+    assert len(str(raised.value)) < 1500

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from personsearch.errors import ConfigError, HubError, ModelNotFoundError, WeightsError
+from personsearch.errors import ConfigError, HubError, ModelNotFoundError, PersonSearchError, WeightsError
 from personsearch.weights import hub as client
 from personsearch.weights import read_config, read_tensors, sha256
 from tests.helpers.hub_server import Hub, serving
@@ -238,3 +238,37 @@ def test_concurrent_downloads_leave_one_complete_model(hub: Hub, tmp_path: Path)
     assert len(blobs(tmp_path / "hub")) == 2
     assert len(list((tmp_path / "hub" / "pins").iterdir())) == 1
     assert client.fetch_first_use(REPO, "main", tmp_path / "hub") == Path(folder)
+
+
+@pytest.mark.parametrize("address", ["hf:a/b--c", "hf:a/.b", "hf:../a", "hf:a/b.git", "hf:a/b-", f"hf:{'a' * 97}/b", f"hf:a/b@{'c' * 300}"])
+def test_names_that_the_hub_forbids_are_config_errors(address: str, tmp_path: Path) -> None:
+    """They were an HFValidationError, or an OSError of a file name that is too long."""
+    with pytest.raises(ConfigError, match=r"is not (the name of a Hub repository|a revision of)"):
+        client.fetch_first_use(*client.parse_address(address), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("revision", ["../../x", "a//b", "/a", "a/./b"])
+def test_a_revision_is_never_a_path_out_of_the_cache(revision: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is not a revision of people/finder"):
+        client.fetch_first_use(*client.parse_address(f"hf:{REPO}@{revision}"), tmp_path)
+
+
+def client_errors() -> list[type[Exception]]:
+    """Every error that the Hub's client defines."""
+    from huggingface_hub import errors
+
+    defined = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
+    assert len(defined) > 30
+    return defined
+
+
+@pytest.mark.parametrize("kind", client_errors(), ids=lambda kind: kind.__name__)
+def test_every_error_of_the_client_becomes_ours(kind: type[Exception]) -> None:
+    with pytest.raises(PersonSearchError), client._hub_errors(REPO, "main", "config.json"):
+        raise kind.__new__(kind)
+
+
+def test_other_errors_are_not_taken_for_the_clients() -> None:
+    with pytest.raises(ZeroDivisionError), client._hub_errors(REPO, "main"):
+        raise ZeroDivisionError

@@ -25,10 +25,10 @@ BEFORE_NMS = 1000  # cells of an image that enter NMS, best first
 class NanoOptions(Settings):
     """How the detector is built and used."""
 
-    width: int = Field(default=16, ge=8)  # channels of the backbone's first map
-    channels: int = Field(default=64, ge=8)  # channels of the heads
-    short_side: int = Field(default=448, ge=32)  # pixels; the resized image fits into short_side x long_side
-    long_side: int = Field(default=800, ge=32)
+    width: int = Field(default=16, ge=8, le=128)  # channels of the backbone's first map
+    channels: int = Field(default=64, ge=8, le=1024)  # channels of the heads
+    short_side: int = Field(default=448, ge=32, le=8192)  # pixels; the resized image fits into short_side x long_side
+    long_side: int = Field(default=800, ge=32, le=8192)
     score_threshold: float = Field(default=0.1, ge=0, le=1)  # people below this score are not embedded
     nms_iou: float = Field(default=0.45, ge=0, le=1)
 

@@ -23,9 +23,9 @@ class NanoReidOptions(Settings):
     """How the embedder is built."""
 
     backbone: BackboneConfig = BackboneConfig(name="shufflenet")
-    height: int = Field(default=128, ge=32)  # pixels; every crop is resized to height x width
-    width: int = Field(default=64, ge=16)
-    embedding_dim: int = Field(default=256, ge=2)
+    height: int = Field(default=128, ge=32, le=4096)  # pixels; every crop is resized to height x width
+    width: int = Field(default=64, ge=16, le=4096)
+    embedding_dim: int = Field(default=256, ge=2, le=16384)
     last_stride: Literal[1, 2] = 2
 
     def network(self) -> ReidNetwork:

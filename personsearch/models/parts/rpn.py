@@ -1,5 +1,7 @@
 """Region proposals: boxes on the map of level 4 that may hold a person."""
 
+from typing import Annotated
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -9,18 +11,21 @@ from torchvision.models.detection.rpn import RPNHead
 from torchvision.ops import nms, remove_small_boxes
 
 from personsearch.models.parts.region_pool import STRIDE
-from personsearch.options import Settings
+from personsearch.options import Settings, Side
 
+Ratio = Annotated[float, Field(ge=0.01, le=100)]
 MIN_SIDE = 1e-3  # pixels; proposals with a shorter side are dropped
 
 
 class ProposalConfig(Settings):
     """Anchors, and the number of proposals of an image; defaults are those of the released networks."""
 
-    anchor_sizes: tuple[int, ...] = Field(default=(32, 64, 128, 256, 512), min_length=1)  # square root of the area, in pixels
-    anchor_ratios: tuple[float, ...] = Field(default=(0.5, 1.0, 2.0), min_length=1)  # height / width
-    before_nms: int = Field(default=6000, ge=1)
-    after_nms: int = Field(default=300, ge=1)
+    anchor_sizes: tuple[Side, ...] = Field(
+        default=(32, 64, 128, 256, 512), min_length=1, max_length=16
+    )  # square root of the area, in pixels
+    anchor_ratios: tuple[Ratio, ...] = Field(default=(0.5, 1.0, 2.0), min_length=1, max_length=16)  # height / width
+    before_nms: int = Field(default=6000, ge=1, le=100_000)
+    after_nms: int = Field(default=300, ge=1, le=100_000)
     nms_iou: float = Field(default=0.7, gt=0, le=1)
 
 

@@ -14,14 +14,14 @@ from typing import Literal
 import cv2
 import numpy as np
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torchvision.ops import nms
 
 from personsearch.boxes import Array
 from personsearch.errors import WeightsError
 from personsearch.models.parts.letterbox import INTERPOLATION, Region, View, tile_regions
 from personsearch.models.two_step.openvino_session import OpenVinoSession, openvino_files
-from personsearch.options import Settings
+from personsearch.options import Settings, Tiles
 from personsearch.weights import fingerprint
 
 SSD_COLUMNS = 7  # image, label, score, x1, y1, x2, y2
@@ -35,7 +35,7 @@ class OpenVinoDetectorOptions(Settings):
     score_threshold: float = Field(default=0.1, ge=0, le=1)  # people below it are not embedded
     channels: Literal["bgr", "rgb"] = "bgr"
     nms_iou: float = Field(default=0.5, ge=0, le=1)  # between the views of one image; the network has its own suppression
-    tiles: tuple[PositiveInt, PositiveInt] | None = None  # (rows, columns) of overlapping tiles to search too: finds smaller people
+    tiles: tuple[Tiles, Tiles] | None = None  # (rows, columns) of overlapping tiles to search too: finds smaller people
 
 
 class OpenVinoDetector:

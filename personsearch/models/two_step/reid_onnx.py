@@ -6,7 +6,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, WeightsError
@@ -15,7 +15,7 @@ from personsearch.models.parts.letterbox import INTERPOLATION
 from personsearch.models.two_step.onnx_input import input_size
 from personsearch.models.two_step.openvino_session import OPENVINO_SUFFIX, OpenVinoSession, openvino_files
 from personsearch.onnx_session import ROWS_AT_ONCE, OnnxSession, external_files
-from personsearch.options import Settings
+from personsearch.options import Settings, Side
 from personsearch.weights import fingerprint
 
 
@@ -30,7 +30,7 @@ class ReidOptions(Settings):
     scale: float = Field(default=1 / 255, gt=0)  # 1 for networks that take 0..255
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # in the order of `channels`
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.229, 0.224, 0.225)
-    size: tuple[PositiveInt, PositiveInt] | None = None  # (height, width) of the input, if the file takes any size
+    size: tuple[Side, Side] | None = None  # (height, width) of the input, if the file takes any size
 
 
 class OpenVinoReidOptions(ReidOptions):

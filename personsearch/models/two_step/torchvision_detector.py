@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor, nn
 from torchvision.models import detection, get_model, list_models
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
@@ -37,7 +37,7 @@ class TorchvisionFileOptions(TorchvisionOptions):
     """Facts about the network that its weights file does not hold."""
 
     network: str  # name for torchvision.models.get_model
-    num_classes: PositiveInt = 91  # including the background
+    num_classes: int = Field(default=91, ge=1, le=10_000)  # including the background
     # eps of batch norm; 0 for torchvision's COCO_V1 weights of *rcnn and retinanet on resnet50_fpn
     norm_eps: float | None = Field(default=None, ge=0)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torchvision.ops import nms
 
 from personsearch.boxes import Array
@@ -19,7 +19,7 @@ from personsearch.models.device import open_onnx
 from personsearch.models.parts.letterbox import View, letterbox, tile_regions
 from personsearch.models.two_step.onnx_input import input_size
 from personsearch.onnx_session import OnnxSession, external_files
-from personsearch.options import Settings
+from personsearch.options import Settings, Side, Tiles
 from personsearch.weights import fingerprint
 
 STRIDES = (8, 16, 32)
@@ -32,10 +32,8 @@ class YoloxOptions(Settings):
     person_class: int = Field(default=0, ge=0)  # 0 in COCO
     score_threshold: float = Field(default=0.1, ge=0, le=1)  # of objectness x class; people below it are not embedded
     nms_iou: float = Field(default=0.5, ge=0, le=1)
-    tiles: tuple[PositiveInt, PositiveInt] | None = (
-        None  # (rows, columns) of overlapping tiles to search too: finds smaller people, takes longer
-    )
-    size: tuple[PositiveInt, PositiveInt] | None = None  # (height, width) of the input, if the file takes any size
+    tiles: tuple[Tiles, Tiles] | None = None  # (rows, columns) of overlapping tiles to search too: finds smaller people, takes longer
+    size: tuple[Side, Side] | None = None  # (height, width) of the input, if the file takes any size
 
 
 class YoloxDetector:
