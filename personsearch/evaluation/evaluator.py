@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from personsearch import checks
 from personsearch.datasets.people import UNLABELLED
 from personsearch.errors import ConfigError
 from personsearch.evaluation.arrays import EvaluationData
@@ -88,6 +89,8 @@ def evaluate(
     """
     if protocol not in get_args(Protocol):
         raise ConfigError(f'protocol must be "prw" or "cuhk-sysu", got {protocol!r}')
+    for name, value in (("min_score", min_score), ("detection_min_score", detection_min_score)):
+        checks.number(name, value)
     if cross_camera and protocol != "prw":
         raise ConfigError("cross_camera belongs to the PRW protocol; the pictures of CUHK-SYSU have no cameras")
     cbgm = rerank_options(rerank)

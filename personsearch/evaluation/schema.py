@@ -16,6 +16,7 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
+from personsearch import checks
 from personsearch.boxes import Array
 from personsearch.datasets.people import UNLABELLED
 from personsearch.errors import DataError
@@ -24,12 +25,14 @@ from personsearch.options import parse
 from personsearch.ranking import Context
 from personsearch.results import Detections
 
-Box = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
+Coordinate = Annotated[float, Field(allow_inf_nan=False), Field(ge=-1e7, le=1e7)]  # pixels; float32 has whole pixels up to 16.7 million
+Box = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
 Score = Annotated[float, Field(ge=0, le=1)]
-Detection = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat, Score]
-Identity = Annotated[int, Field(ge=0)]
+Detection = tuple[Coordinate, Coordinate, Coordinate, Coordinate, Score]
+Identity = Annotated[int, Field(ge=0, le=2**62)]
 Embedding = Annotated[list[FiniteFloat], Field(min_length=1)]
 UNLABELLED_IN_FILES = 5555  # CUHK-SYSU's and PRW's number for people without identity; `UNLABELLED` everywhere else
+FAR = 1e100  # numbers of an embedding above it are scaled before they are squared
 _SAME_COSINE = 0.999  # smallest cosine of one embedding written twice; two people are never so close
 
 
@@ -77,7 +80,8 @@ class _Query(_Strict):
             raise ValueError("context_detections and context_embeddings go together; write both or neither")
         if self.context_detections is not None and self.context_embeddings is not None:
             _same_length(context_detections=self.context_detections, context_embeddings=self.context_embeddings)
-            if not self.context_embeddings or _unit(self.context_embeddings[:1])[0] @ _unit([self.embedding])[0] < _SAME_COSINE:
+            first, dim = self.context_embeddings[:1], len(self.embedding)
+            if not first or len(first[0]) != dim or _unit(first, dim)[0] @ _unit([self.embedding], dim)[0] < _SAME_COSINE:
                 raise ValueError("context_embeddings must begin with the query's own embedding")
         return self
 
@@ -102,12 +106,12 @@ def read(path: str | Path) -> EvaluationData:
         DataError: the file cannot be read, is not JSON, or does not follow the schema.
     """
     try:
-        text = Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+        text = Path(checks.path("path", path, DataError)).read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a name with a null character
+        raise DataError(f"{str(path)!r:.200} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     file = parse(_File, text, path, error=DataError)
     dim = _common_dim(file, path)
-    return EvaluationData(tuple(_scene(image, dim) for image in file.images), tuple(_query(query) for query in file.queries))
+    return EvaluationData(tuple(_scene(image, dim) for image in file.images), tuple(_query(query, dim) for query in file.queries))
 
 
 def _common_dim(file: _File, path: str | Path) -> int:
@@ -128,25 +132,27 @@ def _common_dim(file: _File, path: str | Path) -> int:
 
 def _scene(image: _Image, dim: int) -> Scene:
     rows = np.array(image.detections, np.float32).reshape(-1, 5)
-    detections = Detections(rows[:, :4], rows[:, 4], _unit(image.embeddings).reshape(-1, dim))
+    detections = Detections(rows[:, :4], rows[:, 4], _unit(image.embeddings, dim))
     ids = np.array(image.ids, np.int64)
     ids[ids == UNLABELLED_IN_FILES] = UNLABELLED
     return Scene(image.name, image.camera, np.array(image.boxes, np.float32).reshape(-1, 4), ids, detections)
 
 
-def _query(query: _Query) -> EvaluationQuery:
+def _query(query: _Query, dim: int) -> EvaluationQuery:
     context = gallery = None
     if query.context_detections is not None and query.context_embeddings is not None:
         scores = np.array(query.context_detections, np.float32)[:, 4]
-        context = Context(_unit(query.context_embeddings), scores)
+        context = Context(_unit(query.context_embeddings, dim), scores)
     if query.cuhk_gallery is not None:
         gallery = tuple(GalleryEntry(entry.image, entry.box_xywh) for entry in query.cuhk_gallery)
-    return EvaluationQuery(query.image, query.camera, query.identity, _unit([query.embedding])[0], context, gallery)
+    return EvaluationQuery(query.image, query.camera, query.identity, _unit([query.embedding], dim)[0], context, gallery)
 
 
-def _unit(rows: list[list[float]]) -> Array:
-    """(N, D) float32 rows of length 1; rows of zeros, which a score of 0 can cause, stay zeros."""
-    array = np.array(rows, np.float64).reshape(len(rows), -1)
+def _unit(rows: list[list[float]], dim: int) -> Array:
+    """(N, dim) float32 rows of length 1, N may be 0; rows of zeros, which a score of 0 can cause, stay zeros."""
+    array = np.array(rows, np.float64).reshape(len(rows), dim)
+    largest = np.abs(array).max(axis=1, initial=0, keepdims=True)
+    array = array / np.where(largest > FAR, largest, 1.0)  # squares stay finite
     length = np.linalg.norm(array, axis=1, keepdims=True)
     unit: Array = np.divide(array, length, out=np.zeros_like(array), where=length > 0)
     return unit.astype(np.float32)

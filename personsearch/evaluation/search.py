@@ -90,7 +90,7 @@ def _pool(data: EvaluationData, min_score: float) -> _Pool:
     return _Pool(
         np.concatenate([np.zeros((0, 4), np.float32), *(people.boxes for people in detections)]),
         np.concatenate([np.zeros(0, np.float32), *(people.scores for people in detections)]),
-        np.concatenate([np.zeros((0, dim), np.float32), *(people.embeddings for people in detections)]),
+        np.concatenate([np.zeros((0, dim), np.float32), *(people.embeddings for people in detections if len(people))]),
         np.repeat(np.arange(len(detections)), [len(people) for people in detections]),
     )
 
