@@ -31,6 +31,15 @@ def train(
     ] = None,
     whole: Annotated[bool, typer.Option(help="With --initial: start from the whole model, which must be the same network.")] = False,
     test_data: Annotated[Path | None, typer.Option(help="Data on which to measure the model during training.")] = None,
+    category: Annotated[
+        str | None, typer.Option(help='Name of the category of people in DATA, if it is not "person"; for example pedestrian.')
+    ] = None,
+    identity: Annotated[
+        str | None,
+        typer.Option(
+            help='Field with the identity in DATA, if it is not person_id; for example attributes.track_id. "none": no identities.'
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(help="Number of processes that decode pictures.")] = 0,
 ) -> None:
     """Train a model; prints its folder, which --model opens."""
@@ -39,12 +48,21 @@ def train(
         raise ConfigError("pass RECIPE DATA OUT, or RECIPE OUT with one --root DIR for each --dataset NAME")
     if whole and initial is None:
         raise ConfigError("--whole needs --initial FOLDER")
+    from personsearch.datasets.coco import Fields
     from personsearch.training.initialise import InitialRecipe
     from personsearch.training.run import TrainOptions
     from personsearch.training.run import train as run
 
     start = None if initial is None else InitialRecipe(folder=initial, take="whole" if whole else "backbone")
     data = list(zip(names, roots, strict=True)) or paths[0]
-    options = TrainOptions(device=device, resume=resume, teacher=teacher, initial=start, test_data=test_data, workers=workers)
+    options = TrainOptions(
+        device=device,
+        resume=resume,
+        teacher=teacher,
+        initial=start,
+        test_data=test_data,
+        workers=workers,
+        fields=Fields(category, identity),
+    )
     folder = run(recipe, data, paths[-1], options)
     typer.echo(json.dumps({"folder": str(folder)}))

@@ -3,13 +3,13 @@
 Layout: `annotation_train.odgt`, `annotation_val.odgt` (one JSON object a line), `Images/*.jpg`.
 """
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
 from personsearch.datasets.files import reading
 from personsearch.datasets.people import Picture, unlabelled, xywh_to_xyxy
 from personsearch.errors import DataError
+from personsearch.options import from_json
 
 GET = "download CrowdHuman from its authors' page, unpack all of it, and name the folder that holds annotation_train.odgt and Images/"
 
@@ -37,10 +37,7 @@ def read_odgt(file: Path, folder: Path) -> tuple[Picture, ...]:
 
 
 def _picture(line: str, number: int, folder: Path) -> Picture:
-    try:
-        content = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"line {number} is not JSON ({error})") from error
+    content = from_json(line, f"line {number}", error=DataError)
     found = [box for box in content["gtboxes"] if min(box["fbox"][2:]) > 0]
     boxes = xywh_to_xyxy([box["fbox"] for box in found if not _is_ignored(box)])
     ignore = xywh_to_xyxy([box["fbox"] for box in found if _is_ignored(box)])

@@ -1,6 +1,5 @@
 """Annotation files: read, or a clear error that says what to download and where to put it."""
 
-import json
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,10 @@ from typing import Any
 import numpy as np
 
 from personsearch.errors import DataError
+from personsearch.images import DAMAGED
+from personsearch.options import from_json
+
+ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # the EXIF tag, and its values for pictures turned by 90 degrees
 
 
 @contextmanager
@@ -56,8 +59,29 @@ def read_mat(path: Path) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file; call it inside `reading`."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """The content of a JSON file; call it inside `reading`.
+
+    Raises:
+        DataError: The file is not JSON.
+    """
+    return from_json(path.read_bytes(), "the file", error=DataError)
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """(width, height) of a picture after its EXIF orientation; pixels are not decoded.
+
+    Raises:
+        DataError: The file is not a picture.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            width, height = picture.size
+            lying = picture.getexif().get(ORIENTATION, 1) in LYING
+    except (*DAMAGED, Image.DecompressionBombError) as error:
+        raise DataError(f"{path} is damaged or not a picture ({type(error).__name__}: {error!s:.100})") from error
+    return (height, width) if lying else (width, height)
 
 
 def unwrap(value: Any) -> Any:

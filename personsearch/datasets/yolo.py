@@ -4,12 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from personsearch.datasets.files import check_folder, reading
+from personsearch.datasets.files import check_folder, reading, upright_size
 from personsearch.datasets.people import Picture, unlabelled, xyxy
 from personsearch.errors import DataError
 from personsearch.sources import PICTURE_EXTENSIONS
 
-ORIENTATION, LYING = 0x0112, (5, 6, 7, 8)  # the EXIF tag, and its values for pictures that are turned by 90 degrees
 GET = "put the pictures into images/ and a text file of the same name into labels/, lines of: class x y width height (centre, 0..1)"
 
 
@@ -38,14 +37,9 @@ def read_picture(path: Path, labels: Path, person_class: int = 0) -> Picture:
     Raises:
         DataError: the text file or the picture is broken.
     """
-    from PIL import Image
-
     if not labels.is_file():
         return Picture(path, xyxy([]), unlabelled(0))
-    with reading(path, GET), Image.open(path) as picture:
-        width, height = picture.size
-        if picture.getexif().get(ORIENTATION, 1) in LYING:  # boxes are of the upright picture
-            width, height = height, width
+    width, height = upright_size(path)  # boxes are of the upright picture
     with reading(labels, GET):
         rows = np.array([[float(number) for number in line.split()] for line in labels.read_text().splitlines() if line.strip()])
         rows = rows.reshape(-1, 5)

@@ -6,11 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from personsearch.errors import ConfigError
+from personsearch.datasets.coco import DEFAULTS as OWN_FIELDS
+from personsearch.datasets.coco import Fields
+from personsearch.errors import ConfigError, DataError
 from personsearch.models.device import resolve_device
 from personsearch.training.checkpoint import MODEL_FOLDER, STATE_FILE
-from personsearch.training.data.dataset import CocoPeople, PeopleDataset
-from personsearch.training.data.readers import NamedFolders, part_of, read_people
+from personsearch.training.data.dataset import CocoPeople, PeopleDataset, people_of
+from personsearch.training.data.readers import ANNOTATIONS, NamedFolders, part_of, read_people
 from personsearch.training.initialise import InitialRecipe
 from personsearch.training.learners.build import build_learner
 from personsearch.training.learners.dkd import with_teacher
@@ -18,11 +20,10 @@ from personsearch.training.measure import search_scores
 from personsearch.training.pretraining import read_sub_tasks
 from personsearch.training.recipes import load_recipe
 from personsearch.training.recipes.common import changed
-from personsearch.training.recipes.schema import Recipe, ReidLosses
+from personsearch.training.recipes.schema import DKDLosses, Recipe, ReidLosses
 from personsearch.training.trainer import Evaluate, Trainer
 
 INITIAL_FILE = "initial.json"  # the tensors that the network took from the initial model
-ANNOTATIONS = "annotations.json"  # in the folder of a data set
 
 # A COCO-style JSON file, a folder with `annotations.json`, a data set, or (name of a reader, folder) pairs
 TrainData: TypeAlias = str | Path | PeopleDataset | NamedFolders
@@ -41,6 +42,7 @@ class TrainOptions:
         workers: processes that decode pictures; 0 decodes in this process.
         save_every: steps between two states; None saves one after each epoch.
         epochs: epochs to train, at least 1; the recipe's schedule stays, and `resume` continues it. None trains all of them.
+        fields: names of the category of people and of their identities in a COCO-style file.
         progress: show a bar on stderr.
 
     Raises:
@@ -55,6 +57,7 @@ class TrainOptions:
     workers: int = 0
     save_every: int | None = None
     epochs: int | None = None
+    fields: Fields = OWN_FIELDS
     progress: bool = True
 
     def __post_init__(self) -> None:
@@ -78,9 +81,10 @@ def train(recipe: str | Path | Recipe, data: TrainData, out: str | Path, options
         Folder of the model, for `PersonSearcher.from_pretrained`.
 
     Raises:
-        ConfigError: the recipe is malformed or needs another teacher, or `out` already holds a training (with `resume`: of another
-            recipe).
-        DataError: the data set is malformed, or the state to resume is missing.
+        ConfigError: the recipe is malformed or needs another teacher, or freezes random weights; or `out` already holds a training
+            (with `resume`: of another recipe).
+        DataError: the data set is malformed, or lacks pictures, people or identities to learn from; or there is no state
+            to resume.
         DeviceError: the device is missing.
         WeightsError: the initial weights are missing, or of another network.
         TrainingError: a loss is not finite.
@@ -93,9 +97,13 @@ def train(recipe: str | Path | Recipe, data: TrainData, out: str | Path, options
 def prepare(recipe: str | Path | Recipe, data: TrainData, out: str | Path, options: TrainOptions = DEFAULTS) -> Trainer:
     """A trainer at its first step, or at the step of the state to resume; see `train` for arguments and errors."""
     complete = _complete(recipe if isinstance(recipe, Recipe) else load_recipe(recipe), options)
-    folder, dataset = Path(out), part_of(_dataset(data, complete), complete.share, complete.seed)
+    folder = Path(out)
     if not options.resume and (folder / STATE_FILE).exists():
         raise ConfigError(f"{folder} already holds a training; resume it, or choose another folder")
+    if not options.resume:
+        _check_start(complete)
+    dataset = part_of(_dataset(data, options.fields, complete), complete.share, complete.seed)
+    _check_people(dataset, complete)
     learner = build_learner(complete, dataset.identities)
     trainer = Trainer(
         complete,
@@ -129,13 +137,43 @@ def _measurement(recipe: Recipe, options: TrainOptions) -> Evaluate | None:
     if options.test_data is None:
         return None
     crops_only = isinstance(recipe.losses, ReidLosses)  # such a network does not detect people itself
-    return partial(search_scores, dataset=_dataset(options.test_data), true_boxes=crops_only)
+    return partial(search_scores, dataset=_dataset(options.test_data, options.fields), true_boxes=crops_only)
 
 
-def _dataset(data: TrainData, recipe: Recipe | None = None) -> PeopleDataset:
+def _check_start(recipe: Recipe) -> None:
+    """Refuse frozen layers of random weights, which would never learn.
+
+    Raises:
+        ConfigError: The recipe freezes layers, or the numbers of batch norms, and names no weights to start from.
+    """
+    frozen = [*recipe.frozen, *(["its batch norms"] if recipe.network.get("backbone", {}).get("norm") == "frozen" else [])]
+    if frozen and recipe.backbone_weights is None and recipe.initial is None:
+        raise ConfigError(
+            f"{recipe.name} freezes {', '.join(frozen)}, but starts from random weights, which would never learn. Start from a model "
+            "with --initial FOLDER, from a classifier with backbone_weights in a recipe file, or take a recipe that ends in -scratch"
+        )
+
+
+def _check_people(dataset: PeopleDataset, recipe: Recipe) -> None:
+    """Refuse data from which nothing can be learned.
+
+    Raises:
+        DataError: The pictures have no people, or people without any identity, which the recipe needs.
+    """
+    if len(dataset) and not people_of(dataset):
+        raise DataError(f"none of the {len(dataset)} pictures has a person to learn from; check the categories and the boxes")
+    detects_only = isinstance(recipe.losses, DKDLosses) and recipe.losses.reid_weight == 0
+    if len(dataset) and not dataset.identities and not detects_only:
+        raise DataError(
+            f"the data have {people_of(dataset)} people and no identity, so {recipe.name} cannot learn who is who; give the same person_id "
+            "to all boxes of a person, or name the field that has it with --identity (in Python: Fields(identity=...))"
+        )
+
+
+def _dataset(data: TrainData, fields: Fields, recipe: Recipe | None = None) -> PeopleDataset:
     if isinstance(data, str | Path):
         path = Path(data)
-        return CocoPeople(path / ANNOTATIONS if path.is_dir() else path)
+        return CocoPeople(path / ANNOTATIONS if path.is_dir() else path, fields=fields)
     if not isinstance(data, list):
         return data
-    return read_people(data) if recipe is None or recipe.pretraining is None else read_sub_tasks(recipe.pretraining, data)
+    return read_people(data, fields) if recipe is None or recipe.pretraining is None else read_sub_tasks(recipe.pretraining, data)

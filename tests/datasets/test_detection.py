@@ -100,7 +100,7 @@ def test_eurocity_missing_or_broken(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no city with JSON files"):
         eurocity.load(tmp_path)
     (city / "ulm_1.json").write_text('{"children": [')
-    with pytest.raises(DataError, match=r"ulm_1.json is damaged"):
+    with pytest.raises(DataError, match=r"ulm_1.json: the file is not JSON"):
         eurocity.load(tmp_path)
 
 

@@ -102,9 +102,9 @@ def test_coco_people_crowds_and_dogs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"images": None}, "another form"),
-        ({"annotations": [{"image_id": 99, "category_id": 1, "bbox": [1, 2, 3, 4]}]}, "KeyError: 99"),
-        ({"annotations": [{"image_id": 7, "category_id": 1, "bbox": [1, 2, 0, 4]}]}, "a.jpg: every box must be x1 < x2"),
+        ({"images": None}, 'no lists "images" and "annotations"'),
+        ({"annotations": [{"image_id": 99, "category_id": 1, "bbox": [1, 2, 3, 4]}]}, r"annotations\[0\] is of image 99"),
+        ({"annotations": [{"image_id": 7, "category_id": 1, "bbox": [1, 2, 0, 4]}]}, r"positive size: annotations\[0\] has \[1, 2, 0, 4\]"),
     ],
 )
 def test_coco_broken(tmp_path: Path, change: dict, message: str) -> None:

@@ -1,19 +1,18 @@
 """Data sets to learn from: pictures with boxes and identities, one small protocol, and a reader of COCO-style JSON."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from personsearch import images
 from personsearch.boxes import Array
-from personsearch.datasets.people import UNLABELLED
+from personsearch.datasets import coco
+from personsearch.datasets.coco import DEFAULTS, Fields
+from personsearch.datasets.people import UNLABELLED, number_identities
 from personsearch.errors import DataError
-
-PERSON = "person"  # COCO's name of the category
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,10 @@ class Sample:
 
 
 class PeopleDataset(Protocol):
-    """Pictures by number. Identities are numbered 0..L-1 without gaps over the whole set."""
+    """Pictures by number. Identities are numbered 0..L-1 without gaps over the whole set.
+
+    One that also has `people`, the number of boxes, is refused by a training if that is 0.
+    """
 
     @property
     def identities(self) -> int:
@@ -43,40 +45,36 @@ class PeopleDataset(Protocol):
     def __getitem__(self, index: int) -> Sample: ...
 
 
-@dataclass(frozen=True)
-class _CocoPicture:
-    path: Path
-    camera: int | None
-    boxes: Array
-    identities: Array
-
-
 class CocoPeople:
-    """Pictures and people of a COCO-style JSON file.
+    """Pictures and people of a COCO-style JSON file; `personsearch.datasets.coco` describes it.
 
-    Of each annotation `bbox` (x y w h) is read, and if there `person_id` (negative: unlabelled), and `visibility`; of each
-    image `file_name`, relative to the folder of the JSON file, and if there `camera`. Where the file names categories, only
-    those called "person" count; `iscrowd` boxes do not. Identities get new numbers without gaps, in order of the old ones:
-    numbers with gaps would land behind OIM's table, in its queue.
+    Crowds do not count. Identities get new numbers without gaps, in order of the old ones: numbers with gaps would lie behind
+    OIM's table, in its queue.
 
     Args:
-        file: the JSON file.
-        min_visibility: smallest visible share of a person, 0..1; others are left out.
-        folder: folder of the pictures; None for the file's own.
+        file: JSON file.
+        min_visibility: Smallest visible share of a person, 0..1; others are left out.
+        folder: Folder of the pictures; None for the file's own.
+        fields: Names of the category of people and of the identity.
+        check_pictures: Whether to check that every picture exists, has the size that the file says, and holds its boxes.
 
     Raises:
-        DataError: the file is missing or not of this form; the message names the first mistake.
+        DataError: The file is missing or has mistakes; the message counts those of each kind, and has the first of each.
     """
 
-    def __init__(self, file: Path, *, min_visibility: float = 0.0, folder: Path | None = None) -> None:
-        content = _read(file)
-        kept = _people_by_image(content, file, min_visibility)
-        old = sorted({int(row.get("person_id", UNLABELLED)) for rows in kept.values() for row in rows})
-        new = {identity: number for number, identity in enumerate(identity for identity in old if identity >= 0)}
-        self.identities = len(new)
-        self._pictures = [
-            _picture(image, kept.get(image["id"], []), new, file.parent if folder is None else folder) for image in content["images"]
-        ]
+    def __init__(
+        self,
+        file: Path,
+        *,
+        min_visibility: float = 0.0,
+        folder: Path | None = None,
+        fields: Fields = DEFAULTS,
+        check_pictures: bool = True,
+    ) -> None:
+        where = file.parent if folder is None else folder
+        pictures = coco.load(file, where, fields, min_visibility=min_visibility, check_pictures=check_pictures)
+        self._pictures, self.identities = number_identities(pictures)
+        self.people = sum(len(picture.boxes) for picture in pictures)
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -87,11 +85,17 @@ class CocoPeople:
         return Sample(images.load(picture.path), picture.boxes, picture.identities, picture.camera)
 
 
+def people_of(dataset: PeopleDataset) -> int:
+    """Number of boxes of a data set that states it (`people`); at least 1 for others, whose pictures would have to be decoded."""
+    return int(getattr(dataset, "people", max(1, dataset.identities)))
+
+
 class JoinedPeople:
     """Several data sets in a row; identities of different sets are different people."""
 
     def __init__(self, parts: Sequence[PeopleDataset]) -> None:
         self._parts = list(parts)
+        self.people = sum(people_of(part) for part in parts)
         self._starts = np.cumsum([0, *(len(part) for part in parts)])
         self._names = np.cumsum([0, *(part.identities for part in parts)])
 
@@ -111,41 +115,3 @@ class JoinedPeople:
         sample = self._parts[part][index - int(self._starts[part])]
         moved = np.where(sample.identities >= 0, sample.identities + self._names[part], UNLABELLED)
         return Sample(sample.image, sample.boxes, moved, sample.camera)
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{file} cannot be read ({error}); pass a COCO-style JSON file") from error
-    except json.JSONDecodeError as error:
-        raise DataError(f"{file} is not JSON ({error})") from error
-    if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in ("images", "annotations")):
-        raise DataError(f'{file} has no lists "images" and "annotations"; is it a COCO-style file?')
-    for key, needed in (("images", ("id", "file_name")), ("annotations", ("image_id", "bbox"))):
-        for number, row in enumerate(content[key]):
-            if not isinstance(row, dict) or not all(name in row for name in needed):
-                raise DataError(f"{file}: {key}[{number}] needs {' and '.join(needed)}, got {row!r:.80}")
-    return content
-
-
-def _people_by_image(content: dict[str, Any], file: Path, min_visibility: float) -> dict[Any, list[dict[str, Any]]]:
-    kept: dict[Any, list[dict[str, Any]]] = {image["id"]: [] for image in content["images"]}
-    people = {row["id"] for row in content.get("categories", []) if row["name"] == PERSON}
-    for number, row in enumerate(content["annotations"]):
-        if row["image_id"] not in kept:
-            raise DataError(f"{file}: annotations[{number}] is of image {row['image_id']!r}, which is missing from images")
-        box = np.asarray(row["bbox"], np.float64)
-        if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0).any():
-            raise DataError(f"{file}: annotations[{number}] has bbox {row['bbox']!r}; it must be x, y, width, height with a positive size")
-        counts = not people or row.get("category_id") in people
-        if counts and not row.get("iscrowd") and row.get("visibility", 1.0) >= min_visibility:
-            kept[row["image_id"]].append(row)
-    return kept
-
-
-def _picture(image: dict[str, Any], rows: list[dict[str, Any]], new: dict[int, int], folder: Path) -> _CocoPicture:
-    boxes = np.array([row["bbox"] for row in rows], np.float32).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
-    identities = np.array([new.get(int(row.get("person_id", UNLABELLED)), UNLABELLED) for row in rows], np.int64)
-    return _CocoPicture(folder / image["file_name"], image.get("camera"), boxes, identities)

@@ -1,6 +1,7 @@
 """The readers of `personsearch.datasets` as data sets to learn from, by name: `--dataset prw --root DIR`."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +22,17 @@ from personsearch.datasets import (
     prw,
     yolo,
 )
+from personsearch.datasets.coco import DEFAULTS, Fields
 from personsearch.datasets.crops import Crop, load_folders, load_unlabelled
+from personsearch.datasets.identities import NONE
 from personsearch.datasets.people import UNLABELLED, Picture, number_identities
+from personsearch.datasets.problems import check_files
 from personsearch.errors import ConfigError
-from personsearch.training.data.dataset import JoinedPeople, PeopleDataset, Sample
+from personsearch.training.data.dataset import JoinedPeople, PeopleDataset, Sample, people_of
 
 NamedFolders = list[tuple[str, Path]]  # (name of a reader, folder of its data set)
 LUPERSON_30K = 30_000
+COCO, ANNOTATIONS = "coco", "annotations.json"  # people's own data sets: name of the reader, and of the file in the folder
 
 
 class PicturePeople:
@@ -42,6 +47,7 @@ class PicturePeople:
 
     def __init__(self, pictures: Sequence[Picture], *, individuals: bool = False) -> None:
         self._pictures, self.identities = number_identities(pictures)
+        self.people = sum(len(picture.boxes) for picture in pictures)
         self._starts = None
         if individuals:
             self._starts = np.cumsum([0, *(len(picture.boxes) for picture in pictures)])
@@ -74,6 +80,7 @@ class CropPeople:
         self, pictures: Sequence[Path] | Sequence[bytes], identities: Array | None = None, cameras: Sequence[int | None] | None = None
     ) -> None:
         self._pictures, self._cameras = pictures, cameras
+        self.people = len(pictures)
         labels = np.full(len(pictures), UNLABELLED, np.int64) if identities is None else identities
         known = labels != UNLABELLED
         names, numbers = np.unique(labels[known], return_inverse=True)
@@ -81,6 +88,11 @@ class CropPeople:
         self.identities = len(names) + int((~known).sum())
         self._identities = np.arange(len(names), len(names) + len(labels)) - np.cumsum(known)
         self._identities[known] = numbers
+
+    @property
+    def files(self) -> list[Path]:
+        """Paths of the crops; those in a database have none."""
+        return [picture for picture in self._pictures if isinstance(picture, Path)]
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -97,7 +109,7 @@ class PartPeople:
 
     def __init__(self, whole: PeopleDataset, pictures: Sequence[int]) -> None:
         self._whole, self._pictures = whole, list(pictures)
-        self.identities = whole.identities
+        self.identities, self.people = whole.identities, people_of(whole)
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -115,8 +127,12 @@ def part_of(dataset: PeopleDataset, share: float, seed: int) -> PeopleDataset:
     return PartPeople(dataset, np.sort(order[: max(1, round(share * len(dataset)))]).tolist())
 
 
-def read_people(roots: NamedFolders) -> PeopleDataset:
+def read_people(roots: NamedFolders, fields: Fields = DEFAULTS) -> PeopleDataset:
     """The training parts of data sets of whole pictures, one after the other; different sets hold different people.
+
+    Args:
+        roots: Data sets and their folders.
+        fields: Names in an own COCO-style file.
 
     Raises:
         ConfigError: the reader is unknown, or reads crops.
@@ -127,18 +143,30 @@ def read_people(roots: NamedFolders) -> PeopleDataset:
             raise ConfigError(
                 f"{name} holds crops, which have no scene around people; a pre-training recipe takes them, or choose a set of scenes"
             )
-    parts = [read_pictures(name, root) for name, root in roots]
+    parts = [read_pictures(name, root, fields) for name, root in roots]
     return parts[0] if len(parts) == 1 else JoinedPeople(parts)
 
 
-def read_pictures(name: str, root: Path, *, individuals: bool = False) -> PicturePeople:
-    """The training part of one data set of whole pictures (see `PicturePeople`, `read_people`)."""
-    return PicturePeople(_PICTURES[name](root), individuals=individuals)
+def read_pictures(name: str, root: Path, fields: Fields = DEFAULTS, *, individuals: bool = False) -> PicturePeople:
+    """The training part of one data set of whole pictures (see `PicturePeople`, `read_people`).
+
+    Raises:
+        DataError: The data set is broken, or lacks pictures.
+    """
+    if name == COCO:
+        fields = replace(fields, identity=NONE) if individuals else fields
+        pictures: Sequence[Picture] = coco.load(root / ANNOTATIONS, root, fields, check_pictures=True)
+    else:
+        pictures = _PICTURES[name](root)
+        check_files([picture.path for picture in pictures], root)
+    return PicturePeople(pictures, individuals=individuals)
 
 
 def read_crops(name: str, root: Path) -> CropPeople:
     """The training part of one data set of crops (see `CropPeople`, `read_people`)."""
-    return _CROPS[name](root)
+    people = _CROPS[name](root)
+    check_files(people.files, root)
+    return people
 
 
 def is_crops(name: str) -> bool:
@@ -164,7 +192,7 @@ _PICTURES: dict[str, Callable[[Path], Sequence[Picture]]] = {
     "crowdhuman": crowdhuman.load,
     "citypersons": citypersons.load,
     "eurocity": eurocity.load,
-    "coco": lambda root: coco.load(root / "annotations.json", root),
+    COCO: lambda root: coco.load(root / ANNOTATIONS, root),
     "yolo": yolo.load,
 }
 _CROPS: dict[str, Callable[[Path], CropPeople]] = {
