@@ -17,11 +17,10 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
+from tests.fuzz.model_kinds import checkpoint, config, hub_names, manifest, model_folder, onnx, safetensors, training_state
 from tests.fuzz.mutate import damage, damage_json, odd_value
 
 PICTURE_KINDS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM")
-DTYPES = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "I64", "U8", "BOOL", "X9")
-HUB_PARTS = ("a", "a-b", "..", ".b", "a--c", "a.git", "", "b" * 300, "\x1b[1m", "a b", "ä", "@", "a@b", "%2e")
 
 
 def prepare() -> None:
@@ -31,11 +30,13 @@ def prepare() -> None:
     import onnxruntime  # noqa: F401
     import torch
 
-    import personsearch.convert
-    import personsearch.searcher  # noqa: F401
+    from personsearch import PersonSearcher
 
     torch.set_num_threads(1)
+    PersonSearcher.from_pretrained(device="cpu").detect(np.full((64, 64, 3), 128, np.uint8))
+    PersonSearcher.from_pretrained(device="cpu", backend="torch")
     _gallery_template()
+    _own_template()
 
 
 def pictures(rng: Generator, folder: Path) -> None:
@@ -74,105 +75,6 @@ def evaluation(rng: Generator, folder: Path) -> None:
     assert 0 <= result["search"]["mAP"] <= 1 or np.isnan(result["search"]["mAP"])
 
 
-def manifest(rng: Generator, folder: Path) -> None:
-    """A damaged weights manifest."""
-    from personsearch.weights import manifest as module
-
-    text = damage_json(_manifest(), rng).decode("utf-8", "replace")
-    module.parse(text, folder / "weights_manifest.json")
-
-
-def config(rng: Generator, folder: Path) -> None:
-    """A model folder with a damaged config.json."""
-    from personsearch.models import open_folder
-    from personsearch.weights.find import find_model
-
-    model = find_model("nano")
-    for file in model.iterdir():
-        if file.name != "config.json":
-            (folder / file.name).symlink_to(file)
-    (folder / "config.json").write_bytes(damage_json(json.loads((model / "config.json").read_text()), rng))
-    open_folder(folder, "cpu")
-
-
-def safetensors(rng: Generator, folder: Path) -> None:
-    """A damaged safetensors file, or one whose header lies."""
-    from safetensors.numpy import save
-
-    from personsearch.weights import read_tensors
-
-    data = save({"a": np.arange(12, dtype=np.float32).reshape(3, 4), "b": np.zeros(5, np.float16)})
-    if rng.integers(2):
-        data = damage(data, rng)
-    else:
-        length = int.from_bytes(data[:8], "little")
-        header = json.loads(data[8 : 8 + length])
-        header["a"]["dtype"] = DTYPES[rng.integers(len(DTYPES))]
-        text = json.dumps(header).encode() if rng.integers(3) else damage_json(header, rng)
-        data = len(text).to_bytes(8, "little") + text + data[8 + length :]
-    path = folder / "model.safetensors"
-    path.write_bytes(data)
-    assert all(isinstance(tensor, np.ndarray) for tensor in read_tensors(path).values())
-
-
-def onnx(rng: Generator, folder: Path) -> None:
-    """A two-step model with a damaged network, or an exported file whose metadata lies."""
-    import onnx as library
-
-    from personsearch import PersonSearcher
-    from personsearch.models.two_step import save_two_step
-    from tests.helpers.onnx_files import PERSON, reid, yolox
-
-    detector, embedder = yolox(folder / "detector.onnx", PERSON), reid(folder / "embedder.onnx")
-    if rng.integers(2):
-        target = detector if rng.integers(2) else embedder
-        target.write_bytes(damage(target.read_bytes(), rng))
-        model: Any = save_two_step(folder / "model", detector_file=detector, embedder_file=embedder)
-    else:
-        network = library.load(str(embedder))
-        entry = network.metadata_props.add()
-        entry.key, entry.value = (
-            "personsearch",
-            damage_json({"config": {"architecture": "seqnet"}, "embedding_dim": 3}, rng).decode("utf-8", "replace"),
-        )
-        library.save(network, str(embedder))
-        model = embedder
-    searcher = PersonSearcher.from_pretrained(model, device="cpu")
-    detections = searcher.detect(np.full((64, 64, 3), 128, np.uint8))
-    assert detections.embeddings.shape[0] == len(detections)
-
-
-def checkpoint(rng: Generator, folder: Path) -> None:
-    """A damaged checkpoint, a web page or a pointer file in its place."""
-    import torch
-
-    from personsearch.convert import read_checkpoint
-
-    path = folder / "checkpoint.pth"
-    content = {"model": {f"layer{i}.weight": torch.zeros(2, 3) for i in range(3)}, "epoch": odd_value(rng) if rng.integers(2) else 3}
-    try:
-        torch.save(content, path)
-    except Exception:  # not everything can be pickled; then the plain one
-        torch.save({"model": content["model"]}, path)
-    kind = rng.integers(8)
-    if kind == 0:
-        path.write_text("<!DOCTYPE html><html><body>Sign in</body></html>")
-    elif kind == 1:
-        path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 12345\n")
-    else:
-        path.write_bytes(damage(path.read_bytes(), rng))
-    read_checkpoint(path)
-
-
-def hub_names(rng: Generator, folder: Path) -> None:
-    """A malformed name of a model, on the Hub or not."""
-    from personsearch import PersonSearcher
-
-    parts = [HUB_PARTS[rng.integers(len(HUB_PARTS))] for _ in range(rng.integers(1, 4))]
-    name = ("hf:" if rng.integers(4) else "") + "/".join(parts) + ("@main" if rng.integers(2) else "")
-    PersonSearcher.from_pretrained(name, device="cpu")
-
-
 def gallery(rng: Generator, folder: Path) -> None:
     """A gallery with one damaged file."""
     from personsearch.gallery import Gallery
@@ -195,12 +97,51 @@ def gallery(rng: Generator, folder: Path) -> None:
     len(opened)
 
 
+def own_data(rng: Generator, folder: Path) -> None:
+    """A damaged file of people's own annotations, or one of its pictures damaged."""
+    from personsearch.datasets.coco import Fields
+    from personsearch.training.data.dataset import CocoPeople
+
+    source = _own_template()
+    content = json.loads((source / "annotations.json").read_text())
+    for picture in source.glob("*.png"):
+        (folder / picture.name).write_bytes(picture.read_bytes() if rng.integers(20) else damage(picture.read_bytes(), rng))
+    (folder / "annotations.json").write_bytes(damage_json(content, rng))
+    categories, identities = ("person", "PERSON", "pedestrian", "x" * 3000), ("person_id", "track_id", "none", "x" * 3000)
+    fields = Fields(*(None if rng.integers(4) else names[rng.integers(4)] for names in (categories, identities)))
+    people = CocoPeople(folder / "annotations.json", fields=fields)
+    for index in range(len(people)):
+        sample = people[index]
+        assert sample.identities.shape == (len(sample.boxes),)
+        assert sample.identities.max(initial=-1) < people.identities
+        assert np.isfinite(sample.boxes).all()
+
+
+def results(rng: Generator, folder: Path) -> None:
+    """Hits whose names and numbers are odd, as JSON and as a page."""
+    from personsearch import Query
+    from personsearch.hits import Hit
+    from personsearch.results import SearchResult
+
+    names = ("a.jpg", "\x1b[31m", "\ud800.jpg", "<script>alert(1)</script>", "=1+1", "a" * 5000, "\u202egpj.exe", "a\nb.jpg")
+    hits = tuple(
+        Hit(rank, names[rng.integers(len(names))], 0, None, (1.0, 2.0, 3.0, 4.0), 0.5, float(rng.uniform(-1, 1)), 0.5) for rank in (1, 2)
+    )
+    result = SearchResult(hits, Query(np.zeros((40, 40, 3), np.uint8)))
+    assert [hit["image"] for hit in json.loads(result.to_json())["hits"]] == [hit.image for hit in hits]
+    repr(result)
+    result.save_html(folder / "page.html")
+    assert "<script>alert" not in (folder / "page.html").read_text()
+
+
 def boxes(rng: Generator, folder: Path) -> None:
     """Odd boxes."""
     from personsearch import Query
     from personsearch.boxes import check_boxes
 
-    values = [odd_value(rng) if rng.integers(3) == 0 else float(rng.uniform(-10, 80)) for _ in range(rng.integers(0, 7))]
+    values = [
+        odd_value(rng) if rng.integers(9) == 0 else float(rng.uniform(-10, 80)) for _ in range(4 if rng.integers(3) else rng.integers(7))
+    ]
     given: Any = values if rng.integers(2) else [values]
     if rng.integers(2):
         checked = check_boxes(given, 48, 64)
@@ -280,8 +221,25 @@ def _example() -> Any:
 
 
 @cache
-def _manifest() -> Any:
-    return json.loads((Path(__file__).parents[2] / "weights_manifest.json").read_text())
+def _own_template() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-own-"))
+    pictures = [{"id": number, "file_name": f"{number}.png", "width": 60, "height": 40, "camera": number} for number in range(3)]
+    for picture in pictures:
+        Image.new("RGB", (60, 40), (40, 80, 160)).save(folder / str(picture["file_name"]))
+    people = [
+        {
+            "id": number,
+            "image_id": number % 3,
+            "category_id": 1,
+            "bbox": [2, 3, 10 + number, 20],
+            "person_id": number % 2,
+            "attributes": {"occluded": False},
+        }
+        for number in range(6)
+    ]
+    content = {"images": pictures, "annotations": people, "categories": [{"id": 1, "name": "person"}, {"id": 2, "name": "dog"}]}
+    (folder / "annotations.json").write_text(json.dumps(content))
+    return folder
 
 
 @cache
@@ -298,5 +256,22 @@ def _gallery_template() -> Path:
 
 KINDS: dict[str, Callable[[Generator, Path], None]] = {
     one.__name__: one
-    for one in (pictures, videos, evaluation, manifest, config, safetensors, onnx, checkpoint, hub_names, gallery, boxes, options)
+    for one in (
+        pictures,
+        videos,
+        evaluation,
+        own_data,
+        manifest,
+        config,
+        safetensors,
+        model_folder,
+        onnx,
+        checkpoint,
+        training_state,
+        hub_names,
+        gallery,
+        results,
+        boxes,
+        options,
+    )
 }

@@ -106,12 +106,12 @@ DAMAGES = (_flip, _flip_head, _word, _cut, _drop, _double, _insert, _fill)
 
 
 def damage_json(value: Any, rng: Generator) -> bytes:
-    """JSON text of the value with a field changed, removed or added, or with its text damaged."""
+    """JSON text of the value with up to three fields changed, removed or added, or with its text damaged or in another encoding."""
     value = copy.deepcopy(value)
-    for _ in range(rng.integers(1, 4)):
+    for _ in range(rng.integers(4)):
         _change_field(value, rng)
     text = json.dumps(value, default=repr).encode("utf-8", "surrogatepass")
-    kind = rng.integers(12)
+    kind = rng.integers(24)
     if kind == 0:
         return damage(text, rng)
     if kind == 1:
@@ -131,13 +131,17 @@ def _change_field(value: Any, rng: Generator) -> None:
             return
         key = keys[rng.integers(len(keys))]
         child = value[key]
-        if isinstance(child, dict | list) and child and rng.integers(3):
+        if isinstance(child, dict | list) and child and rng.integers(12):
             value = child
             continue
         if isinstance(value, dict) and rng.integers(4) == 0:
             del value[key]
         elif isinstance(value, dict) and rng.integers(6) == 0:
             value["added"] = odd_value(rng)
+        elif isinstance(child, int | float) and not isinstance(child, bool) and rng.integers(2):
+            value[key] = child + (-1, 1, 0.5, 100)[rng.integers(4)]  # often still valid
+        elif isinstance(value, list) and rng.integers(3) == 0:
+            value.append(copy.deepcopy(child))
         else:
             value[key] = odd_value(rng)
         return
