@@ -182,7 +182,7 @@ def test_where_nothing_fits_is_told(tmp_path) -> None:
     (folder / "config.json").write_text('{"architecture": "two-step"}')
     with pytest.raises(WeightsError, match="is a two-step without a backbone of ours"):
         started("seqnet", folder)
-    with pytest.raises(ConfigError, match="no model folder"):
+    with pytest.raises(ConfigError, match="not a model folder"):
         started("seqnet", tmp_path)
 
 

@@ -164,4 +164,4 @@ def test_train_on_a_data_set_by_name_on_the_command_line(tmp_path) -> None:
     for places, options in [([root, out], named), ([out], ["--dataset", "prw"]), ([out], []), ([out], ["--root", str(root)])]:
         wrong = CliRunner().invoke(cli.app, ["train", str(recipe), *map(str, places), *options])
         assert isinstance(wrong.exception, ConfigError)
-        assert "RECIPE OUT with --dataset" in str(wrong.exception)
+        assert "RECIPE OUT with one --root DIR for each --dataset" in str(wrong.exception)

@@ -300,7 +300,7 @@ def test_a_teacher_must_be_named_and_fit(teacher, tmp_path) -> None:
     with pytest.raises(ConfigError, match="embedding_dim is 16, the student's 64"):
         student(small)
     student(small, kd={"triplets": 0})
-    with pytest.raises(ConfigError, match="no model folder"):
+    with pytest.raises(ConfigError, match="not a model folder"):
         student(tmp_path)
     (small / "model.safetensors").unlink()
     with pytest.raises(WeightsError, match="missing"):
