@@ -87,7 +87,7 @@ def measured(pictures: list[Picture], searcher: PersonSearcher, *, bare_crops: b
     """
     scenes, queries = [], []
     for picture in pictures:
-        scenes.append(Scene(picture.name, picture.camera, picture.boxes, picture.identities, searcher.detect(picture.image)))
+        scenes.append(Scene(picture.name, picture.camera, picture.boxes, picture.identities, searcher.detect(picture.image, min_score=0)))
         named = picture.identities >= 0
         boxes, names = picture.boxes[named], picture.identities[named]
         if not len(boxes):

@@ -8,13 +8,13 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from personsearch.errors import PersonSearchError
+from personsearch.errors import PersonSearchError, QueryWarning
 
 if TYPE_CHECKING:
     from personsearch.calibration import Calibration, calibrate
     from personsearch.evaluation import evaluate, evaluate_file
     from personsearch.gallery import Gallery
-    from personsearch.hits import Hit, Query
+    from personsearch.hits import Detection, Hit, Query
     from personsearch.memory import keep_freed_memory
     from personsearch.models.base import PersonModel
     from personsearch.models.two_step import save_combined, save_two_step
@@ -27,6 +27,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CBGM",
     "Calibration",
+    "Detection",
     "Detections",
     "Gallery",
     "Hit",
@@ -35,6 +36,7 @@ __all__ = [
     "PersonSearchError",
     "PersonSearcher",
     "Query",
+    "QueryWarning",
     "SearchOptions",
     "SearchResult",
     "__version__",
@@ -49,6 +51,7 @@ __all__ = [
 _HOMES = {
     "CBGM": "personsearch.ranking",
     "Calibration": "personsearch.calibration",
+    "Detection": "personsearch.hits",
     "Detections": "personsearch.results",
     "Gallery": "personsearch.gallery",
     "Hit": "personsearch.hits",

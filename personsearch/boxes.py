@@ -9,6 +9,8 @@ from personsearch.errors import BoxError, excerpt
 
 Array: TypeAlias = NDArray[Any]
 
+LEAST_SIDE = 4  # pixels; a smaller box holds no person that can be recognised
+
 
 def iou(a: Array, b: Array) -> Array:
     """Intersection over union of every box of `a` with every box of `b`.
@@ -53,6 +55,39 @@ def check_boxes(boxes: ArrayLike, height: int, width: int) -> Array:
     for x1, y1, x2, y2 in array.tolist():
         _check_box(x1, y1, x2, y2, height, width)
     return clip(array, height, width)
+
+
+def check_pixels(boxes: ArrayLike, height: int, width: int) -> Array:
+    """The user's boxes, as `check_boxes` gives them, without fractions of the picture.
+
+    Raises:
+        BoxError: As in `check_boxes`; or all numbers of a box are within 0..1.
+    """
+    checked = check_boxes(boxes, height, width)
+    for given in np.asarray(boxes, np.float32).reshape(-1, 4).tolist():
+        if min(given) >= 0 and max(given) <= 1:
+            pixels = ", ".join(f"{value * side:.0f}" for value, side in zip(given, (width, height) * 2, strict=True))
+            raise BoxError(
+                f"box ({', '.join(f'{value:g}' for value in given)}) looks like fractions of the picture, and boxes are in pixels; "
+                f"multiply x by the width and y by the height: in this picture of {width} x {height} pixels it is ({pixels})"
+            )
+    return checked
+
+
+def check_person_box(box: ArrayLike, height: int, width: int) -> Array:
+    """The user's box of one person as (1, 4), as `check_pixels` gives it, with at least `LEAST_SIDE` pixels a side.
+
+    Raises:
+        BoxError: As in `check_pixels`; or less than `LEAST_SIDE` pixels of a side are inside the picture.
+    """
+    checked = check_pixels(box, height, width)
+    sides = checked[0, 2:] - checked[0, :2]
+    if sides.min() < LEAST_SIDE:
+        raise BoxError(
+            f"box ({', '.join(f'{value:g}' for value in corners(box))}) has {sides[0]:g} x {sides[1]:g} pixels in this picture of {width} "
+            f"x {height}, too few to recognise a person; pass the corners x1, y1, x2, y2 of the whole person (not x, y, width, height)"
+        )
+    return checked
 
 
 def corners(box: ArrayLike) -> tuple[float, float, float, float]:

@@ -2,13 +2,17 @@
 
 The base class is `PersonSearchError`; each subclass is also a builtin exception that callers may already catch.
 A message says what is wrong, what the package got, and what to do. Names of files come from other people, so control
-characters, which would give orders to a terminal, are written as escapes.
+characters, which would give orders to a terminal, are written as escapes, and very long words are shortened.
 """
 
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 # Control characters, line separators, marks that turn the direction of writing, and halves of characters (undecodable bytes).
 _UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+_LONG_WORD = re.compile(r"\S{301,}")  # a path that is not one, but the content of a file, say
 
 
 def shown(text: object, *, lines: bool = False) -> str:
@@ -30,7 +34,7 @@ class PersonSearchError(Exception):
     """Base class of all errors that personsearch raises on purpose."""
 
     def __str__(self) -> str:
-        return shown(super().__str__(), lines=True)
+        return _LONG_WORD.sub(lambda word: f"{word[0][:100]}...{word[0][-100:]}", shown(super().__str__(), lines=True))
 
 
 class ImageError(PersonSearchError, ValueError):
@@ -49,8 +53,21 @@ class ShapeError(PersonSearchError, ValueError):
     """Arrays that belong together have different lengths or wrong shapes."""
 
 
+class ImagesError(ImageError):
+    """Some pictures of a list cannot be used: `unreadable` has position -> reason, `results` what the others gave."""
+
+    def __init__(self, message: str, unreadable: Mapping[int, str] | None = None, results: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.unreadable = dict(unreadable or {})
+        self.results = list(results)  # None for an unreadable picture
+
+
 class QueryError(PersonSearchError, ValueError):
     """A query or search option cannot be used (for example CBGM with a bare crop)."""
+
+
+class QueryWarning(UserWarning):
+    """A query without a box does not look like a crop of one person; the search goes on with the whole picture."""
 
 
 class GalleryError(PersonSearchError, RuntimeError):

@@ -373,10 +373,22 @@ def _upright(pixels: Array, orientation: int) -> Array:
 
 def _from_array(array: Array) -> Array:
     if array.dtype != np.uint8:
-        raise ImageError(f"an array must be uint8 RGB, 0..255; got {array.dtype}; convert it with (array * scale).astype('uint8')")
+        scale = "(array * 255).round()" if array.dtype.kind == "f" and array.size and array.max() <= 1 else "array.clip(0, 255)"
+        raise ImageError(f"an array must be uint8 RGB, 0..255; got {array.dtype}; convert it with {scale}.astype('uint8')")
     grey = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1)
     if not grey and (array.ndim != 3 or array.shape[2] != 3):
-        raise ImageError(f"an array must have shape (H, W, 3) or (H, W); got {array.shape}; drop alpha with array[:, :, :3]")
+        raise ImageError(f"an array must have shape (H, W, 3) or (H, W); got {array.shape}; {_shape_advice(array)}")
     _check_size(array.shape[1], array.shape[0], f"array of shape {array.shape}")
     rgb = np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2) if grey else array
     return np.require(rgb, requirements=["C", "W"])
+
+
+def _shape_advice(array: Array) -> str:
+    """What to do with an array of a wrong shape."""
+    if array.ndim == 4:
+        return "pass several pictures as list(array)"
+    if array.ndim == 3 and array.shape[0] in (1, 3, 4):
+        return "move the channels to the end with array.transpose(1, 2, 0)"
+    if array.ndim == 3 and array.shape[2] == 4:
+        return "drop alpha with array[:, :, :3]"
+    return "pass red, green and blue of each pixel"

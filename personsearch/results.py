@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from personsearch.boxes import Array
 from personsearch.errors import ShapeError
-from personsearch.hits import Hit, Query
+from personsearch.hits import Detection, Hit, Query
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -21,12 +21,13 @@ Engine = Literal["exact", "index"]  # the query was compared with every person, 
 
 @dataclass(frozen=True)
 class Detections:
-    """People found in one scene, best score first; N may be 0."""
+    """People found in one scene, best score first; N may be 0. Each item is a `Detection`, which can be searched for."""
 
     boxes: Array  # (N, 4) float32, xyxy pixels of the original image
     scores: Array  # (N,) float32, 0..1
     embeddings: Array  # (N, D) float32, unit L2 norm
     image: Any = field(default=None, repr=False, compare=False)  # the caller's image, for draw()
+    numbers: Array | None = field(default=None, repr=False, compare=False)  # (N,) int: person in the scene, from 1; None: 1 to N
     scene: Array | None = field(default=None, repr=False, compare=False)  # (S,) float32 unit row of the whole scene, from a model with GFN
 
     def __post_init__(self) -> None:
@@ -40,23 +41,41 @@ class Detections:
     def __len__(self) -> int:
         return len(self.scores)
 
+    def __getitem__(self, index: int) -> Detection:
+        row = range(len(self))[index]
+        x1, y1, x2, y2 = self.boxes[row].tolist()
+        return Detection(self.people[row], (x1, y1, x2, y2), float(self.scores[row]), self.image)
+
+    def __iter__(self) -> Iterator[Detection]:
+        return (self[row] for row in range(len(self)))
+
+    @property
+    def people(self) -> list[int]:
+        """The number of each person in the scene, which `Query(image, person=N)` takes; 1 has the best score."""
+        return list(range(1, len(self) + 1)) if self.numbers is None else [int(number) for number in self.numbers]
+
     def take(self, index: Array) -> "Detections":
-        """The detections at `index`: a boolean keep-mask (N,), or integer rows in the new order."""
-        return Detections(self.boxes[index], self.scores[index], self.embeddings[index], self.image, self.scene)
+        """The detections at `index`: a boolean keep-mask (N,), or integer rows in the new order. People keep their numbers."""
+        numbers = None if self.numbers is None else self.numbers[index]
+        return replace(self, boxes=self.boxes[index], scores=self.scores[index], embeddings=self.embeddings[index], numbers=numbers)
 
     def draw(self, image: Any = None) -> "Image":
-        """The scene with every box and its score, as a PIL picture.
+        """The scene with every box, the person's number and score, as a PIL picture.
 
         Args:
             image: Scene; by default the detected one.
         """
         from personsearch import render
 
-        return render.draw(self.image if image is None else image, self.boxes, self.scores)
+        return render.draw(self.image if image is None else image, self.boxes, self.scores, self.people)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists: `boxes` in xyxy pixels, and `scores`. Embeddings are left out, as they describe a person's body."""
-        return {"boxes": np.round(self.boxes.astype(float), 2).tolist(), "scores": np.round(self.scores.astype(float), 4).tolist()}
+        """Plain lists: `person` (numbers), `boxes` in xyxy pixels, `scores`. Embeddings are left out, as they describe a person's body."""
+        return {
+            "person": self.people,
+            "boxes": np.round(self.boxes.astype(float), 2).tolist(),
+            "scores": np.round(self.scores.astype(float), 4).tolist(),
+        }
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,10 +106,10 @@ class SearchResult:
         return f"SearchResult({len(self.hits)} hits{best}, engine={self.engine!r}{missing})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values: `query` (its box, and its image if that is a path), `engine`, `hits`, one dict each, and `not_looked`."""
+        """Plain values: `query` (image if that is a path, box, time), `engine`, `hits` (one dict each), `not_looked`."""
         image = str(self.query.image) if isinstance(self.query.image, str | Path) else None
         return {
-            "query": {"image": image, "box": self.query.box},
+            "query": {"image": image, "box": self.query.box, "time": self.query.time},
             "engine": self.engine,
             "hits": [asdict(hit) for hit in self.hits],
             "not_looked": dict(self.not_looked),

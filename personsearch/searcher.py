@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, Unpack, get_args, overload
@@ -9,15 +10,15 @@ from typing import Any, TypeAlias, Unpack, get_args, overload
 import numpy as np
 
 from personsearch import calibration, checks, images, indexing, searching
-from personsearch.boxes import Array, check_boxes
+from personsearch.boxes import Array, check_pixels
 from personsearch.calibration import Calibration
-from personsearch.errors import ConfigError, DeviceError, QueryError
+from personsearch.errors import ConfigError, DeviceError, QueryError, QueryWarning
 from personsearch.gallery import Gallery, Storage, default_location, temporary_gallery
-from personsearch.hits import Query
+from personsearch.hits import Detection, Hit, Query
 from personsearch.home import expand_user
 from personsearch.models.base import PersonModel
 from personsearch.options import Backend, Precision
-from personsearch.query import EmbeddedQuery, embed_queries
+from personsearch.query import EmbeddedQuery, as_query, embed_queries, in_batches
 from personsearch.ranking import Rerank
 from personsearch.results import Detections, SearchResult
 from personsearch.searching import SearchKeywords, SearchOptions
@@ -25,7 +26,8 @@ from personsearch.sources import open_source
 from personsearch.weights import card, find, hub, read_config
 
 Many: TypeAlias = list[Any] | tuple[Any, ...]  # several images or queries; the result is a list
-OneQuery: TypeAlias = "images.ImageInput | Query | EmbeddedQuery"
+OneQuery: TypeAlias = "images.ImageInput | Query | EmbeddedQuery | Hit | Detection"
+WAYS_OUT = "pass Query(image, person=N) or Query(image, box=...) for one of them, or Query(image, crop=True) to take the whole picture"
 
 
 class PersonSearcher:
@@ -124,17 +126,36 @@ class PersonSearcher:
             return f"hf:{repo}@{hub.push(self.save_pretrained(folder), repo, private=private)}"
 
     @overload
-    def detect(self, image: images.ImageInput) -> Detections: ...
+    def detect(self, image: "images.ImageInput | Query", *, min_score: float | None = None) -> Detections: ...
     @overload
-    def detect(self, image: Many) -> list[Detections]: ...
-    def detect(self, image: Any) -> Any:
-        """The people of a scene: all that the network keeps, best score first."""
+    def detect(self, image: Many, *, min_score: float | None = None) -> list[Detections]: ...
+    def detect(self, image: Any, *, min_score: float | None = None) -> Any:
+        """The people of a scene, best score first; `Query(image, person=N)` names one of them by number, from 1.
+
+        Args:
+            image: One image, or a list of images; `Query(path, time=12.4)` is the frame of a video.
+            min_score: Score below which people are dropped; None: the model's own threshold, as for a gallery and on the command
+                line; 0 gives all that the network keeps.
+
+        Raises:
+            ImageError: the image cannot be read. Of a list, all images are tried, and an `ImagesError` names those that cannot be
+                read and holds the others' results.
+            ConfigError: `min_score` is not within 0..1.
+        """
         if not _is_list(image):
-            return self.detect([image])[0]
-        detections: list[Detections] = []
-        for pictures in images.load_in_batches(image):
-            detections += self.model.detect([self.model.prepare(picture) for picture in pictures])
-        return [replace(people, image=item) for people, item in zip(detections, image, strict=True)]
+            return self.detect([image], min_score=min_score)[0]
+        least = self.model.min_score if min_score is None else checks.number("min_score", min_score)
+        if not 0 <= least <= 1:
+            raise ConfigError(f"min_score must be within 0..1, got {least:g}")
+
+        def run(positions: list[int], pictures: list[Array]) -> list[Detections]:
+            detections = self.model.detect([self.model.prepare(picture) for picture in pictures], min_score=least)
+            return [
+                replace(people, image=image[i], numbers=np.arange(1, len(people) + 1))
+                for i, people in zip(positions, detections, strict=True)
+            ]
+
+        return in_batches([_picture(item) for item in image], run)
 
     @overload
     def embed(self, image: images.ImageInput, boxes: Any = None) -> Array: ...
@@ -158,16 +179,14 @@ class PersonSearcher:
         length = len(boxes) if hasattr(boxes, "__len__") else type(boxes).__name__
         if boxes is not None and length != len(image):
             raise QueryError(f"{len(image)} images need a list of {len(image)} arrays of boxes, got {length}")
-        rows: list[Array] = []
-        for pictures in images.load_in_batches(image):
-            rows += self._embed_batch(pictures, None if boxes is None else boxes[len(rows) : len(rows) + len(pictures)])
-        return rows
 
-    def _embed_batch(self, pictures: list[Array], boxes: Any) -> list[Array]:
-        if boxes is None:
-            return list(self.model.embed_crops(pictures)[:, None])
-        checked = [check_boxes(rows, *picture.shape[:2]) for rows, picture in zip(boxes, pictures, strict=True)]
-        return self.model.embed([self.model.prepare(picture) for picture in pictures], checked)
+        def run(positions: list[int], pictures: list[Array]) -> list[Array]:
+            if boxes is None:
+                return list(self.model.embed_crops(pictures)[:, None])
+            checked = [check_pixels(boxes[i], *picture.shape[:2]) for i, picture in zip(positions, pictures, strict=True)]
+            return self.model.embed([self.model.prepare(picture) for picture in pictures], checked)
+
+        return in_batches([_picture(item) for item in image], run)
 
     def index(
         self,
@@ -241,7 +260,7 @@ class PersonSearcher:
         """A query read once, for searching several galleries with `search`.
 
         Args:
-            query: Crop of the person, or `Query(scene, box)`.
+            query: Crop of the person, `Query(scene, box)`, `Query(scene, person=N)`, a hit, or a detection.
             rerank: Re-ranking of the searches to come; CBGM needs the people around the query.
 
         Raises:
@@ -250,7 +269,9 @@ class PersonSearcher:
             BoxError: the box is outside the image.
         """
         options = SearchOptions(rerank=rerank)
-        (embedded,) = embed_queries(self.model, [_as_query(query)], with_context=options.cbgm is not None)
+        (embedded,) = embed_queries(self.model, [as_query(query)], with_context=options.cbgm is not None)
+        if embedded.doubt is not None and embedded is not query:
+            warnings.warn(embedded.doubt.message(WAYS_OUT), QueryWarning, stacklevel=2)
         return embedded
 
     @overload
@@ -275,7 +296,9 @@ class PersonSearcher:
         measures what a search does: plain cosines.
 
         Args:
-            query: Crop of the person, `Query(scene, box)`, what `embed_query` returned, or a list of these.
+            query: Crop of the person, `Query(scene, box)`, `Query(scene, person=N)`, a hit, a detection, what `embed_query` returned,
+                or a list of these. Without box, person and `crop=True` the detector looks at the picture too, and a `QueryWarning`
+                names the people in it if it does not look like a crop of one person.
             gallery: `Gallery`, its folder or URI, or a source, which is indexed first.
             options: The keywords below as one value; a keyword replaces its field.
             top_k (int): Largest number of hits, 10 by default.
@@ -293,14 +316,20 @@ class PersonSearcher:
             raise QueryError(f"options must be SearchOptions, got {type(options).__name__}; pass the other values as keywords")
         options = replace(options or SearchOptions(), **keywords)
         options.threshold(self.calibration)  # like the query, checked before a source is indexed
-        queries = [_as_query(item) for item in (query if _is_list(query) else [query])]
+        queries = [as_query(item) for item in (query if _is_list(query) else [query])]
         embedded = embed_queries(self.model, queries, with_context=options.cbgm is not None)
+        for original, item in zip(queries, embedded, strict=True):
+            if item.doubt is not None and original is not item:  # of an embedded query `embed_query` has warned
+                warnings.warn(item.doubt.message(WAYS_OUT), QueryWarning, stacklevel=2)
         opened = self.open_gallery(gallery)
         searching.check_model(opened, self.model)
         rows = np.array([item.row for item in embedded], np.float32).reshape(-1, self.model.embedding_dim)
         contexts = [item.context for item in embedded if item.context is not None]
         rankings = searching.search(opened, rows, contexts, options, self.calibration)
-        results = [SearchResult(ranking.hits(), item.query, ranking.engine) for ranking, item in zip(rankings, embedded, strict=True)]
+        not_looked = {} if opened.report is None else opened.report.not_looked
+        results = [
+            SearchResult(ranking.hits(), item.query, ranking.engine, not_looked) for ranking, item in zip(rankings, embedded, strict=True)
+        ]
         return results if _is_list(query) else results[0]
 
 
@@ -308,8 +337,9 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list | tuple)
 
 
-def _as_query(value: Any) -> Query | EmbeddedQuery:
-    return value if isinstance(value, Query | EmbeddedQuery) else Query(value)
+def _picture(value: Any) -> Query:
+    """An image of a caller as a query of which only the picture counts."""
+    return value if isinstance(value, Query) else Query(value)
 
 
 def _device(model: PersonModel) -> str:

@@ -1,13 +1,15 @@
 """Errors: one base class, each also a builtin exception that callers may already catch."""
 
 import inspect
+import pickle
 
 import pytest
 
 from personsearch import PersonSearchError, errors
 from personsearch.errors import ImageError, SourceError, shown
 
-CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) and value is not PersonSearchError]
+CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, PersonSearchError)]
+CLASSES.remove(PersonSearchError)
 
 
 @pytest.mark.parametrize("error", CLASSES)
@@ -40,6 +42,24 @@ def test_terminal_escapes_in_a_message_are_escaped() -> None:
     assert str(SourceError("a\u202egpj.exe\ntwo\tlines")) == "a\\u202egpj.exe\ntwo\tlines"
 
 
+def test_a_very_long_word_in_a_message_is_shortened() -> None:
+    """A picture as base64, passed as a path, was a message of 1.1 million characters."""
+    assert len(str(ImageError("A" * 1_000_000 + ": cannot be read"))) < 250
+    path = "/photos/" + "x" * 200 + ".jpg"
+    assert str(ImageError(f"{path}: cannot be read")) == f"{path}: cannot be read"
+
+
 def test_shown_keeps_ordinary_names_of_any_language() -> None:
     assert shown("née 写真 😀 ‍ C:\\x.jpg") == "née 写真 😀 ‍ C:\\x.jpg"
     assert shown("a\nb\udcff\x9b\x7f") == "a\\nb\\udcff\\x9b\\x7f"
+
+
+def test_a_list_error_travels_with_its_results() -> None:
+    error = errors.ImagesError("1 of 2 pictures cannot be used", {1: "b.jpg: is empty"}, ["people of a.jpg", None])
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.unreadable, again.results) == (str(error), {1: "b.jpg: is empty"}, ["people of a.jpg", None])
+
+
+def test_a_query_warning_is_a_warning_and_not_an_error() -> None:
+    assert issubclass(errors.QueryWarning, UserWarning)
+    assert not issubclass(errors.QueryWarning, PersonSearchError)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from personsearch import __version__
-from personsearch.cli import demo, evaluate, models, search, training
+from personsearch.cli import demo, detect, evaluate, models, search, training
 from personsearch.cli.options import say
 from personsearch.errors import PersonSearchError
 
@@ -20,7 +20,7 @@ app = typer.Typer(
 )
 
 COMMANDS = (
-    search.detect,
+    detect.detect,
     search.index,
     search.search,
     evaluate.evaluate,

@@ -15,6 +15,7 @@ import typer
 
 from personsearch.boxes import iou
 from personsearch.cli.options import Device, Model, open_searcher, say
+from personsearch.hits import Query
 
 if TYPE_CHECKING:
     from personsearch.results import SearchResult
@@ -70,7 +71,7 @@ def run_demo(searcher: "PersonSearcher", *, top_k: int = 5) -> Demo:
     """
     with tempfile.TemporaryDirectory() as folder:
         gallery = searcher.index(SCENES / "scenes", gallery=Path(folder) / "gallery", progress=False)
-        result = searcher.search(SCENES / "query.jpg", gallery, top_k=top_k)
+        result = searcher.search(Query(SCENES / "query.jpg", crop=True), gallery, top_k=top_k)
     truth: dict[str, list[float]] = json.loads((SCENES / TRUTH).read_text(encoding="utf-8"))
     right = tuple(_is_right(hit.image, hit.box, truth) for hit in result)
     return Demo(result, right, len(truth))

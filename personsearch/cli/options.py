@@ -1,5 +1,6 @@
 """Options that several commands share, and how their text is read."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -16,8 +17,9 @@ PrecisionOption = Annotated[
     Precision, typer.Option("--precision", help="Number format of a single-network model; below float32 it is faster and less exact.")
 ]
 MinScore = Annotated[float | None, typer.Option(help="Score below which people are dropped; by default the model's own threshold.")]
+Sources = Annotated[list[str], typer.Argument(help="Folders, glob patterns, pictures or videos, or one gallery.")]
 GalleryAt = Annotated[str | None, typer.Option(help="Folder or URI of the gallery; by default a folder in PERSONSEARCH_HOME.")]
-Every = Annotated[int, typer.Option(help="Step between the frames of a video; 1 takes all frames.")]
+Every = Annotated[int | None, typer.Option(help="Step between the frames of a video; by default the gallery's own, all in a new one.")]
 RerankOption = Annotated[
     Literal["cbgm"] | None, typer.Option("--rerank", help="Re-rank by the people around the query, with --cbgm 30,4 by default.")
 ]
@@ -50,6 +52,30 @@ def open_searcher(model: str | None, device: str, precision: Precision = "float3
 
     keep_freed_memory()
     return PersonSearcher.from_pretrained(model, device=device, precision=precision)
+
+
+def check_output(option: str, path: Path) -> None:
+    """Make the folder of a file to write, and check that the file can be written, before work that may take long.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        exists = path.exists()
+        with path.open("ab"):
+            pass
+        if not exists:
+            path.unlink()
+    except (OSError, ValueError) as error:
+        name = str(path) if len(str(path)) <= 100 else f"{str(path)[:40]}...{str(path)[-50:]}"
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{option} {name!r} cannot be written ({reason}); choose another name or folder") from error
+
+
+def one_or_list(sources: list[str]) -> str | list[str]:
+    """Sources of the command line as Python takes them: one alone is not a list, because it may be a gallery."""
+    return sources[0] if len(sources) == 1 else sources
 
 
 def say(message: str) -> None:

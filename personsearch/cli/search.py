@@ -1,4 +1,4 @@
-"""The commands that detect, index and search."""
+"""The commands that index and search."""
 
 import json
 from dataclasses import asdict
@@ -18,99 +18,125 @@ from personsearch.cli.options import (
     Model,
     PrecisionOption,
     RerankOption,
+    Sources,
     cbgm_settings,
+    check_output,
+    one_or_list,
     open_searcher,
     say,
 )
-from personsearch.errors import ConfigError
-
-
-def detect(
-    images: Annotated[list[Path], typer.Argument(help="Pictures.")],
-    model: Model = None,
-    device: Device = "auto",
-    precision: PrecisionOption = "float32",
-    min_score: MinScore = None,
-    draw: Annotated[Path | None, typer.Option(help="Write the picture with its boxes to this file (one picture only).")] = None,
-) -> None:
-    """Detect the people of each picture; prints one JSON object per line: image, boxes (xyxy pixels), scores."""
-    if draw is not None and len(images) != 1:
-        raise ConfigError(f"--draw takes one picture, got {len(images)}")
-    if draw is not None and draw.suffix.lower() not in PICTURES:
-        raise ConfigError(f"--draw must end with {', '.join(PICTURES)}, got {draw}")
-    searcher = open_searcher(model, device, precision)
-    for image in images:
-        detections = searcher.detect(image)
-        detections = detections.take(detections.scores >= (searcher.model.min_score if min_score is None else min_score))
-        typer.echo(json.dumps({"image": str(image), **detections.to_dict()}))
-        if draw is not None:
-            detections.draw().save(draw)
-            say(f"wrote {draw}")
+from personsearch.errors import ConfigError, QueryError, SourceError
 
 
 def index(
-    source: Annotated[str, typer.Argument(help="Folder, glob pattern, picture or video.")],
+    sources: Sources,
     model: Model = None,
     device: Device = "auto",
     precision: PrecisionOption = "float32",
     gallery: GalleryAt = None,
-    every: Every = 1,
+    every: Every = None,
     min_score: MinScore = None,
     storage: Annotated[
         Literal["float32", "float16"] | None, typer.Option(help="Number format of a new gallery's embeddings; float16 takes half the disk.")
     ] = None,
 ) -> None:
-    """Detect and embed the people of a source into a gallery; a second run reads only new and changed images."""
+    """Detect and embed the people of sources into a gallery; a second run reads only new and changed images."""
     searcher = open_searcher(model, device, precision)
-    result = searcher.index(source, gallery=gallery, every=every, min_score=min_score, storage=storage)
+    result = searcher.index(one_or_list(sources), gallery=gallery, storage=storage, **_chosen(every, min_score))
     report = result.report
-    counts = {name: len(value) for name, value in asdict(report).items() if name != "unreadable"} if report else {}
-    unreadable = report.unreadable if report else {}
-    typer.echo(
-        json.dumps({"gallery": result.location, "people": len(result), "images": result.image_count, **counts, "unreadable": unreadable})
-    )
+    counts = {name: len(value) for name, value in asdict(report).items() if isinstance(value, tuple)} if report else {}
+    reasons = {name: value for name, value in asdict(report).items() if isinstance(value, dict)} if report else {}
+    typer.echo(json.dumps({"gallery": result.location, "people": len(result), "images": result.image_count, **counts, **reasons}))
+    _check_looked(result)
 
 
 def search(
-    query: Annotated[Path, typer.Argument(help="A crop of the person, or with --box a scene.")],
-    source: Annotated[str, typer.Argument(help="A gallery, or a folder, glob pattern, picture or video.")],
+    query: Annotated[
+        str, typer.Argument(help="A crop of the person; with --person or --box a scene; with --time a video.", metavar="QUERY")
+    ],
+    sources: Sources,
     model: Model = None,
     device: Device = "auto",
     precision: PrecisionOption = "float32",
     box: Annotated[str | None, typer.Option(help="x1,y1,x2,y2 of the person in the query picture, in pixels.")] = None,
+    person: Annotated[int | None, typer.Option(help="Number of the person in the query picture, as `personsearch detect` prints.")] = None,
+    crop: Annotated[bool, typer.Option("--crop", help="Take the whole query picture as the person, without looking at it.")] = False,
+    time: Annotated[float | None, typer.Option(help="With a video as QUERY: seconds from its start.")] = None,
     top_k: Annotated[int, typer.Option(help="Largest number of hits.")] = 10,
     rerank: RerankOption = None,
-    cbgm: Annotated[str | None, typer.Option(help="K1,K2: re-rank K1 scenes by K2 people of the query's scene; needs --box.")] = None,
+    cbgm: Annotated[str | None, typer.Option(help="K1,K2: re-rank K1 scenes by K2 people of the query's scene.")] = None,
     cbgm_variant: CBGMVariant = None,
     confidence_weighted: ConfidenceWeighted = False,
     min_similarity: Annotated[
         str | None, typer.Option(help='Cosine below which hits are dropped; "auto": the model\'s calibrated threshold.')
     ] = None,
     gallery: GalleryAt = None,
-    every: Every = 1,
+    every: Every = None,
     min_score: MinScore = None,
     out: Annotated[Path | None, typer.Option(help="Also write the hits as .html, or as a montage (.png or .jpg).")] = None,
 ) -> None:
-    """Find a person in a gallery; prints the hits as JSON."""
+    """Find a person in a gallery; prints the hits as JSON.
+
+    If the query picture does not look like a crop of one person, the command lists the people in it with numbers and stops: choose one
+    with --person, or take the picture as it is with --crop.
+    """
     from personsearch.hits import Query
     from personsearch.searching import SearchOptions
 
     if out is not None and out.suffix.lower() not in (".html", *PICTURES):
-        raise ConfigError(f"--out must end with .html, {', '.join(PICTURES)}, got {out}")
+        raise ConfigError(f"--out must end with .html, {', '.join(PICTURES)}, got {str(out)[-100:]}")
     settings = cbgm_settings(rerank, [] if cbgm is None else [cbgm], cbgm_variant)
     reranking = settings[0] if settings else None
-    if reranking is not None and box is None:
-        raise ConfigError("CBGM compares the people around the query; pass the query's scene and --box")
+    if reranking is not None and box is None and person is None:
+        raise ConfigError("CBGM compares the people around the query; pass the query's scene, and --person or --box")
     options = SearchOptions(top_k, reranking, _min_similarity(min_similarity), confidence_weighted)
-    person = Query(query, _box(box))
+    asked = Query(query, _box(box), person=person, crop=crop, time=time)
+    if out is not None:
+        check_output("--out", out)
     searcher = open_searcher(model, device, precision)
     options.threshold(searcher.calibration)
-    embedded = searcher.embed_query(person, rerank=reranking)  # before the source is indexed, which may take long
-    people = searcher.open_gallery(source, gallery=gallery, every=every, min_score=min_score)
+    embedded = _embedded(searcher, asked, reranking)  # before the source is indexed, which may take long
+    people = searcher.open_gallery(one_or_list(sources), gallery=gallery, **_chosen(every, min_score))
     result = searcher.search(embedded, people, options)
+    _check_looked(people)
     typer.echo(result.to_json())
     if out is not None:
         _write(result, out)
+
+
+def _chosen(every: int | None, min_score: float | None) -> dict[str, Any]:
+    """The options that the user passed; a gallery keeps its own for the others."""
+    return {name: value for name, value in (("every", every), ("min_score", min_score)) if value is not None}
+
+
+def _embedded(searcher: Any, query: Any, rerank: Any) -> Any:
+    """The query as the model describes it.
+
+    Raises:
+        QueryError: It does not look like a crop of one person, and the command line must say who is meant.
+    """
+    from personsearch.query import embed_queries
+
+    (embedded,) = embed_queries(searcher.model, [query], with_context=rerank is not None)
+    if embedded.doubt is not None:
+        choose = "pass --person N for one of them, --box, or" if len(embedded.doubt.people) else "pass --box x1,y1,x2,y2 of the person, or"
+        raise QueryError(embedded.doubt.message(f"{choose} --crop to search for the whole picture", line="\n"))
+    return embedded
+
+
+def _check_looked(gallery: Any) -> None:
+    """Say what of the source was not looked at.
+
+    Raises:
+        SourceError: Nothing could be looked at, so that an empty result would look like an answer.
+    """
+    report = gallery.report
+    not_looked = {} if report is None else report.not_looked
+    if not_looked and gallery.image_count == 0:
+        image, reason = next(iter(not_looked.items()))
+        raise SourceError(f"nothing could be read of {len(not_looked)} pictures, videos or folders; the first is {image}: {reason}")
+    if not_looked:
+        say(f"warning: {len(not_looked)} pictures or videos were not looked at, or only in part; the JSON names them")
 
 
 def _write(result: Any, out: Path) -> None:

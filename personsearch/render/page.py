@@ -1,7 +1,6 @@
 """Write a search result as one self-contained HTML page without scripts."""
 
 import base64
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from importlib import resources
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from personsearch.hits import Hit, Query
 from personsearch.render import views
@@ -122,7 +122,7 @@ def _data_uri(picture: "Image") -> str:
 @contextmanager
 def _replaced(path: Path) -> Iterator[Path]:
     """A temporary file beside `path`; it replaces `path` when the block ends, or is deleted on an error."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{uuid4().hex}.part")  # not from the name, which may be as long as a name can be
     try:
         yield temporary
         temporary.replace(path)

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from personsearch import images
 from personsearch.boxes import Array
 from personsearch.errors import ImageError
 from personsearch.hits import Hit, Query
 from personsearch.render import views
 from personsearch.render.lettering import clock, file_name, shorten, text_and_font
+from personsearch.sources import read_query
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,13 +34,14 @@ LEADING = 6  # between lines of a caption
 COLUMNS = 5  # hits in the first row before a second one begins
 
 
-def draw(image: Any, boxes: Array, scores: Array) -> "Image":
-    """The scene with each person's box and detector score; lines and letters scale with the picture.
+def draw(image: Any, boxes: Array, scores: Array, numbers: Sequence[int] | None = None) -> "Image":
+    """The scene with each person's box, number and detector score; lines and letters scale with the picture.
 
     Args:
-        image: Scene: a path, bytes, PIL picture or RGB uint8 array (H, W, 3).
+        image: Scene: a path, bytes, PIL picture, RGB uint8 array (H, W, 3), or a `Query` whose picture it is.
         boxes: Boxes (N, 4) float32, xyxy pixels of the scene, best first.
         scores: Detector scores (N,) float32, 0..1.
+        numbers: Numbers of the people; None: 1 to N.
 
     Returns:
         An RGB picture of the scene's size.
@@ -52,14 +53,15 @@ def draw(image: Any, boxes: Array, scores: Array) -> "Image":
 
     if image is None:
         raise ImageError("these detections do not hold their picture; pass it with detections.draw(image)")
-    picture = Image.fromarray(images.load(image))
+    picture = Image.fromarray(read_query(image if isinstance(image, Query) else Query(image)))
     canvas = ImageDraw.Draw(picture)
     width, letters = max(2, round(min(picture.size) / 280)), max(10, round(min(picture.size) / 42))
     for i in reversed(range(len(boxes))):  # the best box is drawn last, on top of the others
         views.outline(canvas, boxes[i], picture.size, PALETTE[i % len(PALETTE)], width)
     plates: list[Plate] = []
-    for i, (box, score) in enumerate(zip(boxes, scores, strict=True)):
-        plates += _label(canvas, f"{score:.2f}", letters, box, picture.size, PALETTE[i % len(PALETTE)], width, plates)
+    people = range(1, len(boxes) + 1) if numbers is None else numbers
+    for i, (box, score, number) in enumerate(zip(boxes, scores, people, strict=True)):
+        plates += _label(canvas, f"{number}  {score:.2f}", letters, box, picture.size, PALETTE[i % len(PALETTE)], width, plates)
     return picture
 
 
@@ -123,7 +125,8 @@ def _caption(hit: Hit, other_order: bool) -> list[str]:
 
 def _query_caption(query: Query, hits: Sequence[Hit]) -> list[str]:
     name = query_name(query)
-    return ["query", *([file_name(name)] if name else []), count(hits)]
+    at = [] if query.time is None else [f"at {clock(query.time)}"]
+    return ["query", *([file_name(name)] if name else []), *at, count(hits)]
 
 
 def _height(lines: list[str]) -> int:

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from personsearch import images
 from personsearch.boxes import Array, check_boxes
-from personsearch.errors import BoxError, ImageError
+from personsearch.errors import BoxError, ImageError, QueryError
 from personsearch.hits import Hit, Query
 from personsearch.render.lettering import text_and_font
-from personsearch.sources import read_frame
+from personsearch.sources import read_frame, read_query
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -61,11 +60,11 @@ def of_hits(hits: Sequence[Hit], show: Callable[[Array, Array], T], missing: Cal
 def of_query(query: Query, size: Size) -> "Image":
     """The query as a tile: the crop, or the person in their scene; grey if the picture is missing."""
     try:
-        picture = images.load(query.image)
+        picture = read_query(query)
         if query.box is None:
             return whole(picture, size)
         return person(picture, check_boxes(query.box, *picture.shape[:2])[0], size, QUERY_COLOUR)
-    except ImageError:
+    except (ImageError, QueryError):
         return blank(GONE, size)
     except BoxError:
         return blank(CHANGED, size)

@@ -4,5 +4,6 @@ from personsearch.sources.frame import Frame, Frames
 from personsearch.sources.items import Item, Source
 from personsearch.sources.kinds import PICTURE_EXTENSIONS
 from personsearch.sources.opening import open_source, read_frame
+from personsearch.sources.queries import read_at, read_query
 
-__all__ = ["PICTURE_EXTENSIONS", "Frame", "Frames", "Item", "Source", "open_source", "read_frame"]
+__all__ = ["PICTURE_EXTENSIONS", "Frame", "Frames", "Item", "Source", "open_source", "read_at", "read_frame", "read_query"]

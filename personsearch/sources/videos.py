@@ -95,6 +95,36 @@ def pixels_at(path: str, time: float) -> Array | None:
     return None
 
 
+def frame_shown_at(path: str, time: float) -> Frame | None:
+    """The frame that is shown at a time, with the number 0; None if seeking does not find it, or the video ends before.
+
+    Raises:
+        ImageError: The file is missing or cannot be read as a video.
+    """
+    import av
+
+    with _opened(path, path) as (container, stream):
+        reading = _Reading(container, stream)
+        try:
+            start = max(time - SEEK_BEFORE, 0) + reading.begin
+            container.seek(int(start / stream.time_base) if stream.time_base else 0, stream=stream)
+        except av.FFmpegError:
+            return None
+        shown, begin = None, 0.0
+        for frame in reading.frames():
+            at = reading.seconds(frame, by_rate=False)
+            if at is None:
+                return None
+            if at > time + SAME_TIME:
+                break
+            shown, begin = frame, at
+        else:
+            if reading.rate <= 0 or time > begin + 1 / reading.rate + SAME_TIME:
+                return None
+        pixels = None if shown is None else _pixels(shown)
+        return None if pixels is None else Frame(path, 0, begin, pixels)
+
+
 class _Reading:
     """One pass through a video, which counts what is missing."""
 

@@ -1,5 +1,6 @@
 """Scenes with detections, and montages of a query with its hits."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -57,6 +58,14 @@ def test_draw_writes_the_score() -> None:
     other = Detections(one.boxes, np.array([0.42], np.float32), one.embeddings)
     changed = np.asarray(one.draw(scene())) != np.asarray(other.draw(scene()))
     ys, _ = np.nonzero(changed.any(axis=2))
+    assert 30 < ys.min() <= ys.max() < 60  # on the plate above the box
+
+
+def test_draw_writes_the_number_of_the_person() -> None:
+    one = detections(BOX)
+    drawn = [np.asarray(replace(one, numbers=np.array([number])).draw(scene())) for number in (1, 2)]
+    assert (drawn[0] == np.asarray(one.draw(scene()))).all()
+    ys, _ = np.nonzero((drawn[0] != drawn[1]).any(axis=2))
     assert 30 < ys.min() <= ys.max() < 60  # on the plate above the box
 
 

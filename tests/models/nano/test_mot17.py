@@ -34,7 +34,7 @@ def read_data(shared: Path, searcher: PersonSearcher) -> EvaluationData:
             ids, boxes = true_people(sequence, int(path.stem))
             identities = np.array(ids) + 1000 * camera  # numbers start again in every sequence
             name = f"{sequence.name}/{path.name}"
-            scenes.append(Scene(name, camera, boxes, identities, searcher.detect(path)))
+            scenes.append(Scene(name, camera, boxes, identities, searcher.detect(path, min_score=0)))
             rows = searcher.embed(path, boxes)
             queries += [EvaluationQuery(name, camera, int(person), row) for person, row in zip(identities, rows, strict=True)]
     repeated = {person for person in {query.identity for query in queries} if sum(person in scene.ids for scene in scenes) > 1}

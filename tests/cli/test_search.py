@@ -1,0 +1,117 @@
+"""`personsearch search` and `index`: which person is meant, several sources, what was not looked at, files to write."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from personsearch.cli import app as cli
+from personsearch.errors import BoxError, ConfigError, ImageError, PersonSearchError, QueryError
+from tests.helpers.fakes import BLUE, GREEN, RED, scene
+from tests.helpers.pictures import write_video
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def party(folder: Path) -> Path:
+    """A scene with three people."""
+    Image.fromarray(scene((RED, 10, 10, 60), (GREEN, 100, 20, 50), (BLUE, 150, 20, 40))).save(folder / "party.png")
+    return folder / "party.png"
+
+
+def search(folder: Path, *arguments: object) -> Result:
+    return runner.invoke(cli.app, ["search", *(str(argument) for argument in arguments), "--model", str(folder / "model")])
+
+
+def test_a_whole_scene_stops_with_a_numbered_list(folder: Path, party: Path) -> None:
+    """The whole picture was searched as one person, with exit code 0 and hits that were wrong."""
+    result = search(folder, party, folder / "photos", "--gallery", folder / "g.lance")
+    assert isinstance(result.exception, QueryError)
+    message = str(result.exception).splitlines()
+    assert message[0].endswith("does not look like a crop of one person:")
+    assert message[1:4] == [
+        "1 at (10, 10, 30, 70), score 0.60",
+        "2 at (100, 20, 120, 70), score 0.50",
+        "3 at (150, 20, 170, 60), score 0.40",
+    ]
+    assert "--person N" in message[4]
+    assert "--crop" in message[4]
+    assert result.stdout == ""
+    assert not (folder / "g.lance").exists()
+
+
+def test_the_list_is_answered_by_person_or_crop(folder: Path, party: Path) -> None:
+    second = json.loads(search(folder, party, party, "--person", 2).stdout)
+    assert second["query"]["box"] == second["hits"][0]["box"] == [100, 20, 120, 70]
+    assert json.loads(search(folder, party, party, "--person", 2, "--rerank", "cbgm").stdout)["hits"][0]["box"] == [100, 20, 120, 70]
+    whole = json.loads(search(folder, party, party, "--crop").stdout)
+    assert whole["query"]["box"] is None
+    assert len(whole["hits"]) == 3
+    assert isinstance(search(folder, party, party, "--person", 4).exception, QueryError)
+    assert isinstance(search(folder, party, party, "--person", 1, "--crop").exception, QueryError)
+
+
+def test_a_frame_of_a_video_is_a_query(folder: Path) -> None:
+    write_video(folder / "street.avi", [scene((RED, 10, 10, 60))] * 5 + [scene((GREEN, 100, 20, 50), (BLUE, 150, 20, 40))] * 5)
+    found = json.loads(search(folder, folder / "street.avi", folder / "street.avi", "--time", "0.7", "--person", 2).stdout)
+    assert {hit["box"][0] for hit in found["hits"][:5]} == {150}
+    assert found["query"]["time"] == 0.7
+    refused = search(folder, folder / "street.avi", folder / "photos")
+    assert isinstance(refused.exception, ImageError)
+    assert "--time" in str(refused.exception)
+
+
+@pytest.mark.parametrize("box", ["0.9,0.4,0.96,0.6", "10,10,12,70"])
+def test_a_box_too_small_for_a_person_is_an_error(folder: Path, party: Path, box: str) -> None:
+    assert isinstance(search(folder, party, folder / "photos", "--box", box).exception, BoxError)
+
+
+def test_several_sources_are_searched_together(folder: Path, party: Path) -> None:
+    """The command took one source."""
+    hits = json.loads(search(folder, folder / "red.png", folder / "photos", party, "--gallery", folder / "g.lance").stdout)["hits"]
+    assert {Path(hit["image"]).name for hit in hits} == {"a.png", "party.png"}
+    report = runner.invoke(
+        cli.app, ["index", str(folder / "photos"), str(party), "--gallery", str(folder / "g.lance"), "--model", str(folder / "model")]
+    )
+    assert json.loads(report.stdout)["unchanged"] == 3
+
+
+@pytest.mark.parametrize("command", ["index", "search"])
+def test_a_source_that_cannot_be_read_is_an_error(folder: Path, command: str) -> None:
+    """The result was empty with exit code 0, as if the person were not there."""
+    (folder / "unreadable").mkdir()
+    (folder / "unreadable" / "a.jpg").write_text("not a picture")
+    arguments = [command, *([str(folder / "red.png")] if command == "search" else []), str(folder / "unreadable")]
+    result = runner.invoke(cli.app, [*arguments, "--model", str(folder / "model")])
+    assert isinstance(result.exception, PersonSearchError)
+    assert "nothing could be read" in str(result.exception)
+    assert "a.jpg" in str(result.exception)
+
+
+def test_what_was_not_looked_at_is_said(folder: Path) -> None:
+    (folder / "photos" / "bad.jpg").write_text("not a picture")
+    result = search(folder, folder / "red.png", folder / "photos")
+    assert result.exit_code == 0
+    assert [Path(image).name for image in json.loads(result.stdout)["not_looked"]] == ["bad.jpg"]
+    assert "warning: 1 pictures or videos were not looked at" in result.stderr
+
+
+@pytest.mark.parametrize("name", [f"{'x' * 300}.html", f"{'x' * 300}.png", "red.png/hits.html", "folder.html"])
+def test_a_file_that_cannot_be_written_is_an_error_before_searching(folder: Path, name: str) -> None:
+    """The name of a page failed after the search, with a bare OSError."""
+    (folder / "folder.html").mkdir()
+    result = search(folder, folder / "red.png", folder / "photos", "--gallery", folder / "g.lance", "--out", folder / name)
+    assert isinstance(result.exception, ConfigError)
+    assert len(str(result.exception)) < 300
+    assert not (folder / "g.lance").exists()
+
+
+def test_a_long_name_of_a_page_is_written(folder: Path) -> None:
+    """The temporary file's name was longer than a name may be."""
+    out = folder / f"{'x' * 245}.html"
+    assert search(folder, folder / "red.png", folder / "photos", "--out", out).exit_code == 0
+    assert "<html" in out.read_text()
+    assert [file.name for file in folder.glob(".*")] == []
