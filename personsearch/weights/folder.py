@@ -53,7 +53,7 @@ def read_tensors(path: Path) -> dict[str, Array]:
         _check_dtypes(path)
         return load_file(path)
     except SafetensorError as error:
-        reason = wrong_download(path) or f"is not a safetensors file ({error}); convert a checkpoint with `personsearch convert`"
+        reason = wrong_download(path) or f"is not a safetensors file ({error!s:.200}); convert a checkpoint with `personsearch convert`"
         raise WeightsError(f"{path} {reason}") from error
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error}") from error

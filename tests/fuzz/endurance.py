@@ -14,7 +14,7 @@ import typer
 from tests.fuzz import kills
 
 DISK = 4 * 2**20  # bytes of the disk that is filled
-LEFT = 48 * 2**10  # bytes that are free on it when indexing begins
+LEFT = 8 * 2**10  # bytes that are free on it when indexing begins
 GROWTH = 64 * 2**20  # bytes that the last nine tenths of the detections may add
 
 TO_THE_END = """

@@ -110,7 +110,7 @@ def tiny(recipe: Recipe) -> Recipe:
     else:
         small |= {"height": 64, "width": 32}
     changes = {"network": recipe.network | small, "losses": losses, "augment": AugmentRecipe(sizes=((HEIGHT, WIDTH),))}
-    return recipe.model_copy(update=changes | {"epochs": 1, "batch_size": 2})
+    return recipe.model_copy(update=changes | {"epochs": 1, "batch_size": 2, "frozen": ()})
 
 
 @pytest.fixture(scope="module")
