@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 LEAST_SHARE = 0.2  # of the picture's area; a person who is searched for as a whole picture covers at least this
 LIKE_SIZE = 0.8  # of the largest person's area; from this size on a second person may be meant too
+MOST_OVERLAP = 0.3  # of the narrower person's width; two people side by side have at most this in common
 LEAST_SCENE = 320  # pixels of the shorter side; smaller pictures without people are taken as crops
 WIDEST_CROP = 0.8  # width over height; wider pictures without people are taken as scenes
 LISTED = 20  # number of people that a message lists
@@ -181,8 +182,8 @@ def _with_box(query: Query, people: Detections, min_score: float) -> Query:
 def doubt_of(name: str, people: Detections, height: int, width: int) -> Doubt | None:
     """Why a picture may not be a crop of one person, or None.
 
-    The rule: people are detected, and the largest covers less than `LEAST_SHARE` of the picture; or a second one has at least
-    `LIKE_SIZE` of the largest one's area; or nothing is detected in a picture that is too large and too wide for a crop. Crops that
+    The rule: people are detected, and the largest covers less than `LEAST_SHARE` of the picture; or a second one beside it
+    has at least `LIKE_SIZE` of its area; or nothing is detected in a picture that is too large and too wide for a crop. Crops that
     are cut tightly often have no detection, so that alone does not count.
 
     Args:
@@ -196,13 +197,24 @@ def doubt_of(name: str, people: Detections, height: int, width: int) -> Doubt | 
         if min(height, width) < LEAST_SCENE or width < WIDEST_CROP * height:
             return None
         return Doubt(name, f"no person is detected in this picture of {width} x {height} pixels, which is wide for a crop", people)
-    shares = np.sort(area(clip(people.boxes, height, width)))[::-1] / (height * width)
-    if shares[0] < LEAST_SHARE:
+    boxes = clip(people.boxes, height, width)
+    areas = area(boxes)
+    largest = int(areas.argmax())
+    share = float(areas[largest] / (height * width))
+    if share < LEAST_SHARE:
         subject = "the person in it covers" if len(people) == 1 else f"the largest of {len(people)} people in it covers"
-        return Doubt(name, f"{subject} {shares[0]:.1%} of the picture, so it does not look like a crop of one person", people)
-    if len(people) > 1 and shares[1] >= LIKE_SIZE * shares[0]:
-        return Doubt(name, f"{len(people)} people are in it, two of them of like size", people)
+        return Doubt(name, f"{subject} {share:.1%} of the picture, so it does not look like a crop of one person", people)
+    like = areas >= LIKE_SIZE * areas[largest]
+    if (like & _beside(boxes, boxes[largest])).any():
+        return Doubt(name, f"{len(people)} people are in it, two of them of like size side by side", people)
     return None
+
+
+def _beside(boxes: Array, one: Array) -> Array:
+    """(N,) which boxes are beside one box (4,), not above it, below it or inside it: the detector sees parts of a person twice."""
+    overlap = np.minimum(boxes[:, 2], one[2]) - np.maximum(boxes[:, 0], one[0])
+    beside: Array = overlap < MOST_OVERLAP * np.minimum(boxes[:, 2] - boxes[:, 0], one[2] - one[0])
+    return beside
 
 
 def query_name(query: Query) -> str:

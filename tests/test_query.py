@@ -1,6 +1,7 @@
 """Queries: what the detector sees in a picture without a box, people by number, frames of videos, and values that are refused."""
 
 import base64
+import io
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -101,6 +102,9 @@ def test_an_embedded_query_warns_once(searcher: PersonSearcher) -> None:
         ([(0, 0, 40, 100), (50, 0, 83, 100)], (100, 100), True),  # more than .8 of the largest
         ([(0, 0, 40, 100), (50, 0, 81, 100)], (100, 100), False),
         ([(50, 0, 83, 100), (0, 0, 40, 100)], (100, 100), True),  # the best score is not the largest
+        ([(0, 0, 40, 60), (0, 40, 40, 100)], (100, 100), False),  # two parts of one person
+        ([(0, 0, 40, 100), (29, 0, 69, 100)], (100, 100), True),  # 11 of 40 columns in common
+        ([(0, 0, 40, 100), (27, 0, 67, 100)], (100, 100), False),  # 13 of 40
         ([(-500, 0, 40, 49)], (100, 100), True),  # only the part inside counts
         ([], (100, 40), False),  # tight crops often have no detection
         ([], (319, 1000), False),
@@ -287,6 +291,14 @@ def test_what_is_not_a_picture_is_refused_in_a_line_with_a_way_out(searcher: Per
         with pytest.raises(PersonSearchError, match=advice) as raised:
             call(value())
         assert len(str(raised.value)) < 500
+
+
+def test_a_file_object_is_a_picture(searcher: PersonSearcher, tmp_path: Path) -> None:
+    Image.fromarray(scene(*PEOPLE)).save(tmp_path / "a.png")
+    with open(tmp_path / "a.png", "rb") as file:
+        for image in (file, io.BytesIO((tmp_path / "a.png").read_bytes())):
+            assert searcher.detect(image).people == [1, 2, 3]
+            assert searcher.search(Query(image, person=3), [scene(*PEOPLE)])[0].box[0] == 150
 
 
 def test_a_video_as_a_query_names_the_time(searcher: PersonSearcher, street: Path) -> None:

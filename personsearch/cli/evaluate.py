@@ -15,6 +15,7 @@ from personsearch.cli.options import (
     PrecisionOption,
     RerankOption,
     cbgm_settings,
+    check_output,
     open_searcher,
     say,
 )
@@ -106,6 +107,7 @@ def _evaluate_dataset(
 
     if curve is not None:
         curves.check_name(curve)
+        check_output("--curve", curve)
     measured = evaluate_dataset(
         open_searcher(*model),
         *dataset,
