@@ -100,10 +100,10 @@ def prepare(recipe: str | Path | Recipe, data: TrainData, out: str | Path, optio
     folder = Path(out)
     if not options.resume and (folder / STATE_FILE).exists():
         raise ConfigError(f"{folder} already holds a training; resume it, or choose another folder")
-    if not options.resume:
-        _check_start(complete)
     dataset = part_of(_dataset(data, options.fields, complete), complete.share, complete.seed)
     _check_people(dataset, complete)
+    if not options.resume:
+        _check_start(complete)
     learner = build_learner(complete, dataset.identities)
     trainer = Trainer(
         complete,
