@@ -14,7 +14,7 @@ import numpy as np
 import typer
 
 from personsearch.boxes import iou
-from personsearch.cli.options import Device, Model, open_searcher, say
+from personsearch.cli.options import Device, Model, check_output, open_searcher, say
 from personsearch.hits import Query
 
 if TYPE_CHECKING:
@@ -48,9 +48,10 @@ def demo(
     device: Device = "auto",
 ) -> None:
     """Search rendered scenes that are part of the package; writes demo_hits.jpg and demo_hits.html, and says whether rank 1 is right."""
-    outcome = run_demo(open_searcher(model, device))
     files = out / "demo_hits.jpg", out / "demo_hits.html"
-    out.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        check_output("--out", file)
+    outcome = run_demo(open_searcher(model, device))
     outcome.result.montage().save(files[0])
     outcome.result.save_html(files[1])
     say(outcome.summary)

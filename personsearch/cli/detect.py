@@ -19,7 +19,7 @@ from personsearch.cli.options import (
     open_searcher,
     say,
 )
-from personsearch.errors import ConfigError, PersonSearchError
+from personsearch.errors import ConfigError, ImageError, ImagesError, PersonSearchError
 
 if TYPE_CHECKING:
     from personsearch.results import Detections
@@ -42,7 +42,7 @@ class _Reader:
             try:
                 yield from self._source(source)
             except PersonSearchError as error:
-                self._fail(str(error))
+                self.fail(str(error))
 
     def _source(self, source: str) -> "Iterator[Frame]":
         from personsearch.sources import open_source, read_at
@@ -56,13 +56,14 @@ class _Reader:
             try:
                 yield from frames
             except PersonSearchError as error:
-                self._fail(str(error))
+                self.fail(str(error))
             if frames.partly_read:
-                self._fail(f"{item.image}: only partly read: {frames.partly_read}")
+                self.fail(f"{item.image}: only partly read: {frames.partly_read}")
         for folder, reason in opened.problems.items():
-            self._fail(f"{folder}: {reason}")
+            self.fail(f"{folder}: {reason}")
 
-    def _fail(self, message: str) -> None:
+    def fail(self, message: str) -> None:
+        """Print what cannot be read."""
         self.failed = True
         say(f"error: {message}")
 
@@ -101,7 +102,9 @@ def detect(
     reader, count = _Reader(every, time), 0
     waiting = reader.frames(sources)
     while frames := list(islice(waiting, BATCH)):
-        for frame, people in zip(frames, searcher.detect([frame.pixels for frame in frames], min_score=min_score), strict=True):
+        for frame, people in zip(frames, _detected(searcher, frames, min_score, reader), strict=True):
+            if people is None:
+                continue
             count += 1
             if one_file and count > 1:
                 raise ConfigError(f"--draw {draw} is a file for one picture, and there are more; pass a folder")
@@ -110,6 +113,19 @@ def detect(
                 _draw(people, draw if one_file else draw / f"{count:06d}_{Path(frame.image).stem[:100]}.jpg")
     if reader.failed:
         raise typer.Exit(1)
+
+
+def _detected(searcher: Any, frames: "list[Frame]", min_score: float | None, reader: _Reader) -> "list[Detections | None]":
+    """The people of each frame; None for a frame that the model cannot take, such as one of 4 x 4 pixels."""
+    try:
+        detections: list[Detections | None] = searcher.detect([frame.pixels for frame in frames], min_score=min_score)
+        return detections
+    except ImagesError as error:
+        reader.fail(str(error))
+        return error.results
+    except ImageError as error:
+        reader.fail(f"{frames[0].image}: {error}")
+        return [None]
 
 
 def _line(frame: "Frame", people: "Detections", *, has_number: bool) -> dict[str, Any]:

@@ -62,6 +62,15 @@ def test_pictures_are_drawn_into_a_folder(folder: Path) -> None:
     assert "pass a folder" in str(result.exception)
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_video_of_tiny_frames_does_not_stop_the_others(folder: Path, count: int) -> None:
+    write_video(folder / "tiny.avi", [np.zeros((4, 6, 3), np.uint8)] * count)
+    result = detect(folder, folder / "tiny.avi", folder / "photos")
+    assert result.exit_code == 1
+    assert [line["person"] for line in lines(result)] == [[1], []]
+    assert "6 x 4" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("option", "value"), [("--every", "0"), ("--time", "-1"), ("--time", "nan"), ("--min-score", "1.5"), ("--draw", "a.docx")]
 )
