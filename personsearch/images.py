@@ -47,6 +47,10 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]+=*\s*")
 DAMAGED = (OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError, struct.error)
 
 
+class _VideoError(Exception):
+    """The bytes are a video."""
+
+
 def load(image: ImageInput) -> Array:
     """The picture upright (by its EXIF tag), as RGB uint8 (H, W, 3), C-contiguous and writable.
 
@@ -186,6 +190,8 @@ def _identified(data: bytes) -> "ImageFile":
 
         heif: ImageFile = HeifImageFile(io.BytesIO(data), "")
         return heif
+    if data[4:8] == b"ftyp" or data[8:12] == b"AVI " or data.startswith(b"\x1aE\xdf\xa3"):
+        raise _VideoError
     raise UnidentifiedImageError
 
 
@@ -283,6 +289,8 @@ def decoding(name: str) -> Iterator[None]:
         yield
     except ImageError:
         raise
+    except _VideoError as error:
+        raise ImageError(f"{name}: is a video, not a picture; index it, or take a frame of it: Query(path, time=12.4)") from error
     except UnidentifiedImageError as error:
         kinds = ", ".join((*FORMATS, "HEIC"))
         raise ImageError(f"{name}: is not a picture in a known format, or its start is damaged; save it as one of {kinds}") from error

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -18,6 +17,7 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from personsearch.boxes import Array
+from personsearch.images import opencv
 from personsearch.models.config import BackboneConfig, SceneConfig
 from personsearch.models.folder import open_scene_folder
 from personsearch.models.parts.afa import Aggregation, AlignedFeatureAggregation
@@ -25,6 +25,8 @@ from personsearch.models.parts.fcos import FCOSHead, LevelMaps, Structure
 from personsearch.models.parts.fcos_select import DenseDetections, SelectionRules, box_scale, features_at, select
 from personsearch.models.parts.resnet import build_backbone
 from personsearch.models.scene import SceneBatch, SceneDetections, SceneInput, SceneModel, SceneNetwork
+
+cv2 = opencv()
 
 RGB_MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 PAD_TO = 32

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -16,6 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from personsearch.boxes import Array
+from personsearch.images import opencv
 from personsearch.models.config import BackboneConfig
 from personsearch.models.folder import open_scene_folder
 from personsearch.models.gfn import GalleryFilter, GalleryFilterConfig
@@ -24,6 +24,8 @@ from personsearch.models.rcnn import PAD_TO, RGB_MEAN, RGB_STD
 from personsearch.models.scene import SceneBatch, SceneDetections, SceneInput, SceneModel
 from personsearch.models.seqnet import SeqNet, SeqNetConfig
 from personsearch.ranking import SceneFilter
+
+cv2 = opencv()
 
 
 class SeqNeXtConfig(SeqNetConfig):

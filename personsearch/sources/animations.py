@@ -1,6 +1,7 @@
 """Read the pictures of a GIF, WebP, PNG or AVIF animation, or the pages of a TIFF, in order."""
 
 from collections.abc import Iterator, Set
+from itertools import count
 from typing import TYPE_CHECKING
 
 from personsearch.boxes import Array
@@ -18,9 +19,16 @@ def has_several_pictures(content: str | bytes) -> bool:
     """Whether a file, or the bytes of one, holds more than one picture; False if it cannot be read."""
     try:
         with opened_picture(content, "picture") as picture:
-            return _has(picture, 1, "picture")
+            return _has_second(picture)
     except ImageError:
         return False
+
+
+def _has_second(picture: "ImageFile") -> bool:
+    try:
+        return _has(picture, 1, "picture")
+    except ImageError:  # there is more, but damaged: reading it will say so
+        return True
 
 
 def animation_frames(image: str, content: str | bytes, every: int, skip: Set[int], frames: Frames) -> Iterator[Frame]:
@@ -33,17 +41,18 @@ def animation_frames(image: str, content: str | bytes, every: int, skip: Set[int
         pages = picture.format == "TIFF"
         step, unit = (1, "pages") if pages else (every, "frames")
         total = _count(picture)
-        frames.total = -(-total // step)
+        frames.total = None if total is None else -(-total // step)
         seconds = 0.0
-        for number in range(total):
+        for number in count():
             try:
                 if not _has(picture, number, image):
-                    raise ImageError("it ends there, although more were announced")
+                    return
                 pixels = _pixels(picture, image, taken=number % step == 0 and number not in skip)
             except ImageError as error:
                 if number == 0:
                     raise
-                frames.partly_read = f"{number} of {total} {unit}; {str(error).removeprefix(f'{image}: ')}"
+                known = "" if total is None else f" of {total}"
+                frames.partly_read = f"{number}{known} {unit}; {str(error).removeprefix(f'{image}: ')}"
                 return
             if pixels is not None:
                 yield Frame(image, number, None if pages else seconds, pixels)
@@ -59,9 +68,13 @@ def _has(picture: "ImageFile", number: int, name: str) -> bool:
     return True
 
 
-def _count(picture: "ImageFile") -> int:
-    with decoding("picture"):
-        return int(getattr(picture, "n_frames", 1))
+def _count(picture: "ImageFile") -> int | None:
+    """Number of pictures; None if it is not known because one of them is damaged."""
+    try:
+        with decoding("picture"):
+            return int(getattr(picture, "n_frames", 1))
+    except ImageError:
+        return None
 
 
 def _pixels(picture: "ImageFile", image: str, *, taken: bool) -> Array | None:

@@ -57,7 +57,7 @@ def kind_of_head(head: bytes) -> Kind:
     if head.startswith(_VIDEO_STARTS) or head[4:8] in (b"moov", b"mdat", b"wide", b"pnot") or _is_transport_stream(head):
         return "video"
     if head.startswith(b"OggS"):
-        return "video" if b"theora" in head or b"video" in head else "unknown"
+        return "video" if any(name in head for name in (b"theora", b"OVP80", b"video")) else "unknown"
     return "unknown"
 
 

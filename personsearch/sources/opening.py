@@ -57,8 +57,8 @@ def read_frame(image: str, frame: int, time: float | None = None) -> Array:
     pixels = None if time is None or item.kind == "animation" else pixels_at(image, time)
     if pixels is not None:
         return pixels
-    first = next(item.frames(max(frame, 1), {0} if frame else frozenset()), None)
-    if first is None or first.frame != frame:
+    first = next((one for one in item.frames(max(frame, 1), {0} if frame else frozenset()) if one.frame == frame), None)
+    if first is None:
         raise ImageError(f"{image}: has no frame {frame}; the file has changed since it was indexed, index it again")
     return first.pixels
 

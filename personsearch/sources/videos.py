@@ -96,7 +96,7 @@ def pixels_at(path: str, time: float) -> Array | None:
 
 
 def frame_shown_at(path: str, time: float) -> Frame | None:
-    """The frame that is shown at a time, with the number 0; None if seeking does not find it, or the video ends before.
+    """The frame that is shown at a time; None if seeking does not find it, or the video ends before.
 
     Raises:
         ImageError: The file is missing or cannot be read as a video.
@@ -122,7 +122,13 @@ def frame_shown_at(path: str, time: float) -> Frame | None:
             if reading.rate <= 0 or time > begin + 1 / reading.rate + SAME_TIME:
                 return None
         pixels = None if shown is None else _pixels(shown)
-        return None if pixels is None else Frame(path, 0, begin, pixels)
+        return None if shown is None or pixels is None else Frame(path, _frames_before(path, shown.pts), begin, pixels)
+
+
+def _frames_before(path: str, pts: int | None) -> int:
+    """Number of the frame with this timestamp: the packets before it are counted, and not decoded."""
+    with _opened(path, path) as (container, stream):
+        return sum(packet.pts is not None and pts is not None and packet.pts < pts for packet in container.demux(stream))
 
 
 class _Reading:

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError
+from personsearch.images import opencv
 from personsearch.synthetic.body.poses import sample_pose
 from personsearch.synthetic.paint.raycast import light_backdrop, look
 from personsearch.synthetic.paint.sprites import draw_sprite
@@ -18,6 +18,8 @@ from personsearch.synthetic.stage.lens import Look, develop, draw_look
 from personsearch.synthetic.stage.lighting import draw_light, shadow_map
 from personsearch.synthetic.stage.scenery import CENTER, HALF, draw_scenery
 from personsearch.synthetic.world import World, loaded, person
+
+cv2 = opencv()
 
 _CROPS = 3  # stream of random numbers; world and scene have others
 SHADOW_SIZE = 384

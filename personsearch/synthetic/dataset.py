@@ -9,12 +9,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from personsearch.errors import ConfigError
+from personsearch.images import opencv
 from personsearch.synthetic.scene import RenderedScene, generate_scene
 from personsearch.synthetic.stage.lens import jpeg_encode
 from personsearch.synthetic.world import World, loaded
+
+cv2 = opencv()
 
 log = logging.getLogger(__name__)
 QUALITY = 95  # the lens has its own, lower JPEG; this one only stores

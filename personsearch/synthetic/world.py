@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, DataError
+from personsearch.images import opencv
 from personsearch.synthetic.body.assets import Assets, load_assets
 from personsearch.synthetic.paint.raycast import Backdrop, look
 from personsearch.synthetic.people.appearance import Appearance, draw_appearance, vary_one_item
@@ -16,6 +16,8 @@ from personsearch.synthetic.people.person import Person, build_person
 from personsearch.synthetic.stage.camera import Camera, draw_camera
 from personsearch.synthetic.stage.lens import Look, draw_look
 from personsearch.synthetic.stage.scenery import Scenery, draw_scenery
+
+cv2 = opencv()
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 # every fourth identity is its neighbour but for one item

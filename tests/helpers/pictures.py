@@ -54,10 +54,12 @@ def write_video(path: Path, frames: "list[Array]", *, codec: str = "FFV1", rate:
 
 
 def write_av(
-    path: "Path | io.BytesIO", frames: "list[Array]", *, codec: str, kind: str | None = None, rate: int = 10, **options: Any
+    path: Path, frames: "list[Array]", *, codec: str, kind: str | None = None, rate: int = 10, movflags: str = "", **options: Any
 ) -> None:
     """A video of RGB frames in any container and codec of FFmpeg; a key frame every ten frames."""
-    with av.open(str(path) if isinstance(path, Path) else path, "w", format=kind) as container:
+    with av.open(
+        str(path) if isinstance(path, Path) else path, "w", format=kind, options={"movflags": movflags} if movflags else {}
+    ) as container:
         stream: Any = container.add_stream(codec, rate=rate, **options)
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt, stream.codec_context.gop_size = "yuv420p", 10

@@ -126,3 +126,45 @@ def test_an_empty_folder_names_the_extensions(tmp_path: Path) -> None:
     (tmp_path / "IMG_1.txt").write_bytes(b"")
     with pytest.raises(SourceError, match=rf"{tmp_path} contains no pictures or videos \(.*\.jpg .*\.mp4.*\)"):
         open_source(tmp_path)
+
+
+def test_linked_folders_are_followed_once(photos: Path) -> None:
+    """Pictures behind a link were passed over without a word."""
+    other = photos.parent / "disk"
+    other.mkdir()
+    (other / "x.jpg").write_bytes(encode(gradient(), "JPEG"))
+    (other / "home").symlink_to(photos)  # back to where it came from
+    (photos / "linked").symlink_to(other)
+    (photos / "linked again").symlink_to(other)
+    expected = ["Ostsee 写真/c.jpeg", "Ostsee 写真/deep/d.webp", "a.png", "b.JPG", "linked/x.jpg"]
+    assert names(open_source(photos), photos) == expected
+    assert names(open_source(photos / "**"), photos) == expected
+    assert names(open_source(photos / "link*" / "*.jpg"), photos) == ["linked again/x.jpg", "linked/x.jpg"]
+
+
+def test_a_picture_of_any_name_is_found_by_its_content(tmp_path: Path) -> None:
+    (tmp_path / "IMG_0001").write_bytes(encode(gradient(), "JPEG"))
+    (tmp_path / "b.dat").write_bytes(encode(gradient(), "PNG"))
+    (tmp_path / "c.dat").write_bytes(b"other data")
+    (tmp_path / "photo.jpg.part").write_bytes(encode(gradient(), "JPEG"))
+    (tmp_path / "README").write_text("BM: a text")
+    os.mkfifo(tmp_path / "pipe")
+    assert names(open_source(tmp_path), tmp_path) == ["IMG_0001", "b.dat"]
+
+
+def test_a_raw_photo_is_reported_not_its_preview(tmp_path: Path) -> None:
+    """Raw photos are TIFF files whose first page is a small preview."""
+    (tmp_path / "DSC_1.NEF").write_bytes(encode(gradient(), "TIFF"))
+    (item,) = open_source(tmp_path).items
+    with pytest.raises(ImageError, match=r"DSC_1.NEF: is a raw photo of a camera.*export it as JPEG"):
+        next(item.frames())
+
+
+def test_the_change_time_of_a_file_is_known(photos: Path) -> None:
+    """Programs that turn a photo keep its date; the system's own time tells."""
+    (before,) = open_source(photos / "a.png").items
+    os.utime(photos / "a.png", ns=(10**18, 10**18))
+    (after,) = open_source(photos / "a.png").items
+    assert after.changed_ns == os.stat(photos / "a.png").st_ctime_ns
+    assert before.changed_ns is not None
+    assert after.changed_ns >= before.changed_ns

@@ -1,14 +1,16 @@
 """Videos: frames, times, damaged files, and one frame read again."""
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
 from personsearch.errors import ImageError
-from personsearch.sources import open_source, read_frame, videos
+from personsearch.sources import open_source, read_at, read_frame, videos
 from tests.helpers.pictures import gradient, greys, slow_down, turn_right, write_av, write_video
 
 
@@ -116,3 +118,119 @@ def test_a_missing_frame_is_an_error(film: Path) -> None:
     for image in (film, film.with_suffix(".jpg")):
         with pytest.raises(ImageError, match="No such file"):
             read_frame(str(image), 3)
+
+
+@pytest.mark.parametrize(("codec", "name"), [("FFV1", "film.avi"), ("mp4v", "film.mp4"), ("libx264", "film.mkv"), ("libx264", "film.ts")])
+def test_the_frame_shown_at_a_time_is_found_with_its_number(tmp_path: Path, codec: str, name: str) -> None:
+    path = tmp_path / name
+    if codec.startswith("lib"):
+        write_av(path, greys(60), codec=codec)
+    else:
+        write_video(path, greys(60), codec=codec)
+    frames = list(open_source(path).items[0].frames())
+    for time, number in ((0, 0), (0.05, 0), (0.1, 1), (1.7, 17), (3.19, 31), (5.99, 59)):
+        shown = read_at(str(path), time)
+        assert (shown.frame, shown.time) == (number, frames[number].time)
+        assert np.array_equal(shown.pixels, frames[number].pixels)
+    with pytest.raises(ImageError, match=r"has no frame at 7 s, its last frame is at 5.90 s"):
+        read_at(str(path), 7)
+
+
+def test_a_copy_broken_off_says_how_much_was_read(tmp_path: Path) -> None:
+    """37 of 100 frames were reported as the whole video."""
+    noise = list(np.random.default_rng(0).integers(0, 256, (100, 48, 64, 3), dtype=np.uint8))
+    write_av(tmp_path / "whole.mp4", noise, codec="libx264", movflags="faststart")
+    data = (tmp_path / "whole.mp4").read_bytes()
+    (tmp_path / "copy.mp4").write_bytes(data[: len(data) * 4 // 10])
+    whole, copy = (open_source(tmp_path / name).items[0].frames() for name in ("whole.mp4", "copy.mp4"))
+    assert (whole.total, copy.total) == (None, None)  # the file is opened for the first frame
+    read = len(list(copy))
+    assert 30 < read < 45
+    assert copy.total == 100
+    assert re.fullmatch(rf"({read}|{read - 1}) of 100 frames; it ends after \d\.\d of 10\.0 s", copy.partly_read)
+    assert len(list(whole)) == whole.total == 100
+    assert whole.partly_read == ""
+
+
+@pytest.mark.parametrize("name", ["film.mkv", "film.avi", "film.flv"])
+def test_any_container_with_a_length_says_that_it_was_cut_off(tmp_path: Path, name: str) -> None:
+    noise = list(np.random.default_rng(0).integers(0, 256, (60, 48, 64, 3), dtype=np.uint8))
+    write_av(tmp_path / name, noise, codec="flv" if name.endswith("flv") else "mpeg4")
+    data = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(data[: len(data) // 2])
+    frames = open_source(tmp_path / name).items[0].frames(every=5)
+    read = len(list(frames))
+    assert 2 < read < 9
+    assert re.search(r"^\d\d of 60 frames; it ends after \d\.\d of (6\.0|5\.9|3\.0) s$", frames.partly_read)
+    assert frames.total == 12
+
+
+def test_a_hole_in_a_video_is_reported(tmp_path: Path) -> None:
+    noise = list(np.random.default_rng(0).integers(0, 256, (60, 48, 64, 3), dtype=np.uint8))
+    write_av(tmp_path / "film.mp4", noise, codec="libx264")
+    data = bytearray((tmp_path / "film.mp4").read_bytes())
+    data[len(data) // 3 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 3)
+    (tmp_path / "film.mp4").write_bytes(data)
+    frames = open_source(tmp_path / "film.mp4").items[0].frames()
+    assert len(list(frames)) > 20
+    assert re.fullmatch(r"\d\d of 60 frames; \d+ damaged places", frames.partly_read)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "kind"),
+    [
+        ("CAMERA.MTS", "libx264", "mpegts"),
+        ("film.ts", "libx264", "mpegts"),
+        ("film.m2ts", "libx264", "mpegts"),
+        ("film.flv", "flv", "flv"),
+        ("film", "mpeg4", "mp4"),
+        ("film.dat", "mpeg2video", "mpeg"),
+        ("film.bin", "mpeg4", "matroska"),
+        ("film.vob", "mpeg2video", "vob"),
+        ("film.ogv", "libvpx", "ogg"),
+        ("film.wmv", "wmv2", "asf"),
+        ("film.xyz", "mpeg4", "nut"),
+        ("film.3gp", "mpeg4", "3gp"),
+    ],
+)
+def test_a_video_is_known_by_its_content(tmp_path: Path, name: str, codec: str, kind: str) -> None:
+    """A camera's .MTS was passed over in a folder without a word, and called no picture alone."""
+    rate = 25  # MPEG-2 knows no 10
+    write_av(tmp_path / name, greys(30), codec=codec, kind=kind, rate=rate)
+    (tmp_path / "program.ts").write_text("export const a = 1;\n" * 50)
+    (item,) = open_source(tmp_path).items
+    assert item.is_video
+    frames = list(item.frames(every=10))
+    assert [frame.frame for frame in frames] == [0, 10, 20]
+    assert [frame.pixels.mean() for frame in frames] == pytest.approx([0, 40, 80], abs=8)  # lossy codecs
+    assert [frame.time for frame in frames] == pytest.approx([0, 0.4, 0.8], abs=0.002)
+
+
+def test_a_video_in_memory_is_read(tmp_path: Path) -> None:
+    write_av(tmp_path / "film.mp4", greys(20), codec="mpeg4")
+    for content in ((tmp_path / "film.mp4").read_bytes(), (tmp_path / "film.mp4").open("rb")):
+        (item,) = open_source(content).items
+        assert item.is_video
+        frames = list(item.frames(every=5))
+        assert [frame.frame for frame in frames] == [0, 5, 10, 15]
+        assert [frame.pixels.mean() for frame in frames] == pytest.approx([0, 20, 40, 60], abs=8)
+
+
+@pytest.mark.parametrize("text", ["#EXTM3U\n#EXTINF:1,\nsecret.mp4\n", "ffconcat version 1.0\nfile secret.mp4\n"])
+@pytest.mark.parametrize("name", ["list.mp4", "list.dat"])
+def test_a_list_of_other_files_does_not_open_them(tmp_path: Path, text: str, name: str) -> None:
+    write_av(tmp_path / "secret.mp4", greys(5), codec="mpeg4")
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ImageError):
+        list(open_source(tmp_path / name).items[0].frames())
+
+
+def test_an_audio_file_with_a_cover_is_not_a_video(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "song.m4a"), "w", format="mp4") as container:
+        stream = container.add_stream("aac", rate=44100)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.rate = 44100
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with pytest.raises(ImageError, match="cannot be read as a video"):
+        list(open_source(tmp_path / "song.m4a").items[0].frames())

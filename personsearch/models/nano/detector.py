@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from pydantic import Field
@@ -12,9 +11,12 @@ from torch import Tensor, nn
 from torchvision.ops import nms
 
 from personsearch.boxes import Array
+from personsearch.images import opencv
 from personsearch.models.parts.csp_darknet import STRIDES, Conv, CSPDarknet, DepthwiseConv
 from personsearch.models.parts.letterbox import View, letterbox
 from personsearch.options import Settings
+
+cv2 = opencv()
 
 PRIOR_SCORE = 0.01  # score of every cell before training: few cells hold a person
 MAX_LOG_SIDE = 8.0  # keeps exp() of a predicted side finite

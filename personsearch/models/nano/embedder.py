@@ -3,18 +3,20 @@
 from collections.abc import Sequence
 from typing import Literal
 
-import cv2
 import numpy as np
 import torch
 from pydantic import Field
 
 from personsearch.boxes import Array
+from personsearch.images import opencv
 from personsearch.models.config import BackboneConfig
 from personsearch.models.folder import make_fast
 from personsearch.models.parts.letterbox import INTERPOLATION
 from personsearch.models.rcnn import RGB_MEAN, RGB_STD
 from personsearch.models.reid import ReidConfig, ReidNetwork
 from personsearch.options import Settings
+
+cv2 = opencv()
 
 CROPS_AT_ONCE = 64
 

@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
 from personsearch.boxes import Array
+from personsearch.images import opencv
 from personsearch.models.device import cores, open_onnx
 from personsearch.models.nano.detector import CellPredictions, NanoDetector, NanoOptions
 from personsearch.models.nano.embedder import CROPS_AT_ONCE, NanoEmbedder, NanoReidOptions
@@ -25,6 +25,8 @@ from personsearch.options import parse
 from personsearch.processes import PerProcess
 from personsearch.weights import fingerprint, read_config
 from personsearch.weights.contents import NANO_ONNX
+
+cv2 = opencv()
 
 DETECTOR_FILE, EMBEDDER_FILE = NANO_ONNX
 

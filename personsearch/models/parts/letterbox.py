@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from personsearch.boxes import Array
+from personsearch.images import opencv
+
+cv2 = opencv()
 
 INTERPOLATION = cv2.INTER_LINEAR_EXACT  # same pixels on every machine; INTER_LINEAR does not guarantee this
 GREY = 114  # colour of the canvas outside the image

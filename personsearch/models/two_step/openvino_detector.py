@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 import torch
 from pydantic import Field
@@ -19,10 +18,13 @@ from torchvision.ops import nms
 
 from personsearch.boxes import Array
 from personsearch.errors import WeightsError
+from personsearch.images import opencv
 from personsearch.models.parts.letterbox import INTERPOLATION, Region, View, tile_regions
 from personsearch.models.two_step.openvino_session import OpenVinoSession, openvino_files
 from personsearch.options import Settings, Tiles
 from personsearch.weights import fingerprint
+
+cv2 = opencv()
 
 SSD_COLUMNS = 7  # image, label, score, x1, y1, x2, y2
 BOX_COLUMNS = 5  # x1, y1, x2, y2, score

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 from pydantic import Field, PositiveFloat
 
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, WeightsError
+from personsearch.images import opencv
 from personsearch.models.device import open_onnx
 from personsearch.models.parts.letterbox import INTERPOLATION
 from personsearch.models.two_step.onnx_input import input_size
@@ -17,6 +17,8 @@ from personsearch.models.two_step.openvino_session import OPENVINO_SUFFIX, OpenV
 from personsearch.onnx_session import ROWS_AT_ONCE, OnnxSession, external_files
 from personsearch.options import Settings, Side
 from personsearch.weights import fingerprint
+
+cv2 = opencv()
 
 
 class ReidOptions(Settings):

@@ -7,7 +7,6 @@ except for the letterbox's scale (exact for each axis here, one rounded ratio th
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from pydantic import Field
@@ -15,12 +14,15 @@ from torchvision.ops import nms
 
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, WeightsError
+from personsearch.images import opencv
 from personsearch.models.device import open_onnx
 from personsearch.models.parts.letterbox import View, letterbox, tile_regions
 from personsearch.models.two_step.onnx_input import input_size
 from personsearch.onnx_session import OnnxSession, external_files
 from personsearch.options import Settings, Side, Tiles
 from personsearch.weights import fingerprint
+
+cv2 = opencv()
 
 STRIDES = (8, 16, 32)
 BOX_COLUMNS = 5  # of an output row: x, y, log width, log height, objectness; then the classes

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-import cv2
 import numpy as np
 
 from personsearch.boxes import Array
+from personsearch.images import opencv
+
+cv2 = opencv()
 
 TILE = 64
 NOISE = 256

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from personsearch.boxes import Array
+from personsearch.images import opencv
+
+cv2 = opencv()
 
 
 @dataclass(frozen=True)

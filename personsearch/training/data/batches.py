@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -11,9 +10,12 @@ from pydantic import Field
 from torch import Tensor
 
 from personsearch.boxes import Array
+from personsearch.images import opencv
 from personsearch.models.scene import SceneBatch, SceneInput
 from personsearch.options import Settings
 from personsearch.training.data.dataset import PeopleDataset, Sample
+
+cv2 = opencv()
 
 Prepare = Callable[[Array, int, int], SceneInput]  # (RGB uint8 image, short side, long side) -> a network's input
 Draw = tuple[int, int]  # (epoch, picture): what decides all of a picture's randomness

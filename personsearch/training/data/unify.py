@@ -6,13 +6,15 @@ Source: "Divide and Conquer: Hybrid Pre-training for Person Search" (arXiv 2312.
 import math
 from typing import Literal
 
-import cv2
 import numpy as np
 from pydantic import model_validator
 
 from personsearch.boxes import Array
+from personsearch.images import opencv
 from personsearch.options import Settings
 from personsearch.training.data.dataset import Sample
+
+cv2 = opencv()
 
 Operation = Literal["expand_resize", "random_paste"]
 
