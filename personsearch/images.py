@@ -47,10 +47,6 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]+=*\s*")
 DAMAGED = (OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError, struct.error)
 
 
-class _VideoError(Exception):
-    """The bytes are a video."""
-
-
 def load(image: ImageInput) -> Array:
     """The picture upright (by its EXIF tag), as RGB uint8 (H, W, 3), C-contiguous and writable.
 
@@ -164,14 +160,14 @@ def opened_picture(content: str | bytes, name: str) -> "Iterator[ImageFile]":
     if not data:
         raise ImageError(f"{name}: is empty (0 bytes); copy it again or remove it")
     with decoding(name):
-        picture = _identified(_without_texts(data))
+        picture = _identified(_without_texts(data), name)
     with picture:
         _check_size(*picture.size, name)
         _check_scans(picture, data, name)
         yield picture
 
 
-def _identified(data: bytes) -> "ImageFile":
+def _identified(data: bytes, name: str) -> "ImageFile":
     """The picture by its first bytes, as `Image.open` finds it; `max_pixels` replaces Pillow's own limit and warning."""
     from PIL import Image, UnidentifiedImageError
 
@@ -191,7 +187,7 @@ def _identified(data: bytes) -> "ImageFile":
         heif: ImageFile = HeifImageFile(io.BytesIO(data), "")
         return heif
     if data[4:8] == b"ftyp" or data[8:12] == b"AVI " or data.startswith(b"\x1aE\xdf\xa3"):
-        raise _VideoError
+        raise ImageError(f"{name}: is a video, not a picture; index it, or take a frame of it: Query(path, time=12.4)")
     raise UnidentifiedImageError
 
 
@@ -289,8 +285,6 @@ def decoding(name: str) -> Iterator[None]:
         yield
     except ImageError:
         raise
-    except _VideoError as error:
-        raise ImageError(f"{name}: is a video, not a picture; index it, or take a frame of it: Query(path, time=12.4)") from error
     except UnidentifiedImageError as error:
         kinds = ", ".join((*FORMATS, "HEIC"))
         raise ImageError(f"{name}: is not a picture in a known format, or its start is damaged; save it as one of {kinds}") from error
