@@ -78,6 +78,10 @@ class GalleryModelError(GalleryError):
     """A gallery holds another model's embeddings, which cannot be mixed or compared."""
 
 
+class GalleryOptionError(GalleryError, ValueError):
+    """An option contradicts what a gallery was indexed with."""
+
+
 class GalleryPermissionError(GalleryError, PermissionError):
     """Permission to write a gallery's folder is missing."""
 

@@ -17,9 +17,18 @@ def expand_user(path: str | os.PathLike[str]) -> str:
     return os.path.expanduser(os.fspath(path))
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder with its parents. Those in `home()`, and that folder itself, are made for this user alone."""
+    path = path.absolute()
+    private = home().absolute()
+    for folder in (*reversed(path.parents), path):
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700 if folder == private or private in folder.parents else 0o777, exist_ok=True)
+
+
 def replace_file(path: Path, text: str) -> None:
     """Write a UTF-8 text file; a reader sees either the old content or the new one. Its folder is made if needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix + ".new")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -38,12 +47,12 @@ def replaced_folder(path: Path, workshop: Path) -> Iterator[Path]:
         path: Folder to replace; the old one is removed.
         workshop: Folder in which the new one is filled, on the same disk as `path`; made if needed.
     """
-    workshop.mkdir(parents=True, exist_ok=True)
+    make_folder(workshop)
     with tempfile.TemporaryDirectory(dir=workshop) as temporary:
         new, old = Path(temporary) / "new", Path(temporary) / "old"
         new.mkdir()
         yield new
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         if path.exists():
             path.rename(old)
         new.rename(path)

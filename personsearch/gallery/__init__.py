@@ -2,7 +2,17 @@
 
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.location import default_location
-from personsearch.gallery.table import FramePeople, ImageRecord, ModelKey, People, Storage
+from personsearch.gallery.table import FileFacts, FramePeople, ImageRecord, ModelKey, People, Storage
 from personsearch.gallery.temporary import temporary_gallery
 
-__all__ = ["FramePeople", "Gallery", "ImageRecord", "ModelKey", "People", "Storage", "default_location", "temporary_gallery"]
+__all__ = [
+    "FileFacts",
+    "FramePeople",
+    "Gallery",
+    "ImageRecord",
+    "ModelKey",
+    "People",
+    "Storage",
+    "default_location",
+    "temporary_gallery",
+]

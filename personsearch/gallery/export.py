@@ -3,7 +3,7 @@
 import os
 from typing import TYPE_CHECKING
 
-from personsearch.errors import MissingExtraError
+from personsearch.errors import GalleryError, MissingExtraError
 from personsearch.gallery.table import People
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def to_csv(people: People, path: str | os.PathLike[str], *, embeddings: bool) ->
         embeddings: Whether to add the embeddings as columns e0, e1, ...
 
     Raises:
-        OSError: The file cannot be written.
+        GalleryError: The file cannot be written.
     """
     import pyarrow as pa
     from pyarrow import csv
@@ -59,7 +59,10 @@ def to_csv(people: People, path: str | os.PathLike[str], *, embeddings: bool) ->
     if embeddings:
         for d, column in enumerate(people.embeddings.T):
             table = table.append_column(f"e{d}", pa.array(column))
-    csv.write_csv(table, path)
+    try:
+        csv.write_csv(table, path)
+    except (OSError, ValueError) as error:
+        raise GalleryError(f"{os.fspath(path)} cannot be written: {error}; choose another file, in a folder where you may write") from error
 
 
 def _with_corners(table: "pa.Table") -> "pa.Table":

@@ -2,29 +2,39 @@
 
 import logging
 import os
-import time
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from personsearch import checks
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, GalleryError, GalleryModelError
 from personsearch.gallery import export, removal, vector_index
-from personsearch.gallery.location import check_free, find_table, guarded, lance_errors, resolve
+from personsearch.gallery.creation import create_table
+from personsearch.gallery.location import (
+    check_free,
+    find_table,
+    guarded,
+    make_files_private,
+    resolve,
+)
+from personsearch.gallery.snapshot import Snapshot, next_time
 from personsearch.gallery.table import (
     STORAGES,
+    FileFacts,
     FramePeople,
     ImageRecord,
     ModelKey,
     People,
-    Snapshot,
     Storage,
+    read_every,
     read_key,
-    schema,
     storage_of,
     to_rows,
+    with_every,
 )
 
 if TYPE_CHECKING:
@@ -38,17 +48,20 @@ logger = logging.getLogger(__name__)
 # Every commit writes the list of all files anew, so that the lists grow with the square of the commits:
 # 1000 commits make 41 MB of lists, 30,000 would make 40 GB. Files are merged before that.
 _MAX_FILES = 256
+_RENAMED_AT_ONCE = 1000  # images whose rows are in memory together
 
 MEMORY_LIMIT = 4 * 2**30  # bytes: the embeddings of 4 million people with 256 numbers each
 
 T = TypeVar("T")
+_STEP = re.compile(r"-every(\d+)$")  # at the end of a video's fingerprint
 
 
 class Gallery:
     """People found by one model, in a folder or at any URI that Lance takes; see `open` and `create_or_open`.
 
-    Every method sees what other processes have written in the meantime. Several processes may add at once; if two write the
-    same frame, the newest write counts.
+    A new gallery in a local folder is private: other users can neither read nor enter it. A gallery may be used from several
+    threads. It can be pickled and travels as its location, so that another process opens it again. Every method sees what other
+    processes have written in the meantime. Several processes may add at once; if two write the same frame, the newest write counts.
 
     Attributes:
         location: Absolute path or URI of the gallery.
@@ -80,7 +93,9 @@ class Gallery:
         return cls(location)
 
     @classmethod
-    def create_or_open(cls, location: str | os.PathLike[str], key: ModelKey, *, storage: Storage | None = None) -> "Gallery":
+    def create_or_open(
+        cls, location: str | os.PathLike[str], key: ModelKey, *, storage: Storage | None = None, every: int | None = None
+    ) -> "Gallery":
         """Open the gallery if it holds this model's embeddings; create it if the location is empty.
 
         Args:
@@ -88,6 +103,7 @@ class Gallery:
             key: The model.
             storage: Number format of the embeddings on disk: "float32", or "float16" for half the size. None keeps the format
                 of an existing gallery and takes float32 for a new one.
+            every: Step between the frames of videos that a new gallery says it was indexed with.
 
         Raises:
             GalleryModelError: The gallery holds another model's embeddings.
@@ -95,12 +111,14 @@ class Gallery:
             GalleryError: The location contains something else, or a gallery of another storage.
             ConfigError: The storage is unknown.
         """
-        if storage not in (None, *STORAGES):
-            raise ConfigError(f"storage must be one of {', '.join(STORAGES)}, got {storage!r}")
+        if storage is not None and (not isinstance(storage, str) or storage not in STORAGES):
+            raise ConfigError(f"storage must be one of {', '.join(STORAGES)}, got {storage!r:.80}")
+        if not isinstance(key, ModelKey):
+            raise ConfigError(f"key must be a ModelKey, got {key!r:.80}")
         absolute = resolve(location)
         if find_table(absolute) is None:
             check_free(absolute)
-            _create(absolute, key, storage or "float32")
+            create_table(absolute, key, storage or "float32", every)
         gallery = cls(absolute)
         gallery._check_model(key)
         if storage not in (None, gallery.storage):
@@ -128,7 +146,44 @@ class Gallery:
             content = f"{len(self)} people in {self.image_count} images"
         except GalleryError:
             content = "cannot be read"
-        return f"Gallery({self.location}: {content}, model {self.key.name})"
+        every = "" if self.every in (None, 1) else f", every {self.every}. frame of videos"
+        return f"Gallery({checks.shown(self.location)}: {content}, model {self.key.name}{every})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Gallery, (self.location,), {"memory_limit": self.memory_limit, "report": self.report}
+
+    @property
+    def every(self) -> int | None:
+        """Step between the frames of videos that the gallery was indexed with; None: it was never chosen."""
+        stored = self._read(lambda snapshot: read_every(snapshot.table.schema, self.location))
+        if stored is not None:
+            return stored
+        steps = {int(step) for record in self.images().values() for step in _STEP.findall(record.fingerprint)}
+        return steps.pop() if len(steps) == 1 else None
+
+    @property
+    def has_videos(self) -> bool:
+        """Whether frames of videos were indexed."""
+        return any(_STEP.search(record.fingerprint) for record in self.images().values())
+
+    @property
+    def min_score(self) -> float | None:
+        """Score from which detections entered the gallery; None if another program made it."""
+        text = self.key.fingerprint.rpartition("@")[2]
+        try:
+            return float(text)
+        except ValueError:
+            return None
+
+    def set_every(self, every: int) -> None:
+        """Store the step between the frames of videos, for the next run of indexing."""
+        every = checks.count("every", every)
+        if every == self.every:
+            return
+        with self._guarded(exclusive=True):
+            table = self._refresh().table
+            table.update_schema_metadata(with_every(table.schema, self.location, every))
+            make_files_private(self.location)
 
     @property
     def version(self) -> int:
@@ -173,7 +228,12 @@ class Gallery:
 
         Raises:
             GalleryPermissionError: The index must be built, and the gallery may not be written.
+            ShapeError: `queries` is not (Q, D) with the gallery's D.
+            ConfigError: `count` or `scenes` has a wrong value.
         """
+        queries = vector_index.as_rows(queries, self.key.embedding_dim)
+        count = checks.count("count", count)
+        checks.flag("scenes", scenes)
 
         def find(snapshot: Snapshot) -> list[People]:
             row_sets = [vector_index.nearest(snapshot, query, count) for query in queries]
@@ -186,6 +246,7 @@ class Gallery:
             if not vector_index.is_current(table):
                 logger.info("building the vector index of %s, for %d rows", self.location, table.count_rows())
                 vector_index.build(table)
+                make_files_private(self.location)
         return self._read(find)
 
     def add(self, batch: Sequence[FramePeople]) -> None:
@@ -198,14 +259,17 @@ class Gallery:
             ShapeError: The embeddings have another length than the gallery's.
             GalleryPermissionError: The gallery may not be written.
         """
+        if not isinstance(batch, Sequence) or not all(isinstance(item, FramePeople) for item in batch):
+            raise GalleryError(f"a batch must be a list of FramePeople, got {batch!r:.80}")
         if not batch:
             return
         import lance
 
         with self._guarded() as is_locked:
             table = self._refresh().table
-            rows = to_rows(batch, table.schema, time.time_ns())
+            rows = to_rows(batch, table.schema, next_time(table))
             written = lance.write_dataset(rows, table, mode="append")
+            make_files_private(self.location)
             crowded = is_locked and len(written.get_fragments()) >= _MAX_FILES
         if crowded:
             self.compact()
@@ -226,6 +290,7 @@ class Gallery:
         Raises:
             GalleryError: An image is not in the gallery and `missing_ok` is False; nothing is removed then.
         """
+        checks.flag("missing_ok", missing_ok)
         if not images:
             return 0
         return self._purge(lambda snapshot: removal.of_images(snapshot, images, self.location, missing_ok=missing_ok))
@@ -242,6 +307,26 @@ class Gallery:
             GalleryError: The gallery has no such person.
         """
         self._purge(lambda snapshot: removal.of_person(snapshot, image, row, frame, self.location))
+
+    def rename(self, facts: Mapping[str, FileFacts]) -> None:
+        """Give images other names and facts, without embedding their people again; the old names are gone from the disk.
+
+        Args:
+            facts: New name and facts by the name in the gallery; names that the gallery does not have are ignored.
+        """
+        if not facts:
+            return
+        import lance
+
+        with self._guarded(exclusive=True) as is_locked:
+            names = list(facts)
+            for start in range(0, len(names), _RENAMED_AT_ONCE):
+                part = {name: facts[name] for name in names[start : start + _RENAMED_AT_ONCE]}
+                snapshot = self._refresh()
+                now = next_time(snapshot.table)
+                lance.write_dataset(snapshot.moved_rows(part, now), snapshot.table, mode="append")
+                self._refresh().table.delete(removal.older_rows(list(part), now))
+            removal.rewrite(self._refresh().table, self.location, is_locked=is_locked)
 
     def compact(self) -> None:
         """Merge small files, and delete old versions and the remains of interrupted writes; useful after many `add` calls."""
@@ -275,7 +360,8 @@ class Gallery:
             path: File to write.
             embeddings: Whether to add the embeddings as columns e0, e1, ... They are biometric features: protect the file.
         """
-        export.to_csv(self.people(), path, embeddings=embeddings)
+        checks.flag("embeddings", embeddings)
+        export.to_csv(self.people(), checks.path("path", path, GalleryError), embeddings=embeddings)
 
     def _guarded(self, *, exclusive: bool = False) -> AbstractContextManager[bool]:
         return guarded(self.location, exclusive=exclusive)
@@ -312,16 +398,3 @@ class Gallery:
             snapshot.table.delete(rows.predicate)  # only marks them
             removal.rewrite(snapshot.table, self.location, is_locked=is_locked)
         return rows.people
-
-
-def _create(location: str, key: ModelKey, storage: Storage) -> None:
-    """Make an empty gallery; another process may do so at the same time."""
-    import lance
-
-    columns = schema(key, time.time_ns(), storage)
-    with lance_errors(location):
-        try:
-            lance.write_dataset(columns.empty_table(), location, mode="create")
-        except OSError as error:
-            if "already exists" not in str(error):
-                raise

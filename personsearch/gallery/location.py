@@ -16,16 +16,22 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from personsearch import checks
 from personsearch.errors import GalleryError, GalleryPermissionError, PersonSearchError
-from personsearch.home import expand_user, home
+from personsearch.home import expand_user, home, make_folder
 
 LANCE_FOLDERS = ("data", "_versions", "_transactions", "_deletions", "_indices", "_refs")
+OTHERS = 0o077  # rights of the group and of all others
+# Classes of what Lance and Arrow raise for damaged files
+_RAISED = (OSError, ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, AttributeError, MemoryError)
 _FORBIDDEN = ("permission denied", "read-only file system", "operation not permitted", "access is denied", "accessdenied")
 
 
 def resolve(location: str | os.PathLike[str]) -> str:
     """The location in the form that Lance takes: an absolute path, or an object store's URI unchanged."""
-    text = os.fspath(location)
+    text = checks.path("location", location, GalleryError)
+    if "\0" in text or not text:
+        raise GalleryError(f"the location of a gallery must be a path or URI, got {text!r:.80}")
     if text.startswith("file://"):
         text = url2pathname(urlsplit(text).path)
     return text if "://" in text else os.path.abspath(expand_user(text))
@@ -86,8 +92,8 @@ def lance_errors(location: str) -> Iterator[None]:
     """Turn what Lance and the file system raise into gallery errors."""
     try:
         yield
-    except (OSError, ValueError, RuntimeError) as error:
-        if isinstance(error, PersonSearchError):
+    except BaseException as error:  # a panic of Lance's Rust is not an Exception
+        if isinstance(error, PersonSearchError) or not (isinstance(error, _RAISED) or type(error).__name__ == "PanicException"):
             raise
         if any(words in str(error).lower() for words in _FORBIDDEN):
             raise GalleryPermissionError(
@@ -128,6 +134,35 @@ def _flock(fcntl: Any, handle: int, exclusive: bool) -> bool:
     except OSError:  # network file systems without locks
         return False
     return True
+
+
+def make_private_folder(location: str) -> None:
+    """Make a local gallery's folder so that other users can neither read nor enter it."""
+    if "://" in location:
+        return
+    with lance_errors(location):
+        make_folder(Path(location).parent)
+        Path(location).mkdir(mode=0o700, exist_ok=True)
+
+
+def make_files_private(location: str) -> None:
+    """Take the files of a private local gallery from other users too, in case they are copied elsewhere.
+
+    A folder that its owner has opened to others stays as it is.
+    """
+    if "://" in location or os.name != "posix":
+        return
+    try:
+        if os.stat(location).st_mode & OTHERS:
+            return
+        for folder, names, files in os.walk(location):
+            for name in (*names, *files):
+                path = os.path.join(folder, name)
+                mode = os.stat(path).st_mode
+                if mode & OTHERS:
+                    os.chmod(path, mode & ~OTHERS)
+    except OSError:  # another process deletes old files meanwhile, or the owner is another user
+        return
 
 
 def remove_partial_files(location: str) -> None:

@@ -5,13 +5,16 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
+from personsearch import checks
 from personsearch.errors import GalleryError
-from personsearch.gallery.location import remove_partial_files
-from personsearch.gallery.table import Snapshot
+from personsearch.gallery import vector_index
+from personsearch.gallery.location import make_files_private, remove_partial_files
+from personsearch.gallery.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ def of_images(snapshot: Snapshot, images: Sequence[str | os.PathLike[str]], loca
     Raises:
         GalleryError: An image is not in the gallery and `missing_ok` is False.
     """
+    for image in images:
+        checks.path("image", image, GalleryError)
     known = {name: code for code, name in enumerate(snapshot.names)}
     names = [_known_name(image, known) for image in images]
     for name in names:
@@ -44,11 +49,18 @@ def of_person(snapshot: Snapshot, image: str | os.PathLike[str], row: int, frame
     Raises:
         GalleryError: The gallery has no such person.
     """
+    checks.path("image", image, GalleryError)
+    row, frame = _number("row", row), _number("frame", frame)
     codes, frames, rows = snapshot.person_keys
     name = _known_name(image, set(snapshot.names.tolist()))
     if not ((snapshot.names[codes] == name) & (frames == frame) & (rows == row)).any():
         raise GalleryError(f"gallery {location} has no person {row} in frame {frame} of {name}; people() lists them all")
     return Removal(f"image = {_quote(name)} AND frame = {int(frame)} AND row = {int(row)}", 1)
+
+
+def older_rows(images: Sequence[str], indexed_ns: int) -> str:
+    """Lance's SQL for the rows of some images that were written before a time."""
+    return f"image IN ({', '.join(map(_quote, images))}) AND indexed_ns < {indexed_ns}"
 
 
 def rewrite(table: Any, location: str, *, is_locked: bool) -> None:
@@ -60,12 +72,20 @@ def rewrite(table: Any, location: str, *, is_locked: bool) -> None:
         is_locked: Whether no other process can be writing, so that files that no version names are remains.
     """
     table.optimize.compact_files(materialize_deletions_threshold=0.0)
+    vector_index.drop_if_stale(table)
     if len(table.versions()) > 1:
         # A deletion that left nothing to merge is the newest version and names its predicate, and so the image.
         table.update_config({"personsearch.cleaned": "true"})
     table.cleanup_old_versions(timedelta(0), delete_unverified=is_locked)
     if is_locked:
         remove_partial_files(location)
+    make_files_private(location)
+
+
+def _number(name: str, value: Any) -> int:
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise GalleryError(f"{name} must be a whole number, got {value!r:.80}")
+    return int(value)
 
 
 def _quote(text: str) -> str:
@@ -76,7 +96,7 @@ def _quote(text: str) -> str:
 def _known_name(image: str | os.PathLike[str], known: Container[str]) -> str:
     """The gallery's name for an image: the text as passed, or its absolute path."""
     name = os.fspath(image)
-    absolute = os.path.abspath(name)
+    absolute = os.path.abspath(name) if "\0" not in name else name
     return absolute if name not in known and absolute in known else name
 
 

@@ -6,8 +6,7 @@ the newest counts, as a whole.
 """
 
 import json
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -16,6 +15,7 @@ import numpy as np
 
 from personsearch.boxes import Array
 from personsearch.errors import GalleryError, ShapeError
+from personsearch.gallery.checksum import CHECKSUM, checksums
 from personsearch.results import Detections
 
 if TYPE_CHECKING:
@@ -54,6 +54,18 @@ class FramePeople:
     root: str | None  # the source that the file came from
     last: bool  # whether the file has no further frame to index; True in a picture
     detections: Detections
+    changed_ns: int | None = None  # change of the file or of its facts, such as its date
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What a gallery knows about a file besides its content."""
+
+    image: str  # path
+    size: int | None
+    modified_ns: int | None
+    changed_ns: int | None
+    root: str | None
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,7 @@ class ImageRecord:
     frames: frozenset[int]  # numbers of the indexed frames
     complete: bool  # False if indexing a video was interrupted
     indexed_ns: int  # when its first frame was committed, nanoseconds since 1970
+    changed_ns: int | None = None  # change of the file or of its facts; None in galleries made before it was stored
 
 
 @dataclass(frozen=True)
@@ -92,11 +105,8 @@ class People:
         return np.concatenate([np.zeros(min(len(self), 1), np.intp), np.cumsum(starts)])
 
 
-FEATURES = ["time", "box", "score", "embedding"]  # columns that `_features` reads
-
-
-def schema(key: ModelKey, created_ns: int, storage: Storage) -> "pa.Schema":
-    """The columns of a gallery of this model, with the key in the metadata."""
+def schema(key: ModelKey, created_ns: int, storage: Storage, every: int | None = None) -> "pa.Schema":
+    """The columns of a gallery of this model, with the key and the step between the frames of videos in the metadata."""
     import pyarrow as pa
 
     fields = {
@@ -117,8 +127,12 @@ def schema(key: ModelKey, created_ns: int, storage: Storage) -> "pa.Schema":
         "box": pa.list_(pa.float32(), 4),
         "score": pa.float32(),
         "embedding": pa.list_(pa.float16() if storage == "float16" else pa.float32(), key.embedding_dim),
+        # Galleries made before do not have these.
+        "changed_ns": pa.int64(),
+        CHECKSUM: pa.int64(),
     }
-    return pa.schema(fields, metadata={METADATA: json.dumps({"format": FORMAT, "created_ns": created_ns, **asdict(key)})})
+    facts = {"format": FORMAT, "created_ns": created_ns, **asdict(key), **({} if every is None else {"every": every})}
+    return pa.schema(fields, metadata={METADATA: json.dumps(facts)})
 
 
 def read_key(table_schema: "pa.Schema", location: str) -> tuple[ModelKey, int]:
@@ -127,13 +141,36 @@ def read_key(table_schema: "pa.Schema", location: str) -> tuple[ModelKey, int]:
     Raises:
         GalleryError: The table is not a gallery, or has another format.
     """
+    facts = _facts(table_schema, location)
+    try:
+        return ModelKey(facts["name"], facts["fingerprint"], facts["embedding_dim"]), facts["created_ns"]
+    except KeyError as error:
+        raise GalleryError(f"gallery {location} is damaged: it does not name its model; delete it and index again") from error
+
+
+def read_every(table_schema: "pa.Schema", location: str) -> int | None:
+    """The step between the frames of videos that the gallery was indexed with; None in galleries made before it was stored."""
+    every = _facts(table_schema, location).get("every")
+    return every if isinstance(every, int) and every > 0 else None
+
+
+def with_every(table_schema: "pa.Schema", location: str, every: int) -> dict[str, str]:
+    """The metadata of a gallery with another step between the frames of videos."""
+    return {METADATA.decode(): json.dumps({**_facts(table_schema, location), "every": every})}
+
+
+def _facts(table_schema: "pa.Schema", location: str) -> dict[str, Any]:
     text = (table_schema.metadata or {}).get(METADATA)
     if text is None:
         raise GalleryError(f"{location} is a Lance table, but not a personsearch gallery; give the gallery a folder of its own")
-    facts = json.loads(text)
-    if facts["format"] != FORMAT:
-        raise GalleryError(f"gallery {location} has format {facts['format']}, this version reads {FORMAT}; delete it and index again")
-    return ModelKey(facts["name"], facts["fingerprint"], facts["embedding_dim"]), facts["created_ns"]
+    try:
+        facts: dict[str, Any] = json.loads(text)
+        number = facts["format"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise GalleryError(f"gallery {location} is damaged: its description cannot be read ({error}); delete it and index again") from error
+    if number != FORMAT:
+        raise GalleryError(f"gallery {location} has format {number}, this version reads {FORMAT}; delete it and index again")
+    return facts
 
 
 def storage_of(table_schema: "pa.Schema") -> Storage:
@@ -169,7 +206,8 @@ def to_rows(batch: Sequence[FramePeople], table_schema: "pa.Schema", indexed_ns:
     scores = np.zeros(len(rows), np.float32)
     scores[rows >= 0] = np.concatenate([item.detections.scores for item in batch])
     columns = {name: per_frame(name, name, on_people=True) for name in ("image", "frame", "height", "width", "time")}
-    columns |= {name: per_frame(name, name, on_people=False) for name in ("fingerprint", "size", "modified_ns", "root")}
+    facts = ["fingerprint", "size", "modified_ns", "root", *(["changed_ns"] if "changed_ns" in table_schema.names else [])]
+    columns |= {name: per_frame(name, name, on_people=False) for name in facts}
     columns |= {
         "done": per_frame("done", "last", on_people=False),
         "row": pa.array(rows),
@@ -178,7 +216,24 @@ def to_rows(batch: Sequence[FramePeople], table_schema: "pa.Schema", indexed_ns:
         "score": pa.array(scores, mask=rows < 0),
         "embedding": per_person([item.detections.embeddings for item in batch], dim, storage_of(table_schema)),
     }
-    return pa.table(columns, schema=table_schema)
+    columns[CHECKSUM] = _checksum_column(batch, columns["embedding"], rows)
+    return pa.table({name: columns[name] for name in table_schema.names}, schema=table_schema)
+
+
+def _checksum_column(batch: Sequence[FramePeople], embeddings: "pa.Array", rows: Array) -> "pa.Array":
+    import pyarrow as pa
+
+    counts = [len(item.detections) for item in batch]
+    sums = np.zeros(len(rows), np.int64)
+    sums[rows >= 0] = checksums(
+        np.repeat(np.array([item.image for item in batch], dtype=object), counts),
+        np.repeat([item.frame for item in batch], counts),
+        rows[rows >= 0],
+        np.concatenate([item.detections.boxes for item in batch]),
+        np.concatenate([item.detections.scores for item in batch]),
+        embeddings.flatten().to_numpy().reshape(-1, embeddings.type.list_size).astype(np.float32),  # as rounded by the storage
+    )
+    return pa.array(sums, mask=rows < 0)
 
 
 def _check(batch: Sequence[FramePeople], dim: int) -> None:
@@ -190,131 +245,3 @@ def _check(batch: Sequence[FramePeople], dim: int) -> None:
         if (item.image, item.frame) in frames:
             raise GalleryError(f"{item.image} frame {item.frame} is in the batch twice; pass each frame once")
         frames.add((item.image, item.frame))
-
-
-class Snapshot:
-    """One version of a gallery's table; each part is read when it is first used.
-
-    Args:
-        table: Open Lance dataset; it keeps its version.
-        created_ns: Creation time, which distinguishes the table from a later one at the same location.
-    """
-
-    def __init__(self, table: Any, created_ns: int) -> None:
-        self.table = table
-        self.created_ns = created_ns
-        self.version: int = table.version
-
-    @cached_property
-    def names(self) -> Array:
-        """(G,) str objects: names of all indexed images, sorted."""
-        return self._order[0]
-
-    @cached_property
-    def person_keys(self) -> tuple[Array, Array, Array]:
-        """Per person, (N,) each: number of the image in `names`, frame, row; sorted by all three."""
-        return self._order[1]
-
-    @cached_property
-    def _order(self) -> tuple[Array, tuple[Array, Array, Array], Array]:
-        """Names, person keys, and the gallery row (number among the person keys) of each table row, -1 for other rows."""
-        keys = self.table.to_table(columns=["image", "frame", "row", "indexed_ns"])
-        frames, rows, indexed = (keys[name].to_numpy() for name in ("frame", "row", "indexed_ns"))
-        images = keys["image"].combine_chunks().dictionary_encode()
-        unsorted = np.array(images.dictionary.to_pylist(), dtype=object)
-        by_name = np.argsort(unsorted)
-        codes = np.argsort(by_name)[images.indices.to_numpy()]
-
-        order = np.lexsort((rows, -indexed, frames, codes))
-        order = order[_newest(codes[order], frames[order], indexed[order])]
-        order = order[rows[order] >= 0]
-        gallery_rows = np.full(len(rows), -1, np.int64)
-        gallery_rows[order] = np.arange(len(order))
-        return unsorted[by_name], (codes[order], frames[order], rows[order]), gallery_rows
-
-    @cached_property
-    def people(self) -> People:
-        """All people, read in one pass over the table with one copy of the embeddings."""
-        names, (codes, frames, rows), gallery_rows = self._order
-        count, dim = len(codes), self.table.schema.field("embedding").type.list_size
-        times, scores = np.empty(count), np.empty(count, np.float32)
-        boxes, embeddings = np.empty((count, 4), np.float32), np.empty((count, dim), np.float32)
-        columns: tuple[Array, ...] = (times, boxes, scores, embeddings)
-        start = 0
-        for batch in self.table.to_batches(columns=["row", *FEATURES]):
-            is_person = batch["row"].to_numpy() >= 0
-            targets = gallery_rows[start : start + len(is_person)][is_person]
-            newest = targets >= 0
-            targets, start = targets[newest], start + len(is_person)
-            for column, values in zip(columns, _features(batch, is_person), strict=True):
-                column[targets] = values[newest]
-        people = People(names[codes], frames, rows, times, boxes, scores, embeddings)
-        for column in vars(people).values():
-            column.flags.writeable = False  # the same arrays are returned to every caller
-        return people
-
-    @cached_property
-    def scenes(self) -> Array:
-        """(N,) int: number of each person's scene, ascending; as `People.scenes`, without reading the people."""
-        codes, frames, _ = self.person_keys
-        return np.cumsum((np.diff(codes, prepend=codes[:1]) != 0) | (np.diff(frames, prepend=frames[:1]) != 0))
-
-    def gallery_rows(self, row_ids: Array) -> Array:
-        """(K,) int: gallery rows of people by the table's row ids (K,); -1 for replaced people and for frames."""
-        ids, order = self._row_ids
-        return np.asarray(self._order[2][order[np.searchsorted(ids, row_ids)]])
-
-    def people_at(self, gallery_rows: Array) -> People:
-        """The people in some gallery rows (K,), ascending, read from the table."""
-        names, (codes, frames, rows), _ = self._order
-        features = self.table.take(self._table_rows[gallery_rows], columns=FEATURES)
-        columns = _features({name: features[name].combine_chunks() for name in FEATURES}, np.ones(len(gallery_rows), bool))
-        return People(names[codes[gallery_rows]], frames[gallery_rows], rows[gallery_rows], *columns)
-
-    @cached_property
-    def _row_ids(self) -> tuple[Array, Array]:
-        """The table's row ids, ascending, and the table row (in the order of a scan) of each."""
-        ids = self.table.to_table(columns=[], with_row_id=True)["_rowid"].to_numpy()
-        order = np.argsort(ids)
-        return ids[order], order
-
-    @cached_property
-    def _table_rows(self) -> Array:
-        """(N,) int: table row of each person."""
-        gallery_rows = self._order[2]
-        rows = np.flatnonzero(gallery_rows >= 0)
-        return rows[np.argsort(gallery_rows[rows])]
-
-    @cached_property
-    def images(self) -> Mapping[str, ImageRecord]:
-        """Facts about each image by name, sorted."""
-        columns = ["image", "frame", "indexed_ns", "fingerprint", "size", "modified_ns", "root", "done"]
-        frames = self.table.to_table(columns=columns, filter="row = -1").sort_by("indexed_ns")
-        by_image: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
-        for image, *facts in zip(*(frames[name].to_pylist() for name in columns), strict=True):
-            by_image[image].append(tuple(facts))
-        return {image: _record(image, by_image[image]) for image in sorted(by_image)}
-
-
-def _features(batch: Any, is_person: Array) -> list[Array]:
-    """Times, boxes, scores and embeddings of a batch's people; `is_person` marks their rows."""
-    times, scores = (batch[name].to_numpy(zero_copy_only=False)[is_person] for name in ("time", "score"))
-    # flatten() drops the frames' nulls and respects a slice's offset, which `values` does not.
-    boxes, embeddings = (batch[name].flatten().to_numpy().reshape(-1, batch[name].type.list_size) for name in ("box", "embedding"))
-    return [times.astype(float), boxes, scores, embeddings.astype(np.float32)]
-
-
-def _newest(codes: Array, frames: Array, indexed: Array) -> Array:
-    """(rows,) bool: which rows belong to the newest write of their frame; rows are grouped by frame, newest first."""
-    starts = np.ones(len(codes), bool)
-    starts[1:] = (np.diff(codes) != 0) | (np.diff(frames) != 0)
-    newest: Array = indexed[starts][np.cumsum(starts) - 1]
-    return np.asarray(indexed == newest)
-
-
-def _record(image: str, facts: list[tuple[Any, ...]]) -> ImageRecord:
-    """The record of one image, from its frames' (frame, indexed_ns, fingerprint, size, modified_ns, root, done), oldest first."""
-    _, _, fingerprint, size, modified_ns, root, _ = facts[-1]
-    same = [fact for fact in facts if fact[2] == fingerprint]  # frames of an older content of the file do not count
-    frames, complete = frozenset(fact[0] for fact in same), any(fact[6] for fact in same)
-    return ImageRecord(image, fingerprint, size, modified_ns, root, frames, complete, indexed_ns=same[0][1])

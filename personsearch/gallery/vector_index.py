@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from personsearch.boxes import Array
-from personsearch.gallery.table import Snapshot
+from personsearch.errors import ShapeError
+from personsearch.gallery.snapshot import Snapshot
 
 COLUMN = "embedding"
 ROWS_PER_PARTITION = 4096
@@ -30,11 +31,34 @@ def is_current(table: Any) -> bool:
     return bool(covered) and missing <= UNINDEXED * sum(rows.values())
 
 
+def drop_if_stale(table: Any) -> None:
+    """Drop the index if it has codes of removed files of the table.
+
+    Merging files takes the codes of removed people out of the index, but not if all people of a file were removed.
+    The next search makes the index again.
+    """
+    fragments = {fragment.fragment_id for fragment in table.get_fragments()}
+    for index in table.describe_indices():
+        if any(set(part.fragment_ids) - fragments for part in index.segments):
+            table.drop_index(index.name)
+
+
 def build(table: Any) -> None:
     """Build or rebuild the index as a new version of the table; about two minutes for a million people with 256 numbers each."""
     dim = table.schema.field(COLUMN).type.list_size
     codes = max((count for count in range(1, dim // NUMBERS_PER_CODE + 1) if dim % count == 0), default=1)
     table.create_index(COLUMN, "IVF_PQ", metric="L2", num_partitions=_partitions(table.count_rows()), num_sub_vectors=codes, replace=True)
+
+
+def as_rows(queries: Any, dim: int) -> Array:
+    """Queries as (Q, D) float32."""
+    try:
+        rows = np.asarray(queries, np.float32)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ShapeError(f"queries must be (Q, {dim}) numbers, got {queries!r:.80}") from error
+    if rows.ndim != 2 or rows.shape[1] != dim or not np.isfinite(rows).all():
+        raise ShapeError(f"queries must be (Q, {dim}) finite numbers, got an array of shape {rows.shape}")
+    return rows
 
 
 def nearest(snapshot: Snapshot, query: Array, count: int) -> Array:

@@ -113,6 +113,9 @@ def test_a_gallery_without_write_permission_can_be_read(open_folder: Path) -> No
     folders = [open_folder, folder, *(path for path in folder.rglob("*") if path.is_dir())]
     for path in folders:
         path.chmod(0o555)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(0o444)
     # Root may write everywhere, so the process becomes another user first; the imports come before, as that user may not see them.
     script = """
 import os, sys, lance, pyarrow, personsearch.gallery

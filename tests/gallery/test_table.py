@@ -7,7 +7,8 @@ import pytest
 
 from personsearch.errors import GalleryError, ShapeError
 from personsearch.gallery import Gallery, ModelKey
-from personsearch.gallery.table import People, Snapshot, read_key, schema, storage_of, to_rows
+from personsearch.gallery.snapshot import Snapshot
+from personsearch.gallery.table import People, read_key, schema, storage_of, to_rows
 from tests.helpers.gallery_frames import KEY, frame
 
 
