@@ -12,7 +12,7 @@ import numpy as np
 from personsearch import calibration, checks, images, indexing, searching
 from personsearch.boxes import Array, check_pixels
 from personsearch.calibration import Calibration
-from personsearch.errors import ConfigError, DeviceError, QueryError, QueryWarning
+from personsearch.errors import ConfigError, DeviceError, QueryError, QueryWarning, SourceError
 from personsearch.gallery import Gallery, Storage, default_location, temporary_gallery
 from personsearch.hits import Detection, Hit, Query
 from personsearch.home import expand_user
@@ -22,7 +22,7 @@ from personsearch.query import EmbeddedQuery, as_query, embed_queries, in_batche
 from personsearch.ranking import Rerank
 from personsearch.results import Detections, SearchResult
 from personsearch.searching import SearchKeywords, SearchOptions
-from personsearch.sources import open_source
+from personsearch.sources import Source
 from personsearch.weights import card, find, hub, read_config
 
 Many: TypeAlias = list[Any] | tuple[Any, ...]  # several images or queries; the result is a list
@@ -45,11 +45,25 @@ class PersonSearcher:
         self.model = model
         self.calibration = calibration
         self.folder: Path | None = None  # the model's folder; None: the model was passed as an object
+        self._opening: tuple[str, dict[str, Any]] | None = None  # arguments of `from_pretrained` that open the same model
 
     def __repr__(self) -> str:
         return (
             f"PersonSearcher({self.model.name!r}, {type(self.model).__name__}{_device(self.model)}, {self.model.embedding_dim} dimensions)"
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A searcher travels to another process as the way it was opened; its model is opened again there.
+
+        Raises:
+            ConfigError: the model was passed as an object.
+        """
+        if self._opening is None:
+            raise ConfigError(
+                "this searcher cannot be pickled, as its model was passed as an object; open a model with from_pretrained, or make the "
+                "searcher in each process"
+            )
+        return _open_again, (*self._opening, self.calibration)
 
     @classmethod
     def from_pretrained(
@@ -89,12 +103,16 @@ class PersonSearcher:
         checks.flag("compiled", compiled)
         from personsearch import backends  # loads torch and all networks; only opening a model needs them
 
+        keywords: dict[str, Any] = {"device": device, "backend": backend, "precision": precision, "compiled": compiled}
         if name.endswith(backends.ONNX_SUFFIX):
-            return cls(backends.open_file(Path(name), device, backend, precision=precision, compiled=compiled))
+            searcher = cls(backends.open_file(Path(name), device, backend, precision=precision, compiled=compiled))
+            searcher._opening = os.path.abspath(name), keywords
+            return searcher
         folder = find.find_model(name)
         model = backends.open_model(folder, device, backend, precision=precision, compiled=compiled)
         searcher = cls(model, calibration=calibration.stored(read_config(folder)))
         searcher.folder = folder
+        searcher._opening = os.path.abspath(folder), keywords
         return searcher
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> Path:
@@ -193,63 +211,85 @@ class PersonSearcher:
         source: Any,
         *,
         gallery: str | os.PathLike[str] | None = None,
-        every: int = 1,
+        every: int | None = None,
         min_score: float | None = None,
         batch_size: int = images.BATCH,
         workers: int = 2,
         progress: bool | None = None,
         storage: Storage | None = None,
+        force: bool = False,
+        prune: bool = False,
     ) -> Gallery:
         """Detect and embed the people of a source into a gallery. Images indexed before are read again only if they changed.
 
         Args:
             source: Folder, glob pattern, picture or video, or a list of paths or arrays.
             gallery: Folder or URI of the gallery; by default one for each source and model in `PERSONSEARCH_HOME`.
-            every: Step between the indexed frames of a video; 1 indexes all frames.
-            min_score: Detection score below which people are not indexed; by default the model's own threshold.
+            every: Step between the indexed frames of a video; 1 indexes all frames. None: the gallery's own, 1 for a new gallery.
+            min_score: Detection score below which people are not indexed. None: the gallery's own, for a new gallery the model's.
             batch_size: Number of images per forward pass.
             workers: Number of decoding threads.
             progress: Whether to show a progress bar on stderr; None: only on a terminal.
             storage: Number format of the embeddings: "float32", or "float16" for half the disk; None: the gallery's own,
                 float32 for a new gallery.
+            force: Whether to read every picture again; `every` may then differ from the gallery's.
+            prune: Whether to remove the people of folders that have gone or are empty. Without it they stay, as a disk may be
+                missing, and the report's `not_seen` names the folders. Deleted pictures of other folders are always removed.
 
         Returns:
-            The gallery, whose `report` says what was added, changed, removed, unchanged and unreadable.
+            The gallery, whose `report` says what was added, changed, renamed, removed, unchanged, unreadable and not seen.
 
         Raises:
-            SourceError: the source holds no picture.
-            GalleryModelError: the gallery was made by another model or with another `min_score`.
+            SourceError: the source holds no picture, or none that can be read.
+            GalleryModelError: the gallery was made by another model.
+            GalleryOptionError: the gallery was indexed with another `every` or `min_score`.
             GalleryPermissionError: the gallery's folder is not writable.
             GalleryError: the gallery has another storage.
             ConfigError: an option is out of range or has the wrong type.
         """
         options = indexing.IndexOptions(
             min_score=self.model.min_score if min_score is None else min_score,
-            every=every,
+            every=1 if every is None else every,
             batch_size=batch_size,
             workers=workers,
             progress=progress,
+            force=force,
+            prune=prune,
         )
-        opened = open_source(source)
+        opened = indexing.open_source(source)
+        location = self._location(opened, options) if gallery is None else checks.path("gallery", gallery)
+        existing = Gallery.open(location) if location is not None and Gallery.exists(location) else None
+        if existing is None and opened.problems and not opened.items:  # nothing is known of it
+            raise SourceError(next(iter(opened.problems.values())))
+        choices = indexing.choose(existing, self.model, every, min_score, force=force)
+        options = replace(options, every=choices.every, min_score=choices.min_score)
         key = indexing.model_key(self.model, options.min_score)
-        place = opened.key() if gallery is None else None
-        if gallery is None and place is None:  # nothing finds it again
+        if location is None:  # nothing finds it again
             result = temporary_gallery(key, storage=storage)
         else:
-            location = default_location(place, key.fingerprint) if place is not None else checks.path("gallery", gallery)
-            result = Gallery.create_or_open(location, key, storage=storage)
+            result = Gallery.create_or_open(location, key, storage=storage, every=options.every)
+            result.set_every(options.every)
         result.report = indexing.update(self.model, opened, result, options, owned=gallery is None)
         return result
+
+    def _location(self, source: Source, options: indexing.IndexOptions) -> Path | None:
+        """Folder of a source's own gallery; None for a source that nothing names again."""
+        place = source.key()
+        if place is None:
+            return None
+        location = default_location(place, self.model.fingerprint)
+        before = default_location(place, indexing.model_key(self.model, options.min_score).fingerprint)  # of galleries made before
+        return before if Gallery.exists(before) and not Gallery.exists(location) else location
 
     def open_gallery(
         self,
         gallery_or_source: Any,
         *,
         gallery: str | os.PathLike[str] | None = None,
-        every: int = 1,
+        every: int | None = None,
         min_score: float | None = None,
     ) -> Gallery:
-        """The gallery at a folder or URI; for a source, its gallery, brought up to date as by `index`."""
+        """The gallery at a folder or URI; for a source, its gallery, brought up to date as by `index`, with the options of that."""
         if isinstance(gallery_or_source, Gallery):
             return gallery_or_source
         if isinstance(gallery_or_source, str | os.PathLike) and Gallery.exists(gallery_or_source):
@@ -331,6 +371,13 @@ class PersonSearcher:
             SearchResult(ranking.hits(), item.query, ranking.engine, not_looked) for ranking, item in zip(rankings, embedded, strict=True)
         ]
         return results if _is_list(query) else results[0]
+
+
+def _open_again(name: str, keywords: dict[str, Any], calibration: Calibration | None) -> PersonSearcher:
+    """The searcher that was pickled."""
+    searcher = PersonSearcher.from_pretrained(name, **keywords)
+    searcher.calibration = calibration
+    return searcher
 
 
 def _is_list(value: Any) -> bool:

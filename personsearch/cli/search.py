@@ -39,10 +39,12 @@ def index(
     storage: Annotated[
         Literal["float32", "float16"] | None, typer.Option(help="Number format of a new gallery's embeddings; float16 takes half the disk.")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Read every picture again.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Remove the people of folders that have gone or are empty.")] = False,
 ) -> None:
     """Detect and embed the people of sources into a gallery; a second run reads only new and changed images."""
     searcher = open_searcher(model, device, precision)
-    result = searcher.index(one_or_list(sources), gallery=gallery, storage=storage, **_chosen(every, min_score))
+    result = searcher.index(one_or_list(sources), gallery=gallery, storage=storage, force=force, prune=prune, **_chosen(every, min_score))
     report = result.report
     counts = {name: len(value) for name, value in asdict(report).items() if isinstance(value, tuple)} if report else {}
     reasons = {name: value for name, value in asdict(report).items() if isinstance(value, dict)} if report else {}

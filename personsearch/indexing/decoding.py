@@ -1,0 +1,207 @@
+"""Read and prepare the pictures of a plan in threads, ahead of the network, within a bound on their bytes."""
+
+import io
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from personsearch.errors import ImageError
+from personsearch.images import DAMAGED
+from personsearch.indexing.options import IndexOptions
+from personsearch.indexing.plan import Plan, fingerprint, reason_of
+from personsearch.models.base import PersonModel
+from personsearch.sources import Frame, Item
+
+# Bytes of pictures in memory at once. A larger picture is read alone.
+MEMORY = 400 * 2**20
+# Bytes for each pixel while a picture is decoded: Pillow's 4, the array's 3, and as much again in the model's input.
+DECODING_BYTES = 10
+
+
+@dataclass
+class Decoded:
+    """A frame ready for the network, without its pixels."""
+
+    item: Item
+    frame: int
+    time: float | None
+    height: int
+    width: int
+    fingerprint: str
+    prepared: Any
+    last: bool
+    size: int = 0  # bytes that count against `MEMORY` until the frame has run
+
+
+@dataclass
+class _Waiting:
+    item: Item
+    future: "Future[Decoded | None]"
+    size: int
+
+
+class Decoder:
+    """Reads and prepares pictures in threads, a bounded number and size ahead of the network, in source order.
+
+    What cannot be read goes to `plan.unreadable`, what is read in part to `plan.partial`.
+    """
+
+    def __init__(self, model: PersonModel, plan: Plan, options: IndexOptions) -> None:
+        self.model, self.plan, self.options = model, plan, options
+        self._stills = ThreadPoolExecutor(options.workers, "decode")
+        self._video = ThreadPoolExecutor(1, "video")  # a video is read in order
+        self._held = 0  # bytes of pictures that are being read, wait, or are in the batch
+
+    def __enter__(self) -> "Decoder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stills.shutdown(cancel_futures=True)
+        self._video.shutdown(cancel_futures=True)
+
+    def batches(self) -> Iterator[list[Decoded]]:
+        """Up to `batch_size` frames at a time, fewer if they are large. The list is emptied when the next one is asked for."""
+        batch: list[Decoded] = []
+        waiting: deque[_Waiting] = deque()
+        tasks = self._tasks()
+        task = next(tasks, None)
+        while task is not None or waiting or batch:
+            while task is not None and self._fits(task, len(waiting)):
+                waiting.append(task.submit())
+                self._held += waiting[-1].size
+                task = next(tasks, None)
+            if waiting:
+                batch += self._result(waiting.popleft())
+            if len(batch) == self.options.batch_size or (batch and not waiting):
+                yield batch
+                self._held -= sum(decoded.size for decoded in batch)
+                batch.clear()
+
+    def _fits(self, task: "_Task", waiting: int) -> bool:
+        is_room = self._held == 0 or self._held + task.size <= MEMORY
+        return is_room and waiting <= self.options.batch_size + self.options.workers
+
+    def _result(self, waiting: _Waiting) -> list[Decoded]:
+        item = waiting.item
+        self._held -= waiting.size
+        try:
+            decoded = waiting.future.result()
+        except ImageError as error:
+            self.plan.unreadable[item.image] = reason_of(error, item)
+            return []
+        except MemoryError:
+            self.plan.unreadable[item.image] = "needs more memory than there is; save it in a smaller size"
+            return []
+        if decoded is None:
+            return []
+        self._held += decoded.size
+        return [decoded]
+
+    def _tasks(self) -> "Iterator[_Task]":
+        for item in self.plan.todo:
+            if not item.is_video:
+                yield _Task(item, self._stills, lambda item=item: self._still(item), _decoding_bytes(item))
+                continue
+            reader = _VideoReader(item, self)
+            while not reader.ended:
+                yield _Task(item, self._video, reader.next, reader.size)
+
+    def _still(self, item: Item) -> Decoded:
+        digest = fingerprint(item, self.options)  # first: if the file changes now, the next run sees it
+        (frame,) = item.frames()
+        return self.prepare(item, frame, digest, last=True)
+
+    def prepare(self, item: Item, frame: Frame, digest: str, *, last: bool) -> Decoded:
+        """The network's input for a frame; the pixels themselves are dropped unless the model keeps them."""
+        height, width = frame.pixels.shape[:2]
+        prepared = self.model.prepare(frame.pixels)
+        return Decoded(item, frame.frame, frame.time, height, width, digest, prepared, last, _bytes_of(prepared))
+
+
+@dataclass
+class _Task:
+    item: Item
+    pool: ThreadPoolExecutor
+    work: Any
+    size: int  # bytes that it is expected to need
+
+    def submit(self) -> _Waiting:
+        return _Waiting(self.item, self.pool.submit(self.work), self.size)
+
+
+class _VideoReader:
+    """One frame of a video per call. Reads one frame ahead, to know which frame is the last."""
+
+    def __init__(self, item: Item, decoder: Decoder) -> None:
+        self.item, self.decoder = item, decoder
+        self.ended = False
+        self.size = 0  # bytes of the frame read last
+        self.fingerprint = ""
+        self.frames = item.frames(decoder.options.every, decoder.plan.done.get(item.image, frozenset()))
+        self.ahead: Frame | None = None
+
+    def next(self) -> Decoded | None:
+        """The next frame, prepared; None after the end."""
+        if self.ended:
+            return None
+        try:
+            if not self.fingerprint:
+                self.fingerprint = fingerprint(self.item, self.decoder.options)
+                self.ahead = next(self.frames, None)
+            frame, self.ahead = self.ahead, next(self.frames, None)
+        except (ImageError, MemoryError):
+            self.ended = True
+            raise
+        if self.ahead is None:
+            self.ended = True
+            if self.frames.partly_read:
+                self.decoder.plan.partial[self.item.image] = self.frames.partly_read
+        if frame is None:
+            return None
+        self.size = frame.pixels.size * DECODING_BYTES // 3
+        return self.decoder.prepare(self.item, frame, self.fingerprint, last=self.ahead is None)
+
+
+def _decoding_bytes(item: Item) -> int:
+    """Bytes that decoding and preparing a picture needs."""
+    content = item.image if item.content is None else item.content
+    if isinstance(content, np.ndarray):
+        return int(content.size)
+    width, height = _picture_size(content)
+    return width * height * DECODING_BYTES
+
+
+def _picture_size(content: Any) -> tuple[int, int]:
+    """Width and height by the start of a picture's file, bytes or object; 0 and 0 for what is not a picture."""
+    from PIL import Image
+
+    if isinstance(content, Image.Image):
+        return content.size
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a picture is large; reading it says so again
+            with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as picture:
+                return picture.size
+    except (*DAMAGED, Image.DecompressionBombError):
+        return 0, 0
+
+
+def _bytes_of(prepared: Any) -> int:
+    """Bytes of the arrays and tensors in a network's input."""
+    return sum(array.nbytes for array in {id(array): array for array in _arrays(prepared)}.values())
+
+
+def _arrays(value: Any) -> Iterable[Any]:
+    if hasattr(value, "nbytes"):
+        return [value]
+    if isinstance(value, tuple | list):
+        return chain.from_iterable(map(_arrays, value))
+    if isinstance(value, dict):
+        return _arrays(list(value.values()))
+    return _arrays(list(vars(value).values())) if hasattr(value, "__dict__") else []

@@ -1,0 +1,221 @@
+"""What to do with each item of a source: read it, keep it, rename it, remove it, or report it."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+
+from personsearch.errors import ImageError
+from personsearch.gallery import ImageRecord
+from personsearch.indexing.options import IndexOptions
+from personsearch.sources import Item, Source
+
+# A file changed this soon before indexing may change again within the resolution of its time stamp: hash it again (git's "racy" rule).
+RACY_NS = 2_000_000_000
+
+
+@dataclass
+class Plan:
+    """What to do with each item of a source."""
+
+    todo: list[Item] = field(default_factory=list)
+    done: dict[str, frozenset[int]] = field(default_factory=dict)  # video partly indexed by an interrupted run -> its frames
+    added: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    not_seen: dict[str, str] = field(default_factory=dict)
+    partial: dict[str, str] = field(default_factory=dict)
+    renamed: dict[str, Item] = field(default_factory=dict)  # old name -> item with the same content
+    touched: dict[str, Item] = field(default_factory=dict)  # image -> item with the same content and other dates
+
+
+def make_plan(items: Iterable[Item], source: Source, records: dict[str, ImageRecord], options: IndexOptions, *, owned: bool) -> Plan:
+    """The plan for some items of a source.
+
+    Args:
+        items: Items to look at; all of the source's, or the next ones of a stream.
+        source: Source of the items.
+        records: What the gallery has, by image.
+        options: How to index.
+        owned: Whether the gallery holds nothing but this source.
+    """
+    plan = Plan()
+    by_name = {item.image: item for item in items}  # a list may name a picture twice
+    gone = {} if source.is_stream else _gone(by_name, source, records, owned=owned)
+    moved = _Moved({image: record for image, record in records.items() if image not in by_name and _may_have_moved(record)}, options)
+    for item in by_name.values():
+        _place(item, records.get(item.image), plan, moved, options)
+    for image, reason in gone.items():
+        if image in plan.renamed:
+            continue
+        if reason is None or (reason.is_gone and options.prune):
+            plan.removed.append(image)
+        else:
+            plan.not_seen[reason.folder] = reason.text
+    if not source.is_stream:
+        plan.not_seen |= {folder: reason for folder, reason in source.problems.items() if folder not in plan.not_seen}
+    plan.removed.sort()
+    return plan
+
+
+def fingerprint(item: Item, options: IndexOptions) -> str:
+    """Digest of an item's content, for a video also of the step between frames."""
+    return f"{item.fingerprint()}-every{options.every}" if item.is_video else item.fingerprint()
+
+
+def reason_of(error: ImageError, item: Item) -> str:
+    """The error's message without the image's name, which the report has already."""
+    return str(error).removeprefix(f"{item.image}: ")
+
+
+def is_out_of_reach(error: ImageError) -> bool:
+    """Whether the system did not give the content, which says nothing about the content."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno is not None
+
+
+def _place(item: Item, record: ImageRecord | None, plan: Plan, moved: "_Moved", options: IndexOptions) -> None:
+    try:
+        same = record is not None and _is_same(item, record, plan, options)
+        old = moved.name_of(item) if record is None and not options.force else None
+    except ImageError as error:
+        if record is None:
+            plan.unreadable[item.image] = reason_of(error, item)
+        elif is_out_of_reach(error) and not options.prune:
+            plan.not_seen[item.image] = reason_of(error, item)
+        else:
+            plan.unreadable[item.image] = reason_of(error, item)
+            plan.changed.append(item.image)
+        return
+    if old is not None:
+        plan.renamed[old] = item
+        return
+    if record is None:
+        plan.added.append(item.image)
+    elif not same:
+        plan.changed.append(item.image)
+    elif record.complete:
+        plan.unchanged.append(item.image)
+        return
+    else:
+        plan.added.append(item.image)
+        plan.done[item.image] = record.frames
+    plan.todo.append(item)
+
+
+def _is_same(item: Item, record: ImageRecord, plan: Plan, options: IndexOptions) -> bool:
+    """Whether the content is unchanged since it was indexed."""
+    other_step = "-every" in record.fingerprint and not record.fingerprint.endswith(f"-every{options.every}")
+    if options.force or other_step:
+        item.fingerprint()  # what cannot be read now keeps its people
+        return False
+    settled = record.modified_ns is not None and record.indexed_ns - max(record.modified_ns, record.changed_ns or 0) > RACY_NS
+    if settled and (item.size, item.modified_ns) == (record.size, record.modified_ns) and _has_same_change(item, record):
+        return True
+    if fingerprint(item, options) != record.fingerprint:
+        return False
+    if settled and record.complete:
+        plan.touched[item.image] = item
+    return True
+
+
+def _has_same_change(item: Item, record: ImageRecord) -> bool:
+    """Whether the file's own time of change is the indexed one; a program that sets the date back does not set that time."""
+    if item.changed_ns is None:
+        return True
+    if record.changed_ns is None:  # indexed before galleries had this time
+        return item.changed_ns < record.indexed_ns - RACY_NS
+    return item.changed_ns == record.changed_ns
+
+
+def _may_have_moved(record: ImageRecord) -> bool:
+    return record.complete and record.size is not None and not os.path.lexists(record.image)
+
+
+class _Moved:
+    """Images of the gallery whose files have gone, by their content."""
+
+    def __init__(self, records: dict[str, ImageRecord], options: IndexOptions) -> None:
+        self._options = options
+        self._sizes = {record.size for record in records.values()}
+        self._names: dict[str, list[str]] = defaultdict(list)
+        for image in sorted(records, reverse=True):
+            self._names[records[image].fingerprint].append(image)
+
+    def name_of(self, item: Item) -> str | None:
+        """The old name of a new file with known content; each old name is given once. Hashes only files of a known size."""
+        if item.size is None or item.size not in self._sizes:
+            return None
+        names = self._names.get(fingerprint(item, self._options))
+        return names.pop() if names else None
+
+
+@dataclass(frozen=True)
+class _Unseen:
+    """Why an image could not be looked for."""
+
+    folder: str
+    text: str
+    is_gone: bool  # the folder has gone or is empty, which `prune` takes as a deletion
+
+
+def _gone(items: dict[str, Item], source: Source, records: dict[str, ImageRecord], *, owned: bool) -> dict[str, _Unseen | None]:
+    """Images of the gallery that this source had and does not have now; None: deleted, else why it may still exist."""
+    roots = {root: _base(root) for root in source.roots}
+    folder_reason = cache(lambda folder: _unseen(folder, source.problems, tuple(roots.values())))
+    missing: dict[str, _Unseen | None] = {}
+    for image, record in records.items():
+        below = any(image == base or image.startswith(os.path.join(base, "")) for base in (*roots.values(), *source.problems))
+        if image in items or not (owned or record.root in roots or (below and not os.path.lexists(image))):
+            continue
+        if record.root in roots and image in roots and not os.path.lexists(image):
+            missing[image] = _Unseen(image, "does not exist any more; index with prune=True to remove its people", is_gone=True)
+        elif os.path.isabs(image):
+            missing[image] = folder_reason(os.path.dirname(image))
+        else:
+            missing[image] = None
+    return missing
+
+
+def _base(root: str) -> str:
+    """A folder or file itself; of a pattern the part before its first wildcard."""
+    if os.path.lexists(root):
+        return root
+    parts = root.split(os.sep)
+    wild = next((number for number, part in enumerate(parts) if any(sign in part for sign in "*?[")), len(parts))
+    return os.sep.join(parts[:wild]) or os.sep
+
+
+def _unseen(folder: str, problems: dict[str, str], bases: tuple[str, ...]) -> _Unseen | None:
+    """Why the images of a folder may exist although none of them is listed; None: they were deleted."""
+    advice = "index with prune=True to remove their people"
+    above = folder
+    while True:
+        if above in problems and _has_entries(above) is not False:
+            return _Unseen(above, problems[above], is_gone=not os.path.lexists(above))
+        if os.path.isdir(above):
+            entries = _has_entries(above)
+            if entries is None:
+                return _Unseen(above, "cannot be listed", is_gone=False)
+            lost = [base for base in bases if os.path.join(folder, "").startswith(os.path.join(base, "")) and not os.path.lexists(base)]
+            if lost:
+                return _Unseen(lost[0], f"does not exist any more, as if a disk were missing; {advice}", is_gone=True)
+            if not entries:
+                return _Unseen(above, f"is empty now, as if a disk were missing; {advice}", is_gone=True)
+            return None
+        parent = os.path.dirname(above)
+        if parent == above:
+            return None
+        above = parent
+
+
+def _has_entries(folder: str) -> bool | None:
+    """Whether a folder contains anything; None if it cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return None

@@ -1,0 +1,187 @@
+"""Index a source into a gallery: new and changed images only, decoded in threads while the network runs, in several commits."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+from tqdm import tqdm
+
+from personsearch import sources
+from personsearch.checks import shown
+from personsearch.errors import SourceError
+from personsearch.gallery import FileFacts, FramePeople, Gallery, ImageRecord
+from personsearch.indexing.decoding import Decoded, Decoder
+from personsearch.indexing.options import IndexOptions
+from personsearch.indexing.plan import Plan, make_plan
+from personsearch.models.base import PersonModel
+from personsearch.results import Detections, IndexReport
+from personsearch.sources import Item, Source
+
+logger = logging.getLogger(__name__)
+
+# Every commit is a new version of the table, so not every batch is committed; a killed run loses at most this much work.
+COMMIT_SECONDS = 5.0
+COMMIT_FRAMES = 512
+STREAM_ITEMS = 32  # items of a stream that are looked at together
+
+
+def open_source(source: Any) -> Source:
+    """The source, or one of no items if its folder or pattern has gone, is empty or cannot be listed; `problems` then says why.
+
+    Raises:
+        SourceError: The source is not a path, or its content cannot be a source.
+    """
+    try:
+        return sources.open_source(source)
+    except SourceError as error:
+        if not isinstance(source, str | os.PathLike) or not os.fsdecode(source) or "://" in os.fsdecode(source):
+            raise
+        root = os.path.abspath(os.fsdecode(source))
+        return Source((), (root,), root, {root: str(error)})
+
+
+def update(model: PersonModel, source: Source, gallery: Gallery, options: IndexOptions, *, owned: bool = False) -> IndexReport:
+    """Bring the gallery up to date with the source.
+
+    New and changed pictures are indexed. Pictures deleted from the source's folder are removed from the gallery.
+    An unreadable picture is reported, and removed too if its content is no longer the indexed one. What could not be looked at stays.
+
+    Args:
+        model: Model of the gallery.
+        source: Source to index.
+        gallery: Gallery to update.
+        options: How to index.
+        owned: Whether the gallery holds nothing but this source, so that whatever the source does not have leaves it.
+
+    Raises:
+        SourceError: No item of the source can be read, or it has none and never had.
+    """
+    if not source.is_stream and not source.items and source.problems and not any(map(_belongs(source), gallery.images().values())):
+        raise SourceError(next(iter(source.problems.values())))
+    run = _Run(model, gallery, options)
+    report = IndexReport((), (), (), (), {})
+    for items in _chunks(source):
+        plan = make_plan(items, source, gallery.images(), options, owned=owned)
+        run.index(plan)
+        report = _added(report, plan)
+    run.finish()
+    for problems, what in ((report.unreadable, "not indexed"), (report.not_seen, "not seen"), (report.partial, "read in part")):
+        for image, reason in problems.items():
+            logger.warning("%s: %s: %s", what, shown(image), shown(reason))
+    if report.unreadable and not (report.added or report.changed or report.unchanged or report.renamed or report.not_seen):
+        image, reason = next(iter(report.unreadable.items()))
+        count = len(report.unreadable)
+        raise SourceError(f"none of the {count} pictures of the source can be read, so nothing was looked at; {image}: {reason}")
+    return report
+
+
+def _belongs(source: Source) -> Callable[[ImageRecord], bool]:
+    """Whether an image of the gallery came from this source."""
+    folders = tuple(os.path.join(root, "") for root in source.roots)
+    return lambda record: record.root in source.roots or record.image.startswith(folders)
+
+
+def _chunks(source: Source) -> Iterator[list[Item]]:
+    """All items of the source at once, of a stream the next few."""
+    if not source.is_stream:
+        yield list(source.items)
+        return
+    items = iter(source.items)
+    while chunk := list(islice(items, STREAM_ITEMS)):
+        yield chunk
+
+
+def _added(report: IndexReport, plan: Plan) -> IndexReport:
+    """The report with what one plan did."""
+    return IndexReport(
+        added=report.added + tuple(image for image in plan.added if image not in plan.unreadable),
+        changed=report.changed + tuple(image for image in plan.changed if image not in plan.unreadable),
+        removed=report.removed + tuple(plan.removed),
+        unchanged=report.unchanged + tuple(plan.unchanged),
+        unreadable={**report.unreadable, **plan.unreadable},
+        not_seen={**report.not_seen, **plan.not_seen},
+        partial={**report.partial, **plan.partial},
+        renamed={**report.renamed, **{old: item.image for old, item in plan.renamed.items()}},
+    )
+
+
+class _Run:
+    """One run of indexing: detects people of plans, and commits them now and then."""
+
+    def __init__(self, model: PersonModel, gallery: Gallery, options: IndexOptions) -> None:
+        self.model, self.gallery, self.options = model, gallery, options
+        self.pending: list[FramePeople] = []
+        self.committed, self.commits = time.monotonic(), 0
+
+    def index(self, plan: Plan) -> None:
+        """Do what the plan says."""
+        if plan.renamed or plan.touched:
+            self.gallery.rename({old: _facts(item) for old, item in (plan.renamed | plan.touched).items()})
+        if plan.changed or plan.removed:
+            self.gallery.remove(*plan.changed, *plan.removed, missing_ok=True)  # another process may update the same gallery
+        finished, before = 0, len(plan.unreadable)  # those known before are not read again
+        progress = self.options.progress
+        bar = tqdm(total=len(plan.todo), unit="image", desc="indexing", disable=None if progress is None else not progress)
+        with bar, Decoder(self.model, plan, self.options) as decoder:
+            for batch in decoder.batches():
+                self._detect(batch, plan)
+                finished += sum(decoded.last for decoded in batch)
+                bar.update(finished + len(plan.unreadable) - before - bar.n)
+                if len(self.pending) >= COMMIT_FRAMES or time.monotonic() - self.committed > COMMIT_SECONDS:
+                    self._commit()
+            bar.update(finished + len(plan.unreadable) - before - bar.n)  # images that turned out unreadable after the last batch
+
+    def finish(self) -> None:
+        """Commit the rest, and merge the files of several commits."""
+        if self.pending:
+            self._commit()
+        if self.commits > 1:  # a single commit is one file already
+            self.gallery.compact()
+
+    def _commit(self) -> None:
+        self.gallery.add(self.pending)
+        self.pending, self.committed, self.commits = [], time.monotonic(), self.commits + 1
+
+    def _detect(self, batch: list[Decoded], plan: Plan) -> None:
+        try:
+            people = self.model.detect([decoded.prepared for decoded in batch], min_score=self.options.min_score)
+        except MemoryError:
+            people = self._detect_alone(batch, plan)
+        for decoded, detections in zip(batch, people, strict=True):
+            self.pending.append(_frame_people(decoded, detections))
+
+    def _detect_alone(self, batch: list[Decoded], plan: Plan) -> list[Detections]:
+        """Detections picture by picture, for a batch that is too large together; a picture too large alone leaves the batch."""
+        people = []
+        for decoded in list(batch):
+            try:
+                people += self.model.detect([decoded.prepared], min_score=self.options.min_score)
+            except MemoryError:
+                plan.unreadable[decoded.item.image] = "needs more memory than there is; save it in a smaller size"
+                batch.remove(decoded)
+        return people
+
+
+def _facts(item: Item) -> FileFacts:
+    return FileFacts(item.image, item.size, item.modified_ns, item.changed_ns, item.root)
+
+
+def _frame_people(decoded: Decoded, detections: Detections) -> FramePeople:
+    item = decoded.item
+    return FramePeople(
+        image=item.image,
+        frame=decoded.frame,
+        time=decoded.time,
+        height=decoded.height,
+        width=decoded.width,
+        fingerprint=decoded.fingerprint,
+        size=item.size,
+        modified_ns=item.modified_ns,
+        root=item.root,
+        last=decoded.last,
+        detections=detections,
+        changed_ns=item.changed_ns,
+    )
