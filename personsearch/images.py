@@ -216,8 +216,12 @@ def _check_scans(picture: "Image.Image", data: bytes, name: str) -> None:
         raise ImageError(f"{name}: is a JPEG of {scans} scans, which would take too long; save it again as a JPEG")
 
 
-def refuse_address(text: str) -> None:
+def refuse_address(text: str, *, stores: bool = False) -> None:
     """Refuse an address, or the content of a picture as text, that was passed as a path; the message does not repeat the content.
+
+    Args:
+        text: What was passed as a path.
+        stores: Whether an address of an object store is allowed, where a gallery can be.
 
     Raises:
         ImageError: The text is an address such as https://... or rtsp://..., a data: address, or base64.
@@ -229,7 +233,7 @@ def refuse_address(text: str) -> None:
         raise ImageError(f"{_short(text)} is a live stream, not a path; pass a generator of its frames (docs/videos.md)")
     if scheme is not None and scheme[1].lower() in ("http", "https", "ftp", "ftps"):
         raise ImageError(f"{_short(text)} is an address, not a path; download it first (curl -O ...) and pass the file")
-    if scheme is not None:
+    if scheme is not None and not stores:
         raise ImageError(f"{_short(text)} is an address of a kind that is not read; pass a path of this machine")
     if len(text) > 1024 and _BASE64.fullmatch(text):
         raise ImageError("the text is not a path but looks like base64; pass its bytes: base64.b64decode(text)")

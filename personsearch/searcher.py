@@ -292,8 +292,10 @@ class PersonSearcher:
         """The gallery at a folder or URI; for a source, its gallery, brought up to date as by `index`, with the options of that."""
         if isinstance(gallery_or_source, Gallery):
             return gallery_or_source
-        if isinstance(gallery_or_source, str | os.PathLike) and Gallery.exists(gallery_or_source):
-            return Gallery.open(gallery_or_source)
+        if isinstance(gallery_or_source, str | os.PathLike):
+            images.refuse_address(os.fsdecode(gallery_or_source), stores=True)
+            if Gallery.exists(gallery_or_source):
+                return Gallery.open(gallery_or_source)
         return self.index(gallery_or_source, gallery=gallery, every=every, min_score=min_score)
 
     def embed_query(self, query: OneQuery, *, rerank: Rerank | None = None) -> EmbeddedQuery:
