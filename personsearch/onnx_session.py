@@ -60,7 +60,7 @@ class OnnxSession:
     ) -> None:
         if threads is not None and threads < 1:
             raise ConfigError(f"threads must be at least 1, got {threads}")
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise WeightsError(f"{path} is not a file; pass the path of an ONNX file")
         providers = _providers(device)
         self.path = path
@@ -140,7 +140,7 @@ def external_files(path: Path) -> list[Path]:
     """
     files = [path.parent / name for name in external_names(path)]
     for file in files:
-        if not file.is_file():
+        if not os.path.isfile(file):
             raise WeightsError(f"{path} needs its weights in {file}, which is missing; put the file there")
     return files
 

@@ -131,3 +131,8 @@ def test_pages_and_pointers_as_networks_are_named(tmp_path: Path) -> None:
         path.write_text(content)
         with pytest.raises(WeightsError, match=rf"a\.onnx {message}"):
             OnnxSession(path)
+
+
+def test_a_name_that_is_too_long_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="is not a file"):
+        OnnxSession(tmp_path / ("a" * 5000 + ".onnx"))

@@ -1,5 +1,6 @@
 """Annotation files: read, or a clear error that says what to download and where to put it."""
 
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -105,5 +106,5 @@ def text(value: Any) -> str:
 
 def check_folder(path: Path, get: str) -> None:
     """Raises DataError unless the folder is there; `get` says how to get the data set."""
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise DataError(f"{path} is not a folder; {get}")

@@ -1,5 +1,6 @@
 """Collect all mistakes of a data set, and report them in one message: the first few of each kind, with counts."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def check_files(paths: Sequence[Path], source: str | Path) -> None:
     """
     problems = Problems()
     for path in paths:
-        if not path.is_file():
+        if not os.path.isfile(path):
             problems.add("missing picture", str(path))
     problems.check(source)
 
@@ -71,7 +72,7 @@ def check_picture(picture: Picture, declared: tuple[int, int] | None, problems: 
         declared: (width, height) that the annotations state; None if they do not.
         problems: Mistakes are added here.
     """
-    if not picture.path.is_file():
+    if not os.path.isfile(picture.path):
         problems.add("missing picture", str(picture.path))
         return
     try:

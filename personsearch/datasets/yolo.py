@@ -1,5 +1,6 @@
 """People's own boxes as YOLO has them: `labels/*.txt` beside `images/`, lines of class, centre x, centre y, width, height (0..1)."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def read_picture(path: Path, labels: Path, person_class: int = 0) -> Picture:
     Raises:
         DataError: the text file or the picture is broken.
     """
-    if not labels.is_file():
+    if not os.path.isfile(labels):
         return Picture(path, xyxy([]), unlabelled(0))
     width, height = upright_size(path)  # boxes are of the upright picture
     with reading(labels, GET):

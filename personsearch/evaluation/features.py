@@ -50,7 +50,7 @@ def make_features(searcher: PersonSearcher, data: SearchSet, *, min_score: float
     for query in data.queries:
         query_boxes.setdefault(query.path, []).append(query.box)
     paths = list(dict.fromkeys([*(one.path for one in data.gallery), *query_boxes]))
-    missing = next((path for path in paths if not path.is_file()), None)
+    missing = next((path for path in paths if not os.path.isfile(path)), None)
     if missing is not None:
         raise DataError(f"the data set names {missing}, which does not exist; unpack all pictures of the data set into {missing.parent}")
     if true_boxes:

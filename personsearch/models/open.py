@@ -1,5 +1,6 @@
 """Open a model folder, whatever its architecture."""
 
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ def open_folder(folder: Path, device: str) -> "PersonModel":
         ConfigError, WeightsError: a file of the model is missing, malformed or does not fit.
         DeviceError: the machine does not have this device.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise ModelNotFoundError(f"{folder} is not a folder; pass the folder of a model")
     architecture = read_config(folder)["architecture"]
     if architecture not in ARCHITECTURES:

@@ -39,7 +39,7 @@ def load_state(folder: Path) -> dict[str, Any]:
         DataError: The file is missing, damaged, or holds something else.
     """
     path = folder / STATE_FILE
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DataError(f"{folder} has no {STATE_FILE} to resume; start without resuming")
     try:
         state = load_plain(path)

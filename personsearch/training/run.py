@@ -1,6 +1,7 @@
 """Train a model: from a recipe and a data set to a model folder, as `personsearch train` does."""
 
 import json
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -98,7 +99,7 @@ def prepare(recipe: str | Path | Recipe, data: TrainData, out: str | Path, optio
     """A trainer at its first step, or at the step of the state to resume; see `train` for arguments and errors."""
     complete = _complete(recipe if isinstance(recipe, Recipe) else load_recipe(recipe), options)
     folder = Path(out)
-    if not options.resume and (folder / STATE_FILE).exists():
+    if not options.resume and os.path.exists(folder / STATE_FILE):
         raise ConfigError(f"{folder} already holds a training; resume it, or choose another folder")
     dataset = part_of(_dataset(data, options.fields, complete), complete.share, complete.seed)
     _check_people(dataset, complete)
@@ -173,7 +174,7 @@ def _check_people(dataset: PeopleDataset, recipe: Recipe) -> None:
 def _dataset(data: TrainData, fields: Fields, recipe: Recipe | None = None) -> PeopleDataset:
     if isinstance(data, str | Path):
         path = Path(data)
-        return CocoPeople(path / ANNOTATIONS if path.is_dir() else path, fields=fields)
+        return CocoPeople(path / ANNOTATIONS if os.path.isdir(path) else path, fields=fields)
     if not isinstance(data, list):
         return data
     return read_people(data, fields) if recipe is None or recipe.pretraining is None else read_sub_tasks(recipe.pretraining, data)

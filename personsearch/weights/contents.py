@@ -1,5 +1,6 @@
 """List the files of a model: config.json and the files it names. Only these are uploaded to or downloaded from the Hub."""
 
+import os
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ NANO_ONNX = ("detector.onnx", "embedder.onnx")  # optional files of the small mo
 TWO_STEP_PARTS = ("detector", "embedder")  # fields of a two-step model's config.json that name a file
 COMBINED_PARTS = ("detector", "reidentifier")  # folders of a combined model, with one model each
 NETWORKS = (".onnx", ".safetensors", ".xml")
+LONGEST = 200  # characters of a file's name; disks allow 255 bytes
 BESIDE_XML = ".bin"  # weights of an OpenVINO network, in a file of the same name
 
 
@@ -26,9 +28,9 @@ def in_folder(folder: Path) -> FileFinder:
 
     def find(file: str, *, needed: bool) -> Path | None:
         path = folder / file
-        if needed and not path.is_file():
+        if needed and not os.path.isfile(path):
             raise WeightsError(f"{path} is missing; convert, download or save the model again")
-        return path if path.is_file() else None
+        return path if os.path.isfile(path) else None
 
     return find
 
@@ -66,8 +68,8 @@ def check_inside(file: str) -> str:
         ValueError: The file would be outside the folder.
     """
     path = PurePosixPath(file)
-    if not path.name or path.is_absolute() or ".." in path.parts or "\\" in file or ":" in file:
-        raise ValueError(f"must name a file inside the model's folder, as in detector/yolox.onnx, got {file!r}")
+    if not path.name or path.is_absolute() or ".." in path.parts or "\\" in file or ":" in file or len(file) > LONGEST:
+        raise ValueError(f"must name a file inside the model's folder, as in detector/yolox.onnx, got {file!r:.120}")
     return file
 
 
@@ -84,7 +86,7 @@ def _named(config: dict[str, Any], part: str, source: Path) -> str:
     file = settings.get("file") if isinstance(settings, dict) else None
     try:
         if not isinstance(file, str) or not check_inside(file).endswith(NETWORKS):
-            raise ValueError(f"must name an ONNX, OpenVINO (.xml) or safetensors file (pickles are never loaded), got {file!r}")
+            raise ValueError(f"must name an ONNX, OpenVINO (.xml) or safetensors file (pickles are never loaded), got {file!r:.120}")
     except ValueError as error:
         raise ConfigError(f"{source}: {part}.file: {error}") from error
     return file

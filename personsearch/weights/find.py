@@ -34,7 +34,7 @@ def find_model(name_or_folder: str | os.PathLike[str]) -> Path:
     name = expand_user(name_or_folder)
     if name.startswith("hf:"):
         return hub.fetch_first_use(*hub.parse_address(name), hub_cache())
-    if _is_folder(name):
+    if os.path.isdir(name):  # unlike Path.is_dir, False for a name that is too long
         return Path(name)
     if name in local_models():
         return local_models()[name]
@@ -83,13 +83,6 @@ def _of_organisation(name: str, source: Convert) -> Path:
         return hub.fetch_first_use(f"{organisation}/{name}", "main", hub_cache())
     except ModelNotFoundError as error:
         raise ModelNotFoundError(f"{error} ({ORG} is {organisation!r}); or get {name!r} from its authors:\n{lines}") from error
-
-
-def _is_folder(name: str) -> bool:
-    try:
-        return Path(name).is_dir()
-    except OSError:  # a name that is too long, or below a folder that may not be read
-        return False
 
 
 def _unknown(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def read_tensors(path: Path) -> dict[str, Array]:
     Raises:
         WeightsError: The file is missing, is not safetensors (a pickle, for example), or has numbers that NumPy lacks (bfloat16).
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise WeightsError(f"{path} is missing; convert or download the model again")
     try:
         _check_dtypes(path)

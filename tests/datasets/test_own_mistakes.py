@@ -163,3 +163,11 @@ def test_deep_json_is_a_data_error(tmp_path: Path) -> None:
 
 def test_a_box_partly_outside_is_fine(tmp_path: Path) -> None:
     assert identities(own(tmp_path, {"bbox": [-5, -5, 10, 10], "visibility": None})) == [-1]
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "x/" * 3000, "\\ud800.png", "a.png/b.png"])
+def test_a_file_name_that_no_disk_allows_is_a_missing_picture(tmp_path: Path, name: str) -> None:
+    """A name of 5,000 letters was an OSError."""
+    file = own(tmp_path, {}, images=[{"id": 1, "file_name": "NAME"}])
+    file.write_text(file.read_text().replace("NAME", name))
+    assert "1 x missing picture" in mistake(file)

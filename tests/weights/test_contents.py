@@ -72,3 +72,10 @@ def test_a_part_must_name_its_network(tmp_path: Path, detector: Any) -> None:
     folder = write(tmp_path, {**TWO_STEP, "detector": detector}, "net.safetensors")
     with pytest.raises(ConfigError, match=r"detector\.file: must name"):
         model_files(in_folder(folder))
+
+
+def test_a_network_whose_name_is_too_long_is_refused(tmp_path: Path) -> None:
+    """It was an OSError."""
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "two-step", "detector": {"file": "a" * 5000 + ".onnx"}}))
+    with pytest.raises(ConfigError, match=r"detector\.file: must name a file inside the model's folder"):
+        model_files(in_folder(tmp_path))

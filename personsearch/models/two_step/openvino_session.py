@@ -1,5 +1,6 @@
 """An OpenVINO IR network (.xml with a .bin beside it) opened with OpenVINO: NumPy in, NumPy out."""
 
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +40,7 @@ class OpenVinoSession:
         if device not in ("auto", "cpu"):
             raise DeviceError(f'{path} runs on OpenVINO, which has no device {device!r}; use device="cpu"')
         for file in openvino_files(path):
-            if not file.is_file():
+            if not os.path.isfile(file):
                 raise WeightsError(f"{file} is missing; an OpenVINO network is two files of one name, .xml and .bin")
         openvino = _openvino()
         self.path = path

@@ -10,6 +10,7 @@ serend1p1ty/SeqNet@edec285 (defaults.py); dichen-cd/NAE4PS@ec43d1e (README, conf
 Han, Ko and Sim (ICCV 2021), Sec. 5.2. ImageNet weights are never downloaded.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -98,7 +99,7 @@ def load_recipe(name_or_file: str | Path) -> Recipe:
     if builder is not None:
         return builder()
     path = Path(name_or_file)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ConfigError(f"unknown recipe {str(name_or_file)!r}; pass a JSON file, or one of: {', '.join(sorted(builders()))}")
     return parse(Recipe, path.read_bytes(), path)
 
