@@ -16,6 +16,7 @@ from personsearch.boxes import Array
 from personsearch.errors import BoxError, ConfigError, ImageError, ImagesError, PersonSearchError, QueryError
 from personsearch.hits import Detection, Hit
 from personsearch.query import doubt_of
+from personsearch.render import views
 from tests.helpers.fakes import BLUE, GREEN, RED, RectangleModel, scene
 from tests.helpers.pictures import write_video
 
@@ -225,6 +226,8 @@ def test_a_person_of_a_video_is_a_query(searcher: PersonSearcher, street: Path) 
     gallery = searcher.index(street)
     result = searcher.search(Query(street, time=0.7, person=2), gallery, top_k=5)
     assert {hit.box[0] for hit in result} == {150}
+    tile = np.asarray(views.of_query(result.query, (60, 80)))
+    assert (tile == BLUE).all(axis=2).mean() > 0.1  # the person, and not a grey tile
     again = searcher.search(result[3], gallery, top_k=5)
     assert {hit.box[0] for hit in again} == {150}
     assert again.to_dict()["query"]["time"] == result[3].time

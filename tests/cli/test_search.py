@@ -64,6 +64,20 @@ def test_a_frame_of_a_video_is_a_query(folder: Path) -> None:
     assert "--time" in str(refused.exception)
 
 
+def test_a_search_keeps_the_step_that_the_video_was_indexed_with(folder: Path) -> None:
+    """Without --every the search indexed every frame again, and the next `index --every` did so too, without a word."""
+    write_video(folder / "street.avi", [scene((RED, 10, 10, 60))] * 10)
+    index = ["index", str(folder / "street.avi"), "--every", "5", "--model", str(folder / "model")]
+    assert json.loads(runner.invoke(cli.app, index).stdout)["people"] == 2
+    hits = json.loads(search(folder, folder / "red.png", folder / "street.avi").stdout)["hits"]
+    assert [hit["frame"] for hit in hits] == [0, 5]
+    again = json.loads(runner.invoke(cli.app, index).stdout)
+    assert (again["people"], again["unchanged"]) == (2, 1)
+    other = search(folder, folder / "red.png", folder / "street.avi", "--every", 2)
+    assert isinstance(other.exception, PersonSearchError)
+    assert "every" in str(other.exception)
+
+
 @pytest.mark.parametrize("box", ["0.9,0.4,0.96,0.6", "10,10,12,70"])
 def test_a_box_too_small_for_a_person_is_an_error(folder: Path, party: Path, box: str) -> None:
     assert isinstance(search(folder, party, folder / "photos", "--box", box).exception, BoxError)
