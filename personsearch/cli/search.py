@@ -25,7 +25,7 @@ from personsearch.cli.options import (
     open_searcher,
     say,
 )
-from personsearch.errors import ConfigError, QueryError, SourceError
+from personsearch.errors import ConfigError, QueryError
 
 
 def index(
@@ -49,7 +49,7 @@ def index(
     counts = {name: len(value) for name, value in asdict(report).items() if isinstance(value, tuple)} if report else {}
     reasons = {name: value for name, value in asdict(report).items() if isinstance(value, dict)} if report else {}
     typer.echo(json.dumps({"gallery": result.location, "people": len(result), "images": result.image_count, **counts, **reasons}))
-    _check_looked(result)
+    _say_not_looked(result)
 
 
 def search(
@@ -100,7 +100,7 @@ def search(
     embedded = _embedded(searcher, asked, reranking)  # before the source is indexed, which may take long
     people = searcher.open_gallery(one_or_list(sources), gallery=gallery, **_chosen(every, min_score))
     result = searcher.search(embedded, people, options)
-    _check_looked(people)
+    _say_not_looked(people)
     typer.echo(result.to_json())
     if out is not None:
         _write(result, out)
@@ -126,19 +126,11 @@ def _embedded(searcher: Any, query: Any, rerank: Any) -> Any:
     return embedded
 
 
-def _check_looked(gallery: Any) -> None:
-    """Say what of the source was not looked at.
-
-    Raises:
-        SourceError: Nothing could be looked at, so that an empty result would look like an answer.
-    """
-    report = gallery.report
-    not_looked = {} if report is None else report.not_looked
-    if not_looked and gallery.image_count == 0:
-        image, reason = next(iter(not_looked.items()))
-        raise SourceError(f"nothing could be read of {len(not_looked)} pictures, videos or folders; the first is {image}: {reason}")
+def _say_not_looked(gallery: Any) -> None:
+    """Say on stderr that a part of the source was not looked at; where nothing was, indexing has raised an error."""
+    not_looked = {} if gallery.report is None else gallery.report.not_looked
     if not_looked:
-        say(f"warning: {len(not_looked)} pictures or videos were not looked at, or only in part; the JSON names them")
+        say(f"warning: {len(not_looked)} pictures, videos or folders were not looked at, or only in part; the JSON names them")
 
 
 def _write(result: Any, out: Path) -> None:

@@ -101,7 +101,7 @@ def test_a_source_that_cannot_be_read_is_an_error(folder: Path, command: str) ->
     arguments = [command, *([str(folder / "red.png")] if command == "search" else []), str(folder / "unreadable")]
     result = runner.invoke(cli.app, [*arguments, "--model", str(folder / "model")])
     assert isinstance(result.exception, PersonSearchError)
-    assert "nothing could be read" in str(result.exception)
+    assert "can be read, so nothing was looked at" in str(result.exception)
     assert "a.jpg" in str(result.exception)
 
 
@@ -110,7 +110,7 @@ def test_what_was_not_looked_at_is_said(folder: Path) -> None:
     result = search(folder, folder / "red.png", folder / "photos")
     assert result.exit_code == 0
     assert [Path(image).name for image in json.loads(result.stdout)["not_looked"]] == ["bad.jpg"]
-    assert "warning: 1 pictures or videos were not looked at" in result.stderr
+    assert "warning: 1 pictures, videos or folders were not looked at" in result.stderr
 
 
 @pytest.mark.parametrize("name", [f"{'x' * 300}.html", f"{'x' * 300}.png", "red.png/hits.html", "folder.html"])
