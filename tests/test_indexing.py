@@ -364,7 +364,7 @@ def test_a_source_of_which_nothing_can_be_read_is_an_error(tmp_path: Path) -> No
     """It looked the same as a source without the person."""
     (tmp_path / "a.heic").write_bytes(b"no picture")
     (tmp_path / "b.jpg").write_bytes(b"no picture")
-    with pytest.raises(SourceError, match="none of the 2 pictures of the source can be read"):
+    with pytest.raises(SourceError, match="nothing could be read of the 2 pictures"):
         PersonSearcher(RectangleModel()).search(np.full((60, 20, 3), RED, np.uint8), tmp_path)
 
 

@@ -1,5 +1,6 @@
 """From files to hits, with a model whose numbers can be worked out by hand."""
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -188,10 +189,24 @@ def test_another_models_gallery_is_refused(photos: Path, tmp_path: Path) -> None
         PersonSearcher(other).index(photos, gallery=tmp_path / "people.lance")
 
 
-def test_min_score_limits_the_gallery(photos: Path) -> None:
+def test_min_score_limits_the_gallery(photos: Path, tmp_path: Path) -> None:
     searcher = PersonSearcher(RectangleModel())
     assert len(searcher.index(photos)) == 3
-    assert len(searcher.index(photos, min_score=0.7)) == 1
+    assert len(searcher.index(photos, gallery=tmp_path / "sure.lance", min_score=0.7)) == 1
+
+
+def test_a_searcher_made_of_a_model_object_cannot_be_pickled() -> None:
+    with pytest.raises(ConfigError, match="open a model with from_pretrained"):
+        pickle.dumps(PersonSearcher(RectangleModel()))
+
+
+def test_an_opened_searcher_travels_as_the_way_it_was_opened() -> None:
+    """A model on ONNX Runtime could not be pickled."""
+    searcher = PersonSearcher.from_pretrained(device="cpu", backend="onnx")
+    searcher.calibration = None
+    again = pickle.loads(pickle.dumps(searcher))
+    assert (again.folder, again.model.fingerprint, again.calibration) == (searcher.folder, searcher.model.fingerprint, None)
+    assert type(again.model.detector) is type(searcher.model.detector)
 
 
 @pytest.mark.parametrize("box", [(300, 10, 320, 50), (200, 10, 220, 50), (10, 10, 10, 50), (float("nan"), 0, 5, 5)])

@@ -74,7 +74,7 @@ def update(model: PersonModel, source: Source, gallery: Gallery, options: IndexO
     if report.unreadable and not (report.added or report.changed or report.unchanged or report.renamed or report.not_seen):
         image, reason = next(iter(report.unreadable.items()))
         count = len(report.unreadable)
-        raise SourceError(f"none of the {count} pictures of the source can be read, so nothing was looked at; {image}: {reason}")
+        raise SourceError(f"nothing could be read of the {count} pictures and videos of the source; the first is {image}: {reason}")
     return report
 
 
