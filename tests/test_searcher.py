@@ -14,6 +14,7 @@ from personsearch.errors import (
     ConfigError,
     DeviceError,
     GalleryModelError,
+    GalleryOptionError,
     ImageError,
     ModelNotFoundError,
     QueryError,
