@@ -14,7 +14,6 @@ from personsearch.errors import (
     ConfigError,
     DeviceError,
     GalleryModelError,
-    GalleryOptionError,
     ImageError,
     ModelNotFoundError,
     QueryError,
