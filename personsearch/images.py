@@ -37,6 +37,7 @@ FEWEST_MAX_BYTES = 256 * 2**20
 _SMALLER = f"save it in a smaller size, or allow more with the environment variable {MAX_PIXELS_VARIABLE}"
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 BATCH = 8  # images decoded, and passed through a network, at once
+STRIP_ROWS = 1024  # rows of a picture that are converted at once
 JPEG_END = b"\xff\xd9"
 EXIF_ORIENTATION = 0x112
 # EXIF orientation -> OpenCV's flip code (1 left-right, 0 up-down, -1 both); 5 to 8 are transposed first
@@ -335,7 +336,18 @@ def pixels_of(picture: "Image.Image", name: str) -> Array:
         return _upright(np.repeat(grey[:, :, None], 3, axis=2), orientation)
     if picture.mode in ("I", "F"):
         raise ImageError(f"{name}: has 32-bit pixels, whose value of white is unknown; save it with 8 or 16 bits per channel")
-    return _upright(np.array(_without_alpha(_as_stored(picture)).convert("RGB")), orientation)
+    return _upright(_rgb(_as_stored(picture)), orientation)
+
+
+def _rgb(picture: "Image.Image") -> Array:
+    """The pixels on white as RGB, converted in strips: Pillow's copies of a whole large picture would take four times its size."""
+    if picture.height <= STRIP_ROWS:
+        return np.array(_without_alpha(picture).convert("RGB"))
+    pixels = np.empty((picture.height, picture.width, 3), np.uint8)
+    for top in range(0, picture.height, STRIP_ROWS):
+        strip = picture.crop((0, top, picture.width, min(top + STRIP_ROWS, picture.height)))
+        pixels[top : top + strip.height] = np.asarray(_without_alpha(strip).convert("RGB"))
+    return pixels
 
 
 def _as_stored(picture: "Image.Image") -> "Image.Image":

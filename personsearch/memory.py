@@ -1,4 +1,4 @@
-"""Keep freed memory in the process instead of returning it to the system."""
+"""Keep freed memory in the process, or return it to the system."""
 
 import ctypes
 import sys
@@ -18,3 +18,10 @@ def keep_freed_memory() -> bool:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     return mallopt is not None and bool(mallopt(MAP_AT_MOST, 0)) and bool(mallopt(TRIM_THRESHOLD, 2**31 - 1))
+
+
+def return_freed_memory() -> None:
+    """Return freed memory to the system at once, as after a very large picture: each thread keeps freed memory of its own."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)

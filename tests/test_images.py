@@ -341,3 +341,12 @@ def test_damaged_bytes_give_a_picture_or_an_image_error(seed: bytes, changes: li
 def test_importing_is_light() -> None:
     code = "import sys, personsearch.images, personsearch.sources; assert not {'cv2', 'PIL', 'torch'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L"])
+def test_a_picture_converted_in_strips_has_the_same_pixels(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (50, 30, 4), dtype=np.uint8)
+    picture = Image.fromarray(noise, "RGBA").convert(mode)
+    whole = images.load(picture)
+    monkeypatch.setattr(images, "STRIP_ROWS", 16)
+    assert np.array_equal(images.load(picture), whole)

@@ -15,6 +15,7 @@ from personsearch.errors import ImageError
 from personsearch.images import DAMAGED
 from personsearch.indexing.options import IndexOptions
 from personsearch.indexing.plan import Plan, fingerprint, reason_of
+from personsearch.memory import return_freed_memory
 from personsearch.models.base import PersonModel
 from personsearch.sources import Frame, Item
 
@@ -115,7 +116,12 @@ class Decoder:
     def _still(self, item: Item) -> Decoded:
         digest = fingerprint(item, self.options)  # first: if the file changes now, the next run sees it
         (frame,) = item.frames()
-        return self.prepare(item, frame, digest, last=True)
+        is_large = frame.pixels.nbytes > MEMORY // 8
+        decoded = self.prepare(item, frame, digest, last=True)
+        if is_large:
+            del frame
+            return_freed_memory()
+        return decoded
 
     def prepare(self, item: Item, frame: Frame, digest: str, *, last: bool) -> Decoded:
         """The network's input for a frame; the pixels themselves are dropped unless the model keeps them."""
