@@ -12,14 +12,16 @@ from tests.helpers.gallery_frames import environment
 SCRIPT = """
 import resource, sys
 from personsearch import PersonSearcher
-gallery = PersonSearcher.from_pretrained(device="cpu").index(sys.argv[1], gallery=sys.argv[2], progress=False)
-print(gallery.image_count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+searcher = PersonSearcher.from_pretrained(device="cpu")
+opened = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+gallery = searcher.index(sys.argv[1], gallery=sys.argv[2], progress=False)
+print(gallery.image_count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - opened)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes on Linux only")
-def test_24_pictures_of_89_megapixels_stay_under_1500_megabytes(tmp_path: Path) -> None:
+def test_24_pictures_of_89_megapixels_need_less_than_a_gigabyte(tmp_path: Path) -> None:
     """They took 7.0 GB: every one of 18 pictures ahead of the network was held with its pixels."""
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -30,4 +32,4 @@ def test_24_pictures_of_89_megapixels_stay_under_1500_megabytes(tmp_path: Path) 
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment())
     images, kilobytes = map(int, done.stdout.split())
     assert images == 24
-    assert kilobytes * 1024 < 1.5e9, f"{kilobytes} kB"
+    assert kilobytes * 1024 < 1e9, f"{kilobytes} kB"  # above the opened model; one picture takes 626 MB while it is decoded
