@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from personsearch.memory import keep_freed_memory
     from personsearch.models.base import PersonModel
     from personsearch.models.two_step import save_combined, save_two_step
-    from personsearch.ranking import CBGM
+    from personsearch.ranking import CBGM, GFN
     from personsearch.results import Detections, IndexReport, SearchResult
     from personsearch.searcher import PersonSearcher
     from personsearch.searching import SearchOptions
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "CBGM",
+    "GFN",
     "Calibration",
     "Detection",
     "Detections",
@@ -50,6 +51,7 @@ __all__ = [
 
 _HOMES = {
     "CBGM": "personsearch.ranking",
+    "GFN": "personsearch.ranking",
     "Calibration": "personsearch.calibration",
     "Detection": "personsearch.hits",
     "Detections": "personsearch.results",

@@ -11,7 +11,7 @@ from personsearch import images
 from personsearch.boxes import Array, area, check_boxes, check_person_box, clip
 from personsearch.errors import GalleryModelError, ImageError, ImagesError, QueryError
 from personsearch.hits import Detection, Hit, Query
-from personsearch.models.base import PersonModel
+from personsearch.models.base import PersonModel, SceneEmbedder, scene_filter_of
 from personsearch.ranking import Context, context_of
 from personsearch.results import Detections
 from personsearch.sources import read_query
@@ -56,6 +56,7 @@ class EmbeddedQuery:
     context: Context | None  # people of the query's scene, for CBGM; None: not computed
     fingerprint: str  # the model's
     doubt: Doubt | None = None  # None: one person was named, or the picture looks like a crop of one
+    scene: Array | None = None  # (S,) float32, the whole scene's unit row, for GFN; None: not computed
 
 
 def as_query(value: Any) -> Query | EmbeddedQuery:
@@ -100,34 +101,46 @@ def in_batches(queries: Sequence[Query], run: Callable[[list[int], list[Array]],
     return results
 
 
-def embed_queries(model: PersonModel, queries: Sequence[Query | EmbeddedQuery], *, with_context: bool) -> list[EmbeddedQuery]:
+def embed_queries(
+    model: PersonModel, queries: Sequence[Query | EmbeddedQuery], *, with_context: bool, with_scene: bool = False
+) -> list[EmbeddedQuery]:
     """Read and embed each query that is not embedded yet; each image is decoded once.
 
     Args:
         model: Model of the gallery.
         queries: Queries, in the order of the result.
         with_context: Whether to detect the people around each query, which CBGM needs.
+        with_scene: Whether to embed each query's whole scene, which GFN needs.
 
     Raises:
-        QueryError: a context is needed, and a query is a crop or was embedded without context; or the picture has no person of
-            the query's number.
+        QueryError: a context or scene is needed, and a query is a crop or was embedded without it; the model has no GFN; or the
+            picture has no person of the query's number.
         GalleryModelError: a query was embedded by another model.
         ImageError: an image cannot be read; of several queries an `ImagesError` that names all such images.
         BoxError: a box is not finite, empty, outside its image, too small, or not in pixels.
     """
+    if with_scene and scene_filter_of(model) is None:
+        raise QueryError(
+            f"scene_filter needs a model with GFN, and {model.name} has none; leave it out, or open one (`personsearch models`)"
+        )
     for query in queries:
-        _check(model, query, with_context)
+        _check(model, query, with_context, with_scene)
     unread = [query for query in queries if isinstance(query, Query)]
-    embedded = in_batches(unread, lambda rows, pictures: _embed_batch(model, [unread[i] for i in rows], pictures, with_context))
+    embedded = in_batches(unread, lambda rows, pictures: _embed_batch(model, [unread[i] for i in rows], pictures, with_context, with_scene))
     results = iter(embedded)
     return [next(results) if isinstance(query, Query) else query for query in queries]
 
 
-def _check(model: PersonModel, query: Query | EmbeddedQuery, with_context: bool) -> None:
+def _check(model: PersonModel, query: Query | EmbeddedQuery, with_context: bool, with_scene: bool) -> None:
     if isinstance(query, Query):
         if with_context and query.box is None and query.person is None:
             raise QueryError(
                 "CBGM compares the people around the query, and a bare crop has none; pass Query(scene, box=(x1, y1, x2, y2)) or "
+                "Query(scene, person=N)"
+            )
+        if with_scene and query.box is None and query.person is None:
+            raise QueryError(
+                "GFN compares the query's whole scene, and a bare crop has none; pass Query(scene, box=(x1, y1, x2, y2)) or "
                 "Query(scene, person=N)"
             )
         return
@@ -138,9 +151,13 @@ def _check(model: PersonModel, query: Query | EmbeddedQuery, with_context: bool)
         )
     if with_context and query.context is None:
         raise QueryError("the query was embedded without the people around it, which CBGM needs; call embed_query(query, rerank=CBGM())")
+    if with_scene and query.scene is None:
+        raise QueryError('the query was embedded without its scene, which GFN needs; call embed_query(query, scene_filter="gfn")')
 
 
-def _embed_batch(model: PersonModel, queries: Sequence[Query], pictures: Sequence[Array], with_context: bool) -> list[EmbeddedQuery]:
+def _embed_batch(
+    model: PersonModel, queries: Sequence[Query], pictures: Sequence[Array], with_context: bool, with_scene: bool
+) -> list[EmbeddedQuery]:
     """Embed pictures whose people are detected where the query does not say who is meant, or CBGM needs them."""
     prepared = {i: model.prepare(picture) for i, picture in enumerate(pictures) if not queries[i].crop}
     detected = [i for i in prepared if queries[i].box is None or with_context]
@@ -156,9 +173,14 @@ def _embed_batch(model: PersonModel, queries: Sequence[Query], pictures: Sequenc
     boxes = {i: _box(resolved[i], queries[i], pictures[i]) for i in range(len(queries)) if i not in crops}
     if boxes:
         rows[list(boxes)] = np.concatenate(model.embed([prepared[i] for i in boxes], list(boxes.values())))
+    scenes: dict[int, Array] = {}
+    if boxes and with_scene and isinstance(model, SceneEmbedder):
+        scenes = dict(zip(boxes, model.embed_scenes([prepared[i] for i in boxes]), strict=True))
     contexts = {i: context_of(rows[i], box[0], people[i]) for i, box in boxes.items() if with_context}
     doubts = {i: doubt_of(query_name(queries[i]), people[i], *pictures[i].shape[:2]) for i in crops if i in people}
-    return [EmbeddedQuery(query, rows[i], contexts.get(i), model.fingerprint, doubts.get(i)) for i, query in enumerate(resolved)]
+    return [
+        EmbeddedQuery(query, rows[i], contexts.get(i), model.fingerprint, doubts.get(i), scenes.get(i)) for i, query in enumerate(resolved)
+    ]
 
 
 def _box(resolved: Query, query: Query, picture: Array) -> Array:

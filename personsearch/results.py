@@ -86,6 +86,7 @@ class SearchResult:
     query: Query = field(repr=False, compare=False)
     engine: Engine = "exact"
     not_looked: Mapping[str, str] = field(default_factory=dict)  # picture or folder of the source that was not searched -> reason
+    scenes_left_out: int = 0  # scenes with people that were not ranked, because GFN scored them below its threshold
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -103,16 +104,18 @@ class SearchResult:
     def __repr__(self) -> str:
         best = f", best {self.hits[0].similarity:.3f} in {self.hits[0].image}" if self.hits else ""
         missing = f", {len(self.not_looked)} not looked at" if self.not_looked else ""
+        missing += f", {self.scenes_left_out} scenes left out" if self.scenes_left_out else ""
         return f"SearchResult({len(self.hits)} hits{best}, engine={self.engine!r}{missing})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values: `query` (image if that is a path, box, time), `engine`, `hits` (one dict each), `not_looked`."""
+        """Plain values: `query` (image if that is a path, box, time), `engine`, `hits` (one dict each), `not_looked`, `scenes_left_out`."""
         image = str(self.query.image) if isinstance(self.query.image, str | Path) else None
         return {
             "query": {"image": image, "box": self.query.box, "time": self.query.time},
             "engine": self.engine,
             "hits": [asdict(hit) for hit in self.hits],
             "not_looked": dict(self.not_looked),
+            "scenes_left_out": self.scenes_left_out,
         }
 
     def to_json(self) -> str:

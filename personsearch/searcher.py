@@ -19,7 +19,7 @@ from personsearch.home import expand_user
 from personsearch.models.base import PersonModel
 from personsearch.options import Backend, Precision
 from personsearch.query import EmbeddedQuery, as_query, embed_queries, in_batches
-from personsearch.ranking import Rerank
+from personsearch.ranking import Rerank, SceneFiltering
 from personsearch.results import Detections, SearchResult
 from personsearch.searching import SearchKeywords, SearchOptions
 from personsearch.sources import Source
@@ -298,20 +298,22 @@ class PersonSearcher:
                 return Gallery.open(gallery_or_source)
         return self.index(gallery_or_source, gallery=gallery, every=every, min_score=min_score)
 
-    def embed_query(self, query: OneQuery, *, rerank: Rerank | None = None) -> EmbeddedQuery:
+    def embed_query(self, query: OneQuery, *, rerank: Rerank | None = None, scene_filter: SceneFiltering | None = None) -> EmbeddedQuery:
         """A query read once, for searching several galleries with `search`.
 
         Args:
             query: Crop of the person, `Query(scene, box)`, `Query(scene, person=N)`, a hit, or a detection.
             rerank: Re-ranking of the searches to come; CBGM needs the people around the query.
+            scene_filter: Scene filter of the searches to come; GFN needs the query's whole scene.
 
         Raises:
             QueryError: CBGM with a bare crop.
             ImageError: the image cannot be read.
             BoxError: the box is outside the image.
         """
-        options = SearchOptions(rerank=rerank)
-        (embedded,) = embed_queries(self.model, [as_query(query)], with_context=options.cbgm is not None)
+        options = SearchOptions(rerank=rerank, scene_filter=scene_filter)
+        one = [as_query(query)]
+        (embedded,) = embed_queries(self.model, one, with_context=options.cbgm is not None, with_scene=options.gfn is not None)
         if embedded.doubt is not None and embedded is not query:
             warnings.warn(embedded.doubt.message(WAYS_OUT), QueryWarning, stacklevel=2)
         return embedded
@@ -349,6 +351,8 @@ class PersonSearcher:
             min_similarity (float | "auto" | None): Cosine below which hits are dropped, so that the result may be empty; "auto": the
                 model's calibrated threshold (`calibration` has its false-match and miss rates). None, the default, drops none.
             confidence_weighted (bool): Whether to rank by similarity x score; False by default. With CBGM the variant decides.
+            scene_filter (GFN | "gfn" | None): `GFN(min_scene_score)` multiplies by GFN's score of each scene and leaves out scenes
+                below a threshold; it needs a model with GFN and a query with its scene. None by default.
 
         Raises:
             QueryError: CBGM with a bare crop, or an option is out of range or has the wrong type.
@@ -359,7 +363,7 @@ class PersonSearcher:
         options = replace(options or SearchOptions(), **keywords)
         options.threshold(self.calibration)  # like the query, checked before a source is indexed
         queries = [as_query(item) for item in (query if _is_list(query) else [query])]
-        embedded = embed_queries(self.model, queries, with_context=options.cbgm is not None)
+        embedded = embed_queries(self.model, queries, with_context=options.cbgm is not None, with_scene=options.gfn is not None)
         for original, item in zip(queries, embedded, strict=True):
             if item.doubt is not None and original is not item:  # of an embedded query `embed_query` has warned
                 warnings.warn(item.doubt.message(WAYS_OUT), QueryWarning, stacklevel=2)
@@ -367,11 +371,10 @@ class PersonSearcher:
         searching.check_model(opened, self.model)
         rows = np.array([item.row for item in embedded], np.float32).reshape(-1, self.model.embedding_dim)
         contexts = [item.context for item in embedded if item.context is not None]
-        rankings = searching.search(opened, rows, contexts, options, self.calibration)
+        scenes = searching.query_scenes(self.model, [item.scene for item in embedded], options)
+        ranked = searching.search(opened, rows, contexts, options, self.calibration, scenes)
         not_looked = {} if opened.report is None else opened.report.not_looked
-        results = [
-            SearchResult(ranking.hits(), item.query, ranking.engine, not_looked) for ranking, item in zip(rankings, embedded, strict=True)
-        ]
+        results = [SearchResult(r.hits(), e.query, r.engine, not_looked, r.scenes_left_out) for r, e in zip(ranked, embedded, strict=True)]
         return results if _is_list(query) else results[0]
 
 

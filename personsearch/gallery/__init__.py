@@ -2,6 +2,7 @@
 
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.location import default_location
+from personsearch.gallery.scenes import scene_embeddings
 from personsearch.gallery.table import FileFacts, FramePeople, ImageRecord, ModelKey, People, Storage
 from personsearch.gallery.temporary import temporary_gallery
 
@@ -14,5 +15,6 @@ __all__ = [
     "People",
     "Storage",
     "default_location",
+    "scene_embeddings",
     "temporary_gallery",
 ]

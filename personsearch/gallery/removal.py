@@ -38,7 +38,7 @@ def of_images(snapshot: Snapshot, images: Sequence[str | os.PathLike[str]], loca
     for name in names:
         if name not in known and not missing_ok:
             raise GalleryError(f"{name} is not in gallery {location}; {_suggestion(name, list(known))}")
-    quoted = ", ".join(_quote(name) for name in names)
+    quoted = ", ".join(quote(name) for name in names)
     people = np.isin(snapshot.person_keys[0], [known[name] for name in names if name in known])
     return Removal(f"image IN ({quoted})", int(people.sum()))
 
@@ -55,12 +55,12 @@ def of_person(snapshot: Snapshot, image: str | os.PathLike[str], row: int, frame
     name = _known_name(image, set(snapshot.names.tolist()))
     if not ((snapshot.names[codes] == name) & (frames == frame) & (rows == row)).any():
         raise GalleryError(f"gallery {location} has no person {row} in frame {frame} of {name}; people() lists them all")
-    return Removal(f"image = {_quote(name)} AND frame = {int(frame)} AND row = {int(row)}", 1)
+    return Removal(f"image = {quote(name)} AND frame = {int(frame)} AND row = {int(row)}", 1)
 
 
 def older_rows(images: Sequence[str], indexed_ns: int) -> str:
     """Lance's SQL for the rows of some images that were written before a time."""
-    return f"image IN ({', '.join(map(_quote, images))}) AND indexed_ns < {indexed_ns}"
+    return f"image IN ({', '.join(map(quote, images))}) AND indexed_ns < {indexed_ns}"
 
 
 def rewrite(table: Any, location: str, *, is_locked: bool) -> None:
@@ -88,7 +88,7 @@ def _number(name: str, value: Any) -> int:
     return int(value)
 
 
-def _quote(text: str) -> str:
+def quote(text: str) -> str:
     """A string literal of Lance's SQL, in which quotes are doubled and backslashes have no special meaning."""
     return "'" + text.replace("'", "''") + "'"
 

@@ -31,6 +31,7 @@ class Snapshot:
         self.table = table
         self.created_ns = created_ns
         self.version: int = table.version
+        self.scene_cache: Array | None = None  # of `scenes.scene_embeddings`
 
     @cached_property
     def names(self) -> Array:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 FORMAT = 1  # version of the columns below
 Storage = Literal["float32", "float16"]  # number format of the embeddings on disk; in memory they are float32
 STORAGES: tuple[Storage, ...] = get_args(Storage)
+SCENE = "scene"  # the optional column of GFN's scene embeddings
 METADATA = b"personsearch.gallery"  # key of the schema's metadata that marks a table as a gallery and names its model
 
 
@@ -34,6 +35,7 @@ class ModelKey:
     name: str  # for people to read
     fingerprint: str  # digest of everything that an embedding depends on
     embedding_dim: int  # D
+    scenes: bool = False  # whether a new gallery stores an embedding of each whole scene too (GFN's)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.fingerprint[:12]}, {self.embedding_dim} numbers per person)"
@@ -131,6 +133,8 @@ def schema(key: ModelKey, created_ns: int, storage: Storage, every: int | None =
         "changed_ns": pa.int64(),
         CHECKSUM: pa.int64(),
     }
+    if key.scenes:
+        fields[SCENE] = fields["embedding"]  # in frames' rows, null in people's
     facts = {"format": FORMAT, "created_ns": created_ns, **asdict(key), **({} if every is None else {"every": every})}
     return pa.schema(fields, metadata={METADATA: json.dumps(facts)})
 
@@ -143,7 +147,7 @@ def read_key(table_schema: "pa.Schema", location: str) -> tuple[ModelKey, int]:
     """
     facts = _facts(table_schema, location)
     try:
-        return ModelKey(facts["name"], facts["fingerprint"], facts["embedding_dim"]), facts["created_ns"]
+        return ModelKey(facts["name"], facts["fingerprint"], facts["embedding_dim"], facts.get("scenes", False)), facts["created_ns"]
     except KeyError as error:
         raise GalleryError(f"gallery {location} is damaged: it does not name its model; delete it and index again") from error
 
@@ -182,13 +186,13 @@ def to_rows(batch: Sequence[FramePeople], table_schema: "pa.Schema", indexed_ns:
     """The table rows of a batch of frames: each frame's own row, then its people.
 
     Raises:
-        ShapeError: The embeddings are not (N, D) with the gallery's D.
+        ShapeError: The embeddings are not (N, D) with the gallery's D, or a scene's embedding is missing.
         GalleryError: A frame is in the batch twice.
     """
     import pyarrow as pa
 
     dim = table_schema.field("embedding").type.list_size
-    _check(batch, dim)
+    _check(batch, dim, scenes=SCENE in table_schema.names)
     counts = [len(item.detections) for item in batch]
     owner = np.repeat(np.arange(len(batch)), np.add(counts, 1))  # row -> number of its frame in the batch
     rows = np.concatenate([np.arange(-1, count, dtype=np.int32) for count in counts])
@@ -216,6 +220,10 @@ def to_rows(batch: Sequence[FramePeople], table_schema: "pa.Schema", indexed_ns:
         "score": pa.array(scores, mask=rows < 0),
         "embedding": per_person([item.detections.embeddings for item in batch], dim, storage_of(table_schema)),
     }
+    if SCENE in table_schema.names:
+        full = np.zeros((len(rows), dim), storage_of(table_schema))
+        full[rows < 0] = [item.detections.scene for item in batch]
+        columns[SCENE] = pa.FixedSizeListArray.from_arrays(pa.array(full.ravel()), dim, mask=pa.array(rows >= 0))
     columns[CHECKSUM] = _checksum_column(batch, columns["embedding"], rows)
     return pa.table({name: columns[name] for name in table_schema.names}, schema=table_schema)
 
@@ -236,12 +244,16 @@ def _checksum_column(batch: Sequence[FramePeople], embeddings: "pa.Array", rows:
     return pa.array(sums, mask=rows < 0)
 
 
-def _check(batch: Sequence[FramePeople], dim: int) -> None:
+def _check(batch: Sequence[FramePeople], dim: int, *, scenes: bool) -> None:
     frames: set[tuple[str, int]] = set()
     for item in batch:
         got = item.detections.embeddings.shape
         if got[1] != dim:
             raise ShapeError(f"{item.image}: embeddings have shape {got}, the gallery stores {dim} numbers per person")
+        scene = item.detections.scene
+        if scenes and (scene is None or scene.shape != (dim,)):
+            size = "none" if scene is None else f"shape {scene.shape}"
+            raise ShapeError(f"{item.image}: the gallery stores {dim} numbers of each whole scene, got {size}; take a model with GFN")
         if (item.image, item.frame) in frames:
             raise GalleryError(f"{item.image} frame {item.frame} is in the batch twice; pass each frame once")
         frames.add((item.image, item.frame))

@@ -6,7 +6,7 @@ from personsearch import checks
 from personsearch.errors import GalleryModelError, GalleryOptionError
 from personsearch.gallery import Gallery, ModelKey
 from personsearch.indexing.options import check_min_score
-from personsearch.models.base import PersonModel
+from personsearch.models.base import PersonModel, scene_filter_of
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Choices:
 
 def model_key(model: PersonModel, min_score: float) -> ModelKey:
     """The key of a gallery with the people that the model detects from `min_score` on."""
-    return ModelKey(f"{model.name} from score {min_score:g}", f"{model.fingerprint}@{min_score:g}", model.embedding_dim)
+    name, fingerprint = f"{model.name} from score {min_score:g}", f"{model.fingerprint}@{min_score:g}"
+    return ModelKey(name, fingerprint, model.embedding_dim, scenes=scene_filter_of(model) is not None)
 
 
 def choose(gallery: Gallery | None, model: PersonModel, every: int | None, min_score: float | None, *, force: bool = False) -> Choices:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from personsearch.boxes import Array
+from personsearch.ranking import SceneFilter
 from personsearch.results import Detections
 
 
@@ -45,3 +46,20 @@ class PersonModel(Protocol):
 
     def embed_crops(self, crops: Sequence[Array]) -> Array:
         """(N, D) float32 unit rows of N crops of people, RGB uint8 (H, W, 3)."""
+
+
+@runtime_checkable
+class SceneEmbedder(Protocol):
+    """What a model with GFN offers besides: embeddings of whole scenes, and what compares them for a query person."""
+
+    @property
+    def scene_filter(self) -> SceneFilter | None:
+        """What compares scenes; None: this network has no gallery filter."""
+
+    def embed_scenes(self, prepared: Sequence[Any]) -> Array:
+        """(N, S) float32 unit rows of N prepared scenes."""
+
+
+def scene_filter_of(model: PersonModel) -> SceneFilter | None:
+    """What compares scenes for a model with GFN; None for every other model."""
+    return model.scene_filter if isinstance(model, SceneEmbedder) else None

@@ -124,7 +124,7 @@ class COAT(RegionNetwork):
 
     def _choose(self, boxes: Tensor, scores: Tensor, nms_iou: float) -> Candidates:
         config = self.config
-        people = Candidates(boxes, scores, boxes.new_zeros((len(boxes), 0)))
+        people = Candidates(boxes, scores, boxes[:, :0])
         return choose(people, None, min_score=config.keep_score, nms_iou=nms_iou, limit=config.max_people)
 
 

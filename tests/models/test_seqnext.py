@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from personsearch import GFN, PersonSearcher, Query
 from personsearch.boxes import Array, iou
-from personsearch.errors import ConfigError
+from personsearch.errors import ConfigError, QueryError
 from personsearch.models.parts.rpn import frames_of
 from personsearch.models.scene import SceneBatch, SceneDetections, SceneModel
 from personsearch.models.seqnext import SeqNeXt, SeqNeXtConfig, window_input
@@ -269,3 +270,37 @@ def test_cuda_finds_what_the_cpu_finds() -> None:
     (found,) = model.detect([prepared])
     people = SceneDetections(*map(torch.from_numpy, (found.boxes, found.scores, found.embeddings)))
     assert_people(people, batch_of(prepared), expected)
+
+
+def test_a_search_uses_the_scenes_of_query_and_gallery(tmp_path: Path) -> None:
+    """The query's own picture has the highest scene score; hits of a search are its cosines times the scenes' scores."""
+    searcher = PersonSearcher(tiny(keep_score=0.0))
+    gallery = searcher.index([PEOPLE, TALL, picture(118, 160, 6)], gallery=tmp_path / "gallery", min_score=0.0, progress=False)
+    assert gallery.key.scenes
+    query = Query(PEOPLE, box=(10, 10, 60, 110))
+    plain = {(hit.image, hit.box): hit.similarity for hit in searcher.search(query, gallery, top_k=200)}
+    result = searcher.search(query, gallery, top_k=200, scene_filter="gfn")
+    weights = {(hit.image, hit.box): hit.ranked_by / hit.similarity for hit in result}
+    assert weights.keys() == plain.keys()
+    by_image: dict[str, set[float]] = {}
+    for (image, _), weight in weights.items():
+        by_image.setdefault(image, set()).add(round(weight, 4))
+    assert sorted(map(len, by_image.values())) == [1, 1, 1]
+    assert max(map(max, by_image.values())) == pytest.approx(0.7311, abs=1e-4)
+    embedded = searcher.embed_query(query, scene_filter="gfn")
+    least = GFN(min_scene_score=0.731)
+    filtered = searcher.search(embedded, gallery, top_k=200, scene_filter=least)
+    assert filtered.scenes_left_out == 2
+    assert "2 scenes left out" in repr(filtered)
+    assert len({hit.image for hit in filtered}) == 1
+
+
+def test_a_crop_or_another_model_has_no_scene_to_filter_by(tmp_path: Path) -> None:
+    searcher = PersonSearcher(tiny())
+    with pytest.raises(QueryError, match="a bare crop has none"):
+        searcher.embed_query(PEOPLE, scene_filter="gfn")
+    scene = Query(PEOPLE, box=(10, 10, 60, 110))
+    with pytest.raises(QueryError, match="embedded without its scene"):
+        searcher.search(searcher.embed_query(scene), tmp_path, scene_filter="gfn")
+    with pytest.raises(QueryError, match="needs a model with GFN"):
+        PersonSearcher(tiny(gallery_filter=None)).embed_query(scene, scene_filter="gfn")

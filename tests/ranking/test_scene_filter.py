@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from personsearch.errors import ConfigError, ShapeError
 from personsearch.ranking import scene_filter
-from personsearch.ranking.scene_filter import SceneFilter
+from personsearch.ranking.scene_filter import GFN, FilterCost, SceneFilter, filter_cost, threshold_at_recall
 
 HIGHEST = 1 / (1 + np.exp(-1))
 
@@ -49,3 +50,34 @@ def test_many_scenes_are_scored_as_few(monkeypatch) -> None:
     once = compare.scores(person, own, others)
     monkeypatch.setattr(scene_filter, "SCENES_AT_ONCE", 3)
     np.testing.assert_array_equal(compare.scores(person, own, others), once)
+
+
+def test_the_cost_of_a_threshold_by_hand() -> None:
+    scores, shows = np.array([0.7, 0.6, 0.5, 0.65, 0.4]), np.array([True, True, True, False, False])
+    assert filter_cost(scores, shows, 0.55) == FilterCost(recall=2 / 3, left_out=0.5)
+    assert filter_cost(scores, shows, 0.0) == FilterCost(recall=1.0, left_out=0.0)
+    none = filter_cost(scores[:0], shows[:0], 0.5)
+    assert np.isnan([none.recall, none.left_out]).all()
+    assert threshold_at_recall(scores, shows, 1.0) == 0.5
+    assert threshold_at_recall(scores, shows, 0.6) == 0.6
+    with pytest.raises(ShapeError):
+        filter_cost(scores, shows[1:], 0.5)
+    for recall, labels in ((0.0, shows), (1.1, shows), (0.9, ~shows[:3])):
+        with pytest.raises(ConfigError):
+            threshold_at_recall(scores[: len(labels)], labels, recall)
+
+
+@given(st.integers(0, 1000), st.integers(1, 200), st.floats(0.01, 1.0))
+def test_a_threshold_keeps_the_recall_and_no_higher_one_does(seed: int, count: int, recall: float) -> None:
+    rng = np.random.default_rng(seed)
+    scores, shows = rng.uniform(size=count), rng.uniform(size=count) < 0.5
+    shows[0] = True
+    threshold = threshold_at_recall(scores, shows, recall)
+    assert filter_cost(scores, shows, threshold).recall >= recall - 1e-9
+    assert filter_cost(scores, shows, np.nextafter(threshold, 2)).recall < recall
+
+
+@pytest.mark.parametrize("least", [-0.1, 1.1, "0.5", float("nan")])
+def test_a_threshold_out_of_range_is_refused(least) -> None:
+    with pytest.raises(ConfigError, match="min_scene_score"):
+        GFN(min_scene_score=least)
