@@ -10,7 +10,7 @@ from personsearch.errors import DataError
 
 
 class RawError(DataError):
-    """An error that does not escape its text, as the base class does."""
+    """An error that neither escapes nor shortens its text, as the base class does."""
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -41,7 +41,7 @@ def panics(rng: Generator, folder: Path) -> None:
 
 def long_message(rng: Generator, folder: Path) -> None:
     """The whole input in the message."""
-    raise DataError("x" * 100_000)
+    raise RawError("x" * 100_000)
 
 
 def escapes(rng: Generator, folder: Path) -> None:
