@@ -5,7 +5,7 @@ import os
 import re
 import stat
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
@@ -131,16 +131,6 @@ def opencv() -> ModuleType:
             "the OpenCV that needs no display: pip uninstall opencv-python; pip install opencv-python-headless"
         ) from error
     return cv2
-
-
-def load_in_batches(items: Sequence[ImageInput], size: int = BATCH) -> Iterator[list[Array]]:
-    """Decoded images, at most `size` in memory at a time, in the order of the items.
-
-    Raises:
-        ImageError: an image cannot be read; the batches before it have been given.
-    """
-    for start in range(0, len(items), size):
-        yield [load(item) for item in items[start : start + size]]
 
 
 def load_bytes(data: bytes, name: str) -> Array:
@@ -341,8 +331,6 @@ def pixels_of(picture: "Image.Image", name: str) -> Array:
 
 def _rgb(picture: "Image.Image") -> Array:
     """The pixels on white as RGB, converted in strips: Pillow's copies of a whole large picture would take four times its size."""
-    if picture.height <= STRIP_ROWS:
-        return np.array(_without_alpha(picture).convert("RGB"))
     pixels = np.empty((picture.height, picture.width, 3), np.uint8)
     for top in range(0, picture.height, STRIP_ROWS):
         strip = picture.crop((0, top, picture.width, min(top + STRIP_ROWS, picture.height)))

@@ -97,7 +97,8 @@ def _embed_boxes(searcher: PersonSearcher, name: str, boxes: dict[Path, Array]) 
     changed = [path for path, digest in digests.items() if known.get(_name(path)) != digest]
     frames: list[FramePeople] = []
     remaining = iter(changed)
-    for pictures in images.load_in_batches(changed):
+    for start in range(0, len(changed), images.BATCH):
+        pictures = [images.load(item) for item in changed[start : start + images.BATCH]]
         paths = list(islice(remaining, len(pictures)))
         embeddings = searcher.embed(pictures, [boxes[path] for path in paths])
         for path, picture, rows in zip(paths, pictures, embeddings, strict=True):
