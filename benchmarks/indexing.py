@@ -40,7 +40,7 @@ def indexed(searcher: PersonSearcher, source: object, count: int, every: int) ->
 def main(model: Path, pictures: str, rounds: int = 5, limit: int = 200, every: int = 1, device: str = "auto") -> None:
     """Index PICTURES (a folder, glob or video) with MODEL; print medians and ratio as JSON."""
     searcher = PersonSearcher.from_pretrained(model, device=device)
-    items = open_source(pictures).items
+    items = tuple(open_source(pictures).items)
     frames = [frame for item in items[:limit] for frame in item.frames(every)]
     source = pictures if items[0].is_video else [item.image for item in items[:limit]]
     prepared = [searcher.model.prepare(frame.pixels) for frame in frames]

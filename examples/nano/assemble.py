@@ -38,7 +38,7 @@ def merged(network: ReidNetwork) -> dict[str, Tensor]:
     """The network's state with every batch norm merged into the layer before it, so that the ONNX file holds the same rounded weights."""
     state = network.state_dict()
     for name, layer in optimize_for_inference(deepcopy(network).eval()).named_modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear) and f"{name}.bias" not in state:
+        if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None and f"{name}.bias" not in state:
             place, number = name.rsplit(".", 1)
             norm = f"{place}.{int(number) + 1}"
             state[f"{name}.weight"], state[f"{norm}.bias"] = layer.weight.detach(), layer.bias.detach()

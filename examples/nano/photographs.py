@@ -79,7 +79,8 @@ def frames(data: Path, every: int) -> Iterator[Frame]:
     """
     for path in _files(data / "videos", "*.mp4"):
         try:
-            yield from open_source(path).items[0].frames(every)
+            for item in open_source(path).items:
+                yield from item.frames(every)
         except ImageError as error:
             log.warning("left out: %s", error)
 
