@@ -19,6 +19,7 @@ from personsearch.models.fast.compiled import compile_model
 from personsearch.models.nano.onnx import has_onnx, open_onnx_folder
 from personsearch.models.rcnn import region_input
 from personsearch.models.scene import SceneInput, scene_of_crop, set_precision
+from personsearch.models.seqnext import SeqNeXtConfig, window_input
 from personsearch.options import Backend, Precision, from_json, parse
 from personsearch.results import Detections
 from personsearch.weights import fingerprint
@@ -109,6 +110,8 @@ class OnnxSceneModel:
     def prepare(self, image: Array) -> SceneInput:
         """The network's input for one RGB uint8 image (H, W, 3)."""
         prepare = dense_input if isinstance(self.config, AlignPSConfig) else region_input
+        if isinstance(self.config, SeqNeXtConfig):
+            prepare = window_input
         return prepare(image, self.config.short_side, self.config.long_side)
 
     def detect(self, prepared: Sequence[SceneInput], *, min_score: float = 0.0) -> list[Detections]:

@@ -14,6 +14,7 @@ from torchvision.ops import nms, remove_small_boxes
 
 from personsearch.errors import ConfigError, MissingExtraError
 from personsearch.models.alignps import MIN_QUERY_IOU, AlignPS, AlignPSConfig, inclusive_iou
+from personsearch.models.coat import COAT, COATConfig
 from personsearch.models.config import SceneConfig
 from personsearch.models.dkd import DKD, DKDConfig
 from personsearch.models.fast.fuse import optimize_for_inference
@@ -26,6 +27,7 @@ from personsearch.models.rcnn import RCNN, RCNNConfig, RegionNetwork
 from personsearch.models.roi_alignps import ROIAlignPS, ROIAlignPSConfig
 from personsearch.models.scene import SceneNetwork
 from personsearch.models.seqnet import SeqNet, SeqNetConfig
+from personsearch.models.seqnext import SeqNeXt, SeqNeXtConfig
 from personsearch.models.trident import Trident, TridentConfig
 from personsearch.options import parse
 from personsearch.weights import WEIGHTS_FILE, read_config, read_tensors
@@ -41,6 +43,8 @@ NETWORKS: dict[str, tuple[type[SceneConfig], Callable[[Any], SceneNetwork]]] = {
     "alignps": (AlignPSConfig, AlignPS),
     "roi-alignps": (ROIAlignPSConfig, ROIAlignPS),
     "seqnet": (SeqNetConfig, SeqNet),
+    "seqnext": (SeqNeXtConfig, SeqNeXt),
+    "coat": (COATConfig, COAT),
     "dkd": (DKDConfig, DKD),
     "trident": (TridentConfig, Trident),
     "oim": (RCNNConfig, RCNN),
