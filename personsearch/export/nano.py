@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +16,9 @@ from personsearch.models.nano.onnx import DETECTOR_FILE, EMBEDDER_FILE
 from personsearch.models.nano.onnx_forms import with_blocks, with_one_stem
 from personsearch.models.reid import ReidNetwork
 from personsearch.weights import CONFIG_FILE, WEIGHTS_FILE
+
+SMALLEST = 64  # values of a tensor that is worth a layer of its own
+ROUNDING = 2e-5  # what merging a batch norm without statistics may change; float16's own steps are 5e-4
 
 
 class DetectorGraph(nn.Module):
@@ -95,3 +99,27 @@ def _export(graph: nn.Module, example: Tensor, dynamic: dict[int, object], outpu
     for node in program.model.graph:
         node.metadata_props.clear()  # source positions of the layers, a fifth of the file
     program.save(out, external_data=False)
+    store_halves(out)
+
+
+def store_halves(file: Path) -> None:
+    """Store weights as float16 where that changes them by rounding only; the network still runs in float32.
+
+    The weights of a trained model are float16, and most of them come through the export unchanged.
+    """
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load(str(file))
+    casts = []
+    for tensor in model.graph.initializer:
+        name, array = tensor.name, numpy_helper.to_array(tensor)
+        with np.errstate(over="ignore"):  # too large for float16: infinite, and kept as it is
+            half = array.astype(np.float16)
+        if array.dtype == np.float32 and array.size >= SMALLEST and np.allclose(half, array, rtol=ROUNDING, atol=0):
+            tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
+            casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, str(file))

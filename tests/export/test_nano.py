@@ -14,7 +14,9 @@ from personsearch import PersonSearcher
 from personsearch.cli import app as cli
 from personsearch.errors import ConfigError, PersonSearchError
 from personsearch.export import export_nano
+from personsearch.export.nano import store_halves
 from personsearch.models.config import BackboneConfig
+from personsearch.weights import read_config, read_tensors, save_model
 from tests.helpers.nano_models import CONFIG, write
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (70, 90, 3), np.uint8)
@@ -50,6 +52,36 @@ def test_the_command_writes_a_folder_that_both_engines_open(tmp_path: Path) -> N
     with torch.no_grad():
         plain.model.detector.network.heads[0].score.bias += 0.5  # type: ignore[attr-defined]
     assert plain.detect(PICTURE).scores.sum() > exported.detect(PICTURE).scores.sum() + 1e-3  # the comparison can fail
+
+
+@pytest.mark.slow
+def test_weights_that_float16_holds_are_stored_so(tmp_path: Path) -> None:
+    """The saved weights are float16; one that is changed to more digits stays float32."""
+    folder = write(tmp_path / "model")
+    tensors = {name: array.astype(np.float16) for name, array in read_tensors(folder / "model.safetensors").items()}
+    save_model(folder, read_config(folder), tensors)
+    export_nano(folder, tmp_path / "out")
+    weights = onnx.load(tmp_path / "out" / "detector.onnx").graph.initializer
+    kinds = {tensor.data_type for tensor in weights if np.prod(tensor.dims) >= 64}
+    assert kinds == {onnx.TensorProto.FLOAT16}
+    plain, exported = (PersonSearcher.from_pretrained(tmp_path / "out", device="cpu", backend=backend) for backend in ("torch", "onnx"))
+    np.testing.assert_allclose(plain.detect(PICTURE).boxes, exported.detect(PICTURE).boxes, atol=1e-3)
+
+
+def test_halves_by_hand(tmp_path: Path) -> None:
+    file, values = (
+        tmp_path / "sum.onnx",
+        {"exact": np.full(64, 0.5), "near": np.full(64, 0.5 + 2e-6), "fine": np.full(64, 0.1), "few": np.full(3, 0.5)},
+    )
+    tensors = [onnx.numpy_helper.from_array(array.astype(np.float32), name) for name, array in values.items()]
+    out = onnx.helper.make_tensor_value_info("exact", onnx.TensorProto.FLOAT, [64])
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([], "halves", [], [out], tensors)), str(file))
+    store_halves(file)
+    graph = onnx.load(file).graph
+    kinds = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    half, single = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
+    assert kinds == {"exact.half": half, "near.half": half, "fine": single, "few": single}
+    assert [(node.op_type, list(node.output)) for node in graph.node] == [("Cast", ["exact"]), ("Cast", ["near"])]
 
 
 def test_one_file_for_two_networks_is_refused(tmp_path: Path) -> None:
