@@ -19,7 +19,7 @@ from personsearch.models.two_step.model import TwoStep
 from personsearch.training.data.dataset import CocoPeople, PeopleDataset
 from personsearch.weights import CONFIG_FILE, read_config
 
-FALSE_MATCHES = 0.01  # of pairs of different people, among rendered and among real ones each
+FALSE_MATCHES = 0.003  # of pairs of different people, among rendered and among real ones each; people of one place are more alike
 MIN_VISIBILITY = 0.3
 DATA = "{} rendered people across cameras, and {} people of different photographs (coco128), none of them trained on"
 
