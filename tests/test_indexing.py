@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from personsearch import Gallery, PersonSearcher
+from personsearch import Gallery, PersonSearcher, Query
 from personsearch.errors import ConfigError
 from personsearch.indexing import plan, updating
 from personsearch.sources import items
@@ -185,7 +185,7 @@ def test_a_video_is_a_gallery(tmp_path: Path) -> None:
     video(tmp_path / "film.avi", [RED, RED, GREEN, GREEN, BLUE, BLUE])
     model = RectangleModel()
     searcher = PersonSearcher(model)
-    query = np.full((60, 20, 3), BLUE, np.uint8)
+    query = Query(np.full((60, 20, 3), BLUE, np.uint8), crop=True)  # no detector run on the query
     hit = searcher.search(query, searcher.index(tmp_path / "film.avi", every=2))[0]
     assert (hit.frame, hit.time) == (4, pytest.approx(0.4))
     assert model.detected == 3

@@ -144,9 +144,9 @@ class Gallery:
     def __repr__(self) -> str:
         try:
             content = f"{len(self)} people in {self.image_count} images"
+            every = "" if self.every in (None, 1) else f", every {self.every}. frame of videos"
         except GalleryError:
-            content = "cannot be read"
-        every = "" if self.every in (None, 1) else f", every {self.every}. frame of videos"
+            content, every = "cannot be read", ""
         return f"Gallery({checks.shown(self.location)}: {content}, model {self.key.name}{every})"
 
     def __reduce__(self) -> tuple[Any, ...]:
