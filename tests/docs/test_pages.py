@@ -65,6 +65,7 @@ def test_a_path_that_is_gone_is_seen() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=name_of)
 def test_python_blocks_run_and_print_what_is_shown(page: Path, tmp_path: Path) -> None:
     prepare(tmp_path)

@@ -18,6 +18,7 @@ def test_damaged_inputs_are_right_or_refused() -> None:
     assert len(outcomes) == CASES
 
 
+@pytest.mark.slow
 def test_faults_are_counted_and_do_not_end_the_run() -> None:
     """A harness that cannot count a fault would pass everything."""
     kinds = list(faulty_kinds.KINDS)

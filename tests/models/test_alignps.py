@@ -37,6 +37,7 @@ def scene(seed: int = 1, height: int = 120, width: int = 200):
     return synth(height, width, seed)[:, :, ::-1].copy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", NAMES)
 def test_golden_numbers(name, form) -> None:
@@ -49,6 +50,7 @@ def test_golden_numbers(name, form) -> None:
     np.testing.assert_allclose(query, embeddings(expected)[expected["query_index"]][None], atol=2e-5, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_stage_equals_the_authors(name, form) -> None:
@@ -87,6 +89,7 @@ def test_sizes(original, resized, padded) -> None:
 PYTORCH = BackboneConfig(style="pytorch")  # the stride in the 3x3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [{"backbone": PYTORCH}, {"subtract_mean": False}, {"nms_iou": 0.05}])
 def test_golden_numbers_notice_another_network(wrong) -> None:
     opened = model("alignps", "plain", **wrong)

@@ -128,6 +128,7 @@ def tiny(precision: Precision = "float32", **changes: Any) -> SceneModel:
     return SceneModel(COAT(COATConfig(**TINY | changes)), name="tiny", fingerprint="", min_score=0.5, precision=precision)
 
 
+@pytest.mark.slow
 def test_what_an_image_gives_does_not_depend_on_its_batch() -> None:
     model = tiny()
     together = detections_in_any_batch(model, [PEOPLE, TALL, NOBODY, picture(120, 160, 5), picture(60, 160, 4), picture(118, 160, 6)])

@@ -31,6 +31,7 @@ def scene(seed: int = 1):
     return synth(120, 200, seed)[:, :, ::-1].copy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_golden_numbers(form) -> None:
     opened, expected = model("roi_alignps", form), golden("roi_alignps")
@@ -61,6 +62,7 @@ def test_branches_of_table_6(branch, field) -> None:
     np.testing.assert_allclose(detections.embeddings, expected[field], atol=EMBEDDINGS, rtol=0)
 
 
+@pytest.mark.slow
 def test_golden_numbers_notice_an_unaligned_roi_align(monkeypatch) -> None:
     def unaligned(*arguments, aligned: bool):
         assert aligned
@@ -72,6 +74,7 @@ def test_golden_numbers_notice_an_unaligned_roi_align(monkeypatch) -> None:
         assert_golden(opened.detect([opened.prepare(picture())])[0], golden("roi_alignps"))
 
 
+@pytest.mark.slow
 def test_golden_numbers_notice_another_number_of_samples(monkeypatch) -> None:
     monkeypatch.setattr(roi_alignps, "ADAPTIVE", 2)
     opened = model("roi_alignps", "plain")

@@ -24,7 +24,7 @@ from personsearch.training.recipes.schema import Recipe
 from personsearch.training.run import train
 from tests.helpers.training_scenes import HEIGHT, QUIET, WIDTH, MadeUpScenes, recipe_of
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 SHUFFLENET = {"name": "shufflenet", "width": 0.5}
 

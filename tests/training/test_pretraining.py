@@ -25,7 +25,7 @@ from personsearch.training.trainer import Trainer
 from tests.helpers.pretraining_scenes import PLAN, SETS, pretraining_recipe, write_sub_tasks
 from tests.helpers.training_scenes import HEIGHT, WIDTH, MadeUpScenes, recipe_of
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 AUGMENT = AugmentRecipe(sizes=((HEIGHT, WIDTH),), flip=0.5, brightness=0.3)
 IMAGES = (0, 3, 6, 9)  # one of each set

@@ -20,7 +20,7 @@ from personsearch.training.trainer import Trainer
 from tests.helpers.training_scenes import QUIET, MadeUpScenes, learned_by_heart, recipe_of
 from tests.helpers.training_state import assert_same
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 
 def trainer(out: Path, name: str = "nae", pictures: int = 4, options: dict | None = None, **changes) -> Trainer:

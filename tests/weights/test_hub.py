@@ -72,6 +72,7 @@ def test_two_files_are_fetched_and_cached(hub: Hub, tmp_path: Path) -> None:
     assert hub.asked == []
 
 
+@pytest.mark.slow
 def test_an_interrupted_download_is_resumed(hub: Hub, tmp_path: Path) -> None:
     """The client writes in pieces of 10 MiB; an incomplete piece is requested again."""
     weights = save({"a": np.random.default_rng(0).random(3_000_000, np.float32)})

@@ -67,6 +67,7 @@ def converted_models() -> dict[str, Entry]:
     return {name: entry for name, entry in manifest.models().items() if isinstance(entry.source, Convert)}
 
 
+@pytest.mark.slow
 def test_every_name_fits_exactly_its_own_checkpoint() -> None:
     models = converted_models()
     assert set(models) == set(CONVERTED)

@@ -40,7 +40,7 @@ from tests.helpers.training_scenes import (
     learned_by_heart,
 )
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 SHIFT = {"padding": 4}  # of crops of 64 x 32
 CROPS = {"architecture": "reid", "backbone": BACKBONE, "height": 64, "width": 32, "embedding_dim": 64}

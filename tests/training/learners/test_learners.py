@@ -22,7 +22,7 @@ from personsearch.training.losses.triplet import triplet_aided
 from personsearch.training.recipes.schema import DenseLosses
 from tests.helpers.training_scenes import HEIGHT, WIDTH, MadeUpScenes, recipe_of
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 NETWORKS = ("oim", "nae", "nae+", "seqnet", "alignps", "roi-alignps", "roi-alignps without rpn")
 

@@ -27,7 +27,7 @@ from personsearch.training.recipes.schema import Recipe, TridentLosses
 from personsearch.training.run import train
 from tests.helpers.training_scenes import HEIGHT, QUIET, WIDTH, MadeUpScenes, recipe_of
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 ALL = {"rpn_class", "rpn_box", "class", "box", "identity", "binary", "unlabelled", "part"}
 
