@@ -62,7 +62,7 @@ def read_tensors(path: Path) -> dict[str, Array]:
 
 def _check_dtypes(path: Path) -> None:
     with safe_open(path, framework="np") as file:
-        for name in file.keys():  # noqa: SIM118 - it is no mapping
+        for name in file.keys():  # noqa: SIM118 - the file is not a mapping
             dtype = file.get_slice(name).get_dtype()
             if dtype not in DTYPES:
                 raise WeightsError(
