@@ -215,7 +215,7 @@ class PersonSearcher:
         min_score: float | None = None,
         batch_size: int = images.BATCH,
         workers: int = 2,
-        progress: bool | None = None,
+        progress: indexing.OnProgress | bool | None = None,
         storage: Storage | None = None,
         force: bool = False,
         prune: bool = False,
@@ -229,7 +229,7 @@ class PersonSearcher:
             min_score: Detection score below which people are not indexed. None: the gallery's own, for a new gallery the model's.
             batch_size: Number of images per forward pass.
             workers: Number of decoding threads.
-            progress: Whether to show a progress bar on stderr; None: only on a terminal.
+            progress: Whether to show a progress bar on stderr; None: only on a terminal. A function gets a `Progress` after each batch.
             storage: Number format of the embeddings: "float32", or "float16" for half the disk; None: the gallery's own,
                 float32 for a new gallery.
             force: Whether to read every picture again; `every` may then differ from the gallery's.

@@ -2,6 +2,7 @@
 
 from personsearch.indexing.choices import Choices, choose, model_key
 from personsearch.indexing.options import IndexOptions
+from personsearch.indexing.progress import OnProgress, Progress
 from personsearch.indexing.updating import open_source, update
 
-__all__ = ["Choices", "IndexOptions", "choose", "model_key", "open_source", "update"]
+__all__ = ["Choices", "IndexOptions", "OnProgress", "Progress", "choose", "model_key", "open_source", "update"]

@@ -38,6 +38,7 @@ class Decoded:
     prepared: Any
     last: bool
     size: int = 0  # bytes that count against `MEMORY` until the frame has run
+    expected: int | None = None  # frames of the picture or video that will come in all; None: not known
 
 
 @dataclass
@@ -117,17 +118,17 @@ class Decoder:
         digest = fingerprint(item, self.options)  # first: if the file changes now, the next run sees it
         (frame,) = item.frames()
         is_large = frame.pixels.nbytes > MEMORY // 8
-        decoded = self.prepare(item, frame, digest, last=True)
+        decoded = self.prepare(item, frame, digest, last=True, expected=1)
         if is_large:
             del frame
             return_freed_memory()
         return decoded
 
-    def prepare(self, item: Item, frame: Frame, digest: str, *, last: bool) -> Decoded:
+    def prepare(self, item: Item, frame: Frame, digest: str, *, last: bool, expected: int | None) -> Decoded:
         """The network's input for a frame; the pixels themselves are dropped unless the model keeps them."""
         height, width = frame.pixels.shape[:2]
         prepared = self.model.prepare(frame.pixels)
-        return Decoded(item, frame.frame, frame.time, height, width, digest, prepared, last, _bytes_of(prepared))
+        return Decoded(item, frame.frame, frame.time, height, width, digest, prepared, last, _bytes_of(prepared), expected)
 
 
 @dataclass
@@ -171,7 +172,7 @@ class _VideoReader:
         if frame is None:
             return None
         self.size = frame.pixels.size * DECODING_BYTES // 3
-        return self.decoder.prepare(self.item, frame, self.fingerprint, last=self.ahead is None)
+        return self.decoder.prepare(self.item, frame, self.fingerprint, last=self.ahead is None, expected=self.frames.total)
 
 
 def _decoding_bytes(item: Item) -> int:

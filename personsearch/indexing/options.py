@@ -1,6 +1,8 @@
 """How to index."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from personsearch import checks, images
 from personsearch.errors import ConfigError
@@ -18,7 +20,7 @@ class IndexOptions:
     every: int = 1  # step between the indexed frames of a video
     batch_size: int = images.BATCH  # images per forward pass
     workers: int = 2  # decoding threads
-    progress: bool | None = None  # progress bar on stderr; None: only on a terminal
+    progress: Callable[[Any], None] | bool | None = None  # progress bar on stderr; None: only on a terminal; or a function of `Progress`
     force: bool = False  # read every picture again
     prune: bool = False  # remove people of folders that have gone or are empty
 
@@ -27,7 +29,7 @@ class IndexOptions:
             checks.count(name, getattr(self, name))
         for name in ("force", "prune"):
             checks.flag(name, getattr(self, name))
-        if self.progress is not None:
+        if self.progress is not None and not callable(self.progress):
             checks.flag("progress", self.progress)
         check_min_score(self.min_score)
 

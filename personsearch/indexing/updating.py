@@ -16,6 +16,7 @@ from personsearch.gallery import FileFacts, FramePeople, Gallery, ImageRecord
 from personsearch.indexing.decoding import Decoded, Decoder
 from personsearch.indexing.options import IndexOptions
 from personsearch.indexing.plan import Plan, make_plan
+from personsearch.indexing.progress import Tally
 from personsearch.models.base import PersonModel
 from personsearch.results import Detections, IndexReport
 from personsearch.sources import Item, Source
@@ -115,6 +116,7 @@ class _Run:
         self.model, self.gallery, self.options = model, gallery, options
         self.pending: list[FramePeople] = []
         self.committed, self.commits = time.monotonic(), 0
+        self.tally, self.unreadable = Tally(), 0
 
     def index(self, plan: Plan) -> None:
         """Do what the plan says."""
@@ -123,16 +125,25 @@ class _Run:
         if plan.changed or plan.removed:
             self.gallery.remove(*plan.changed, *plan.removed, missing_ok=True)  # another process may update the same gallery
         finished, before = 0, len(plan.unreadable)  # those known before are not read again
-        progress = self.options.progress
+        self.tally.total += len(plan.todo)
+        progress = False if callable(self.options.progress) else self.options.progress
         bar = tqdm(total=len(plan.todo), unit="image", desc="indexing", disable=None if progress is None else not progress)
         with bar, Decoder(self.model, plan, self.options) as decoder:
             for batch in decoder.batches():
                 self._detect(batch, plan)
                 finished += sum(decoded.last for decoded in batch)
                 bar.update(finished + len(plan.unreadable) - before - bar.n)
+                self._report(len(plan.unreadable) - before)
                 if len(self.pending) >= COMMIT_FRAMES or time.monotonic() - self.committed > COMMIT_SECONDS:
                     self._commit()
             bar.update(finished + len(plan.unreadable) - before - bar.n)  # images that turned out unreadable after the last batch
+        self._report(len(plan.unreadable) - before)
+        self.unreadable += len(plan.unreadable) - before
+
+    def _report(self, unreadable: int) -> None:
+        if callable(self.options.progress):
+            self.tally.unreadable = self.unreadable + unreadable
+            self.options.progress(self.tally.progress())
 
     def finish(self) -> None:
         """Commit the rest, and merge the files of several commits."""
@@ -152,6 +163,7 @@ class _Run:
             people = self._detect_alone(batch, plan)
         for decoded, detections in zip(batch, people, strict=True):
             self.pending.append(_frame_people(decoded, detections))
+            self.tally.add(decoded, len(detections))
 
     def _detect_alone(self, batch: list[Decoded], plan: Plan) -> list[Detections]:
         """Detections picture by picture, for a batch that is too large together; a picture too large alone leaves the batch."""
