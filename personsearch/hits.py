@@ -1,63 +1,22 @@
-"""Query, detection and hit: the person to search for, one person of a scene, and one ranked person of a gallery."""
+"""Detection and hit: one person of a scene, and one ranked person of a gallery; each is a query, and has its pixels."""
 
-from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from personsearch import checks
-from personsearch.boxes import corners
+from personsearch.boxes import Array, check_boxes, clip
 from personsearch.errors import QueryError
+from personsearch.sources import Query as Query
+from personsearch.sources import read_frame, read_query
+from personsearch.sources.query import Box as Box
 
-Box = tuple[float, float, float, float]
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
-
-@dataclass(frozen=True)
-class Query:
-    """The person to search for: a crop of the person, or one person of a whole scene, by box or by number.
-
-    Without box, person and crop, the detector looks at the picture, and a `QueryWarning` names the people in it if it does not look
-    like a crop of one person. CBGM needs the scene, as it compares the people around the query. A row of `Detections.boxes` is a
-    valid box.
-
-    Args:
-        image: Path, bytes, PIL picture or RGB uint8 array (H, W, 3); with `time` the path of a video.
-        box: Person in the scene, xyxy pixels of the upright picture.
-        person: Number of the person in the scene, as `PersonSearcher.detect` numbers them: 1 has the best score.
-        crop: Whether the picture shows this person only, so that the detector need not look at it.
-        time: Seconds into a video; the frame shown at this time is the scene.
-        frame: Number of the frame in a video or animation, counted from 0; with `time` it is found faster.
-
-    Raises:
-        BoxError: the box is not four numbers.
-        QueryError: another value has the wrong type or range, or more than one of box, person and crop is used.
-    """
-
-    image: Any
-    box: Box | None = None
-    _: KW_ONLY
-    person: int | None = None
-    crop: bool = False
-    time: float | None = None
-    frame: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.box is not None:
-            object.__setattr__(self, "box", corners(self.box))  # a row of an array has no truth value and cannot be written as JSON
-        if self.person is not None:
-            object.__setattr__(self, "person", checks.count("person", self.person, QueryError))
-        object.__setattr__(self, "crop", checks.flag("crop", self.crop, QueryError))
-        if self.time is not None:
-            object.__setattr__(self, "time", _seconds(self.time))
-        if self.frame is not None and self.frame != 0:
-            object.__setattr__(self, "frame", checks.count("frame", self.frame, QueryError))
-        if (self.box is not None) + (self.person is not None) + self.crop > 1:
-            raise QueryError("box, person and crop exclude each other; pass one of them")
-
-
-def _seconds(value: Any) -> float:
-    seconds = checks.number("time", value, QueryError)
-    if not 0 <= seconds < float("inf"):
-        raise QueryError(f"time must be seconds from the start of the video, 0 or more, got {value!r:.80}")
-    return seconds
+SMALL = 80  # pixels; a person of less height is small
 
 
 @dataclass(frozen=True)
@@ -82,6 +41,18 @@ class Detection:
             return Query(self.image.image, self.box, time=self.image.time, frame=self.image.frame)
         return Query(self.image, self.box)
 
+    def crop(self, *, margin: float = 0.0) -> "Image":
+        """The person cut out of the scene, as a PIL picture; see `Hit.crop`."""
+        return _cut_out(read_query(self.query), self.box, margin)
+
+    def scene(self) -> "Image":
+        """The whole scene, as a PIL picture.
+
+        Raises:
+            ImageError: The picture cannot be read.
+        """
+        return _as_picture(read_query(self.query))
+
 
 @dataclass(frozen=True)
 class Hit:
@@ -95,8 +66,67 @@ class Hit:
     score: float  # detector confidence, 0..1
     similarity: float  # cosine, -1..1
     ranked_by: float  # sort key: the similarity, similarity x score, or CBGM's similarity
+    row: int | None = None  # person of the frame, as in `People.rows`: `gallery.remove_person(hit.image, hit.row, hit.frame)`
+    threshold: float | None = None  # cosine from which the model calls two people the same; None: the model is not calibrated
+    start: float | None = None  # seconds into the video at which the person's spell begins; None: hits are not grouped by spell
+    end: float | None = None  # seconds into the video of the last frame of the spell
 
     @property
     def query(self) -> Query:
         """This person as a query, in their picture or frame of a video."""
         return Query(self.image, self.box, time=self.time, frame=self.frame or None)
+
+    @property
+    def is_match(self) -> bool | None:
+        """Whether the similarity reaches the model's calibrated threshold; below it the hit is probably somebody else.
+
+        None if the model is not calibrated.
+        """
+        return None if self.threshold is None else self.similarity >= self.threshold
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the person is less than `SMALL` pixels high, so that the similarity says less."""
+        return self.box[3] - self.box[1] < SMALL
+
+    def crop(self, *, margin: float = 0.0) -> "Image":
+        """The person cut out of the picture or video frame, which is read again, as a PIL picture.
+
+        Args:
+            margin: Share of the box's width and height to add on each side, 0 or more; the crop ends at the picture's edge.
+
+        Raises:
+            ImageError: The picture is missing or cannot be read, or was passed in memory, so that its pixels are not stored.
+            BoxError: The picture has changed, and the box lies outside.
+            QueryError: `margin` is out of range.
+        """
+        return _cut_out(self._pixels(), self.box, margin)
+
+    def scene(self) -> "Image":
+        """The whole picture or video frame, which is read again, as a PIL picture.
+
+        Raises:
+            ImageError: The picture is missing or cannot be read, or was passed in memory, so that its pixels are not stored.
+        """
+        return _as_picture(self._pixels())
+
+    def _pixels(self) -> Array:
+        return read_frame(self.image, self.frame, self.time)
+
+
+def _cut_out(scene: Array, box: Box, margin: float) -> "Image":
+    """The part of a scene (H, W, 3) in a box, with whole pixels and a margin, as a PIL picture."""
+    share = checks.number("margin", margin, QueryError)
+    if not 0 <= share < float("inf"):
+        raise QueryError(f"margin must be a share of the box's sides, 0 or more, got {margin!r:.80}")
+    height, width = scene.shape[:2]
+    inside = check_boxes(box, height, width)
+    sides = (inside[:, 2:] - inside[:, :2]) * share
+    x1, y1, x2, y2 = clip(inside + np.concatenate([-sides, sides], axis=1), height, width)[0].tolist()
+    return _as_picture(scene[math.floor(y1) : math.ceil(y2), math.floor(x1) : math.ceil(x2)])
+
+
+def _as_picture(pixels: Array) -> "Image":
+    from PIL import Image
+
+    return Image.fromarray(np.ascontiguousarray(pixels))

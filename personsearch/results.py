@@ -87,6 +87,7 @@ class SearchResult:
     engine: Engine = "exact"
     not_looked: Mapping[str, str] = field(default_factory=dict)  # picture or folder of the source that was not searched -> reason
     scenes_left_out: int = 0  # scenes with people that were not ranked, because GFN scored them below its threshold
+    threshold: float | None = None  # cosine from which the model calls two people the same; None: the model is not calibrated
 
     def __len__(self) -> int:
         return len(self.hits)

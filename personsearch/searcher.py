@@ -374,7 +374,7 @@ class PersonSearcher:
         scenes = searching.query_scenes(self.model, [item.scene for item in embedded], options)
         ranked = searching.search(opened, rows, contexts, options, self.calibration, scenes)
         not_looked = {} if opened.report is None else opened.report.not_looked
-        results = [SearchResult(r.hits(), e.query, r.engine, not_looked, r.scenes_left_out) for r, e in zip(ranked, embedded, strict=True)]
+        results = [one.result(item.query, not_looked, self.calibration) for one, item in zip(ranked, embedded, strict=True)]
         return results if _is_list(query) else results[0]
 
 

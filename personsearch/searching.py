@@ -1,6 +1,6 @@
 """Search a gallery: an exact scan in memory, or candidates of the vector index for a gallery that does not fit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypedDict
 
@@ -11,7 +11,7 @@ from personsearch.boxes import Array
 from personsearch.calibration import Calibration
 from personsearch.errors import GalleryModelError, QueryError
 from personsearch.gallery import Gallery, People, scene_embeddings
-from personsearch.hits import Hit
+from personsearch.hits import Hit, Query
 from personsearch.models.base import PersonModel, scene_filter_of
 from personsearch.ranking import (
     CBGM,
@@ -26,7 +26,7 @@ from personsearch.ranking import (
     rerank_options,
     scene_filter_options,
 )
-from personsearch.results import Engine
+from personsearch.results import Engine, SearchResult
 
 CANDIDATES = 20  # people taken from the index for each hit wanted; they are then compared exactly
 FEWEST_CANDIDATES = 400
@@ -124,8 +124,19 @@ class RankedPeople:
     engine: Engine
     scenes_left_out: int = 0  # scenes with people that GFN's threshold kept from being ranked
 
-    def hits(self) -> tuple[Hit, ...]:
-        """The people as hits, best first."""
+    def result(self, query: Query, not_looked: Mapping[str, str], calibration: Calibration | None) -> SearchResult:
+        """The people as the result of a search.
+
+        Args:
+            query: Query of the search.
+            not_looked: Pictures and folders that were not searched, with reasons.
+            calibration: The model's calibration, which tells which hits match.
+        """
+        threshold = None if calibration is None else calibration.min_similarity
+        return SearchResult(self.hits(threshold), query, self.engine, not_looked, self.scenes_left_out, threshold)
+
+    def hits(self, threshold: float | None = None) -> tuple[Hit, ...]:
+        """The people as hits, best first; `threshold` is the model's calibrated one."""
         ranked, people = self.ranked, self.people
         return tuple(
             Hit(
@@ -137,6 +148,8 @@ class RankedPeople:
                 score=float(people.scores[row]),
                 similarity=float(similarity),
                 ranked_by=float(key),
+                row=int(people.rows[row]),
+                threshold=threshold,
             )
             for rank, (row, similarity, key) in enumerate(zip(ranked.rows, ranked.similarities, ranked.keys, strict=True), start=1)
         )

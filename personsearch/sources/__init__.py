@@ -5,5 +5,6 @@ from personsearch.sources.items import Item, Source
 from personsearch.sources.kinds import PICTURE_EXTENSIONS
 from personsearch.sources.opening import open_source, read_frame
 from personsearch.sources.queries import read_at, read_query
+from personsearch.sources.query import Query
 
-__all__ = ["PICTURE_EXTENSIONS", "Frame", "Frames", "Item", "Source", "open_source", "read_at", "read_frame", "read_query"]
+__all__ = ["PICTURE_EXTENSIONS", "Frame", "Frames", "Item", "Query", "Source", "open_source", "read_at", "read_frame", "read_query"]

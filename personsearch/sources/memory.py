@@ -2,12 +2,18 @@
 
 import hashlib
 import re
+from contextlib import suppress
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
+from personsearch.boxes import Array
 from personsearch.errors import ImageError
 from personsearch.images import file_bytes, load
+
+# Arrays and PIL pictures by name, as long as the caller holds them; so hits in them have pixels, and they cost no memory.
+_PICTURES: "WeakValueDictionary[str, Any]" = WeakValueDictionary()
 
 _NAME = re.compile(r"image-\d{6,}-(?:[0-9a-f]{8}|unreadable)")
 
@@ -41,7 +47,19 @@ def memory_name(position: int, content: Any) -> str:
         digest = content_digest(content)[:8]
     except ImageError:  # a PIL picture that breaks off; reported when it is read
         digest = "unreadable"
-    return f"image-{position:06}-{digest}"
+    name = f"image-{position:06}-{digest}"
+    with suppress(TypeError):  # bytes cannot be referred to weakly
+        _PICTURES[name] = content
+    return name
+
+
+def picture_of_name(name: str) -> Array | None:
+    """The pixels (H, W, 3) of a picture that was passed in memory; None if the caller has dropped or changed it."""
+    content = _PICTURES.get(name)
+    try:
+        return None if content is None or content_digest(content)[:8] != name[-8:] else load(content)
+    except ImageError:  # a PIL picture that was closed
+        return None
 
 
 def is_memory_name(image: str) -> bool:

@@ -11,7 +11,7 @@ from personsearch.errors import ImageError, SourceError
 from personsearch.images import load, refuse_address
 from personsearch.sources.files import common_folder, file_item, open_path
 from personsearch.sources.items import Item, Source
-from personsearch.sources.memory import is_memory_name, is_picture, memory_name, picture_content
+from personsearch.sources.memory import is_memory_name, is_picture, memory_name, picture_content, picture_of_name
 from personsearch.sources.videos import pixels_at
 
 
@@ -50,6 +50,9 @@ def read_frame(image: str, frame: int, time: float | None = None) -> Array:
         ImageError: The file is missing or unreadable, has no such frame, or was passed in memory and so not stored.
     """
     if is_memory_name(image):
+        pixels = picture_of_name(image)
+        if pixels is not None:
+            return pixels
         raise ImageError(f"{image} was passed as an array, bytes or PIL picture; its pixels are not stored")
     item = Item(image)
     if not item.is_video:

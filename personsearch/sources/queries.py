@@ -6,13 +6,13 @@ from typing import Any
 from personsearch import images
 from personsearch.boxes import Array
 from personsearch.errors import ImageError, QueryError
-from personsearch.hits import Query
 from personsearch.images import refuse_address
 from personsearch.sources.files import file_item
 from personsearch.sources.frame import Frame
 from personsearch.sources.items import Item
-from personsearch.sources.memory import is_memory_name
+from personsearch.sources.memory import is_memory_name, picture_of_name
 from personsearch.sources.opening import read_frame
+from personsearch.sources.query import Query
 from personsearch.sources.videos import SAME_TIME, frame_shown_at
 
 
@@ -67,6 +67,9 @@ def _picture(image: Any) -> Array:
     is_path = isinstance(image, str | os.PathLike)
     name = os.fsdecode(image) if is_path else ""
     if is_memory_name(name) and not os.path.exists(name):
+        pixels = picture_of_name(name)
+        if pixels is not None:
+            return pixels
         raise QueryError(f"{name} was passed in memory, and its pixels are not stored; pass them with the box: Query(pixels, box=hit.box)")
     try:
         return images.load(image)
