@@ -4,6 +4,7 @@
 """
 
 from copy import deepcopy
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -13,9 +14,11 @@ import torch
 import torch.nn.functional as F
 import typer
 from torch import Tensor, nn
+from torchvision.models import mobilenet_v2
 
 from examples.nano.command import run
-from examples.nano.draw import MapPool, Pool
+from examples.nano.draw import Pool
+from examples.nano.hints import HINTS
 from examples.nano.loop import Learner, Schedule, train
 from examples.nano.targets import DIM, Targets
 from personsearch.boxes import Array
@@ -24,7 +27,7 @@ from personsearch.models.fast.fuse import optimize_for_inference
 from personsearch.models.parts.resnet import MobileNet
 from personsearch.models.rcnn import RGB_MEAN, RGB_STD
 from personsearch.models.reid import ReidConfig, ReidNetwork
-from personsearch.training.checkpoint import STATE_FILE, load_state
+from personsearch.training.checkpoint import load_state
 
 PAIRS, BANK = 32, 1024  # of a batch: pairs of pictures, and rows of other pictures to compare with
 SHARPNESS = 15.0  # of the cosines that are compared
@@ -32,89 +35,89 @@ RELATION = 0.5  # weight of the comparison
 FITTED = 10_000  # rows that the targets are fitted to
 REFRESH = 100  # steps between two looks for new parts
 RATE = 1e-3
+HINT_WEIGHT = 0.5
+LAYERS = [hint.layer for hint in HINTS]
 
 
 def config(height: int, width: int) -> ReidConfig:
     """The network for crops of a size."""
     values = {"name": "nano", "backbone": {"name": "mobilenet"}, "height": height, "width": width, "embedding_dim": DIM, "last_stride": 2}
+    values |= {"crop_norm": True, "pooling": "weighted"}
     return ReidConfig.model_validate(values)
 
 
 class CropLearner(Learner):
-    """The crop network, and the targets of its rows.
+    """The crop network, the targets of its rows, and what reads hints from its layers.
 
     Args:
-        network: the network; its crops have its size.
-        pool: the pictures and teachers' rows.
-        seed: of all that is drawn.
+        network: Network to train; its crops have its size.
+        pool: Pictures, teachers' rows and hints.
+        frozen: How many first layers stay as they are: their maps are large and dear.
+        seed: Seed of all that is drawn.
     """
 
     network: ReidNetwork
 
-    def __init__(self, network: ReidNetwork, pool: Pool, *, seed: int = 1) -> None:
+    def __init__(self, network: ReidNetwork, pool: Pool, *, frozen: int = 0, seed: int = 1) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network, self.frozen = network.to(memory_format=torch.channels_last), frozen
         self.targets = Targets(pool.rows[0].shape[1])
         self.targets.fit(np.concatenate([rows[: -(-FITTED // len(pool.rows))] for rows in pool.rows]).astype(np.float32))
+        layers = features_of(network)
+        self.readers = nn.ModuleList(nn.Conv2d(channels_after(layers, hint.layer), hint.dim, 1) for hint in HINTS)
+        layers[:frozen].requires_grad_(False)
         self.pool, self.seed = pool, seed
 
-    def losses(self, step: int) -> dict[str, Tensor]:
-        """`cosine`: how far the rows are from the targets; `relation`: whether they have the same neighbours."""
-        if step % REFRESH == 0:
-            self.pool.refresh()
-        rng = np.random.default_rng((self.seed, step))
-        pictures, rows = self.pool.draw(PAIRS, rng)
-        target, bank = self.targets(torch.from_numpy(rows)), self.targets(torch.from_numpy(self.pool.bank(BANK, rng)))
-        ours = self.rows(pictures, rng)
-        return {"cosine": (1 - (ours * target).sum(dim=1)).mean(), "relation": RELATION * relation(ours, target, bank)}
+    @cached_property
+    def stem(self) -> tuple[nn.Sequential]:
+        """The frozen layers with merged batch norms, as they are at the first step; in a tuple: no part of the state."""
+        return (optimize_for_inference(deepcopy(features_of(self.network)[: self.frozen]).eval()),)
 
-    def rows(self, pictures: list[Array], rng: np.random.Generator) -> Tensor:
-        """Unit rows of pictures (h, w, 3), half of them mirrored."""
-        rows: Tensor = self.network(batch_of(pictures, self.network.size, rng))
-        return rows
-
-
-class TopLearner(CropLearner):
-    """Learns from the maps of the first layers, which stay as they are: a third of the time of a step.
-
-    Args:
-        network: with the first layers' weights.
-        pool: folder of the pool.
-        maps: folder for the maps.
-        frozen: how many layers stay as they are.
-    """
-
-    def __init__(self, network: ReidNetwork, pool: Path, maps: Path, *, frozen: int) -> None:
-        layers = features_of(network)
-        self.stem = (optimize_for_inference(deepcopy(layers[:frozen]).eval()),)  # in a tuple: no part of the state
-        self.size = network.size
-        super().__init__(network, MapPool(pool, maps, self.maps))
-        layers[:frozen].requires_grad_(False)
-        self.frozen = frozen
-
-    def maps(self, pictures: Array) -> Array:
-        """(N, h, w, C) float16 of pictures (N, H, W, 3), which are not mirrored."""
-        with torch.inference_mode():
-            maps = self.stem[0](normalised(resized(list(pictures), self.size)))
-        made: Array = maps.permute(0, 2, 3, 1).half().numpy()
-        return made
-
-    def rows(self, pictures: list[Array], rng: np.random.Generator) -> Tensor:
-        """Unit rows of maps (h, w, C)."""
-        maps = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float()
-        top = features_of(self.network)[self.frozen :](maps)
-        return F.normalize(self.network.neck(top.mean(dim=(2, 3))).float())
-
-    def train(self, mode: bool = True) -> "TopLearner":
+    def train(self, mode: bool = True) -> "CropLearner":
         """Set the mode; frozen layers stay in eval mode."""
         super().train(mode)
         features_of(self.network)[: self.frozen].eval()
         return self
 
+    def losses(self, step: int) -> dict[str, Tensor]:
+        """`cosine`: how far the rows are from the targets; `relation`: their neighbours; `hint`: the inner maps."""
+        if step % REFRESH == 0:
+            self.pool.refresh()
+        rng = np.random.default_rng((self.seed, step))
+        pictures, rows, hints = self.pool.draw(PAIRS, rng)
+        mirrored = rng.random(len(pictures)) < 0.5
+        target, bank = self.targets(torch.from_numpy(rows)), self.targets(torch.from_numpy(self.pool.bank(BANK, rng)))
+        ours, maps = self.rows_and_maps(batch_of(pictures, self.network.size, mirrored))
+        losses = {"cosine": (1 - (ours * target).sum(dim=1)).mean(), "relation": RELATION * relation(ours, target, bank)}
+        far = [F.mse_loss(reader(inner), turned(hint, mirrored)) for reader, inner, hint in zip(self.readers, maps, hints, strict=True)]
+        return losses | {"hint": HINT_WEIGHT * torch.stack(far).mean()}
 
-def batch_of(pictures: list[Array], size: tuple[int, int], rng: np.random.Generator) -> Tensor:
-    """Normalised (N, 3, height, width) of uint8 RGB pictures (h, w, 3), half of them mirrored."""
-    mirrored = rng.random(len(pictures)) < 0.5
+    def rows_and_maps(self, batch: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Unit rows (N, D) of normalised crops, and the maps that hints are read from."""
+        network, maps = self.network, []
+        with torch.no_grad():
+            x = self.stem[0](network.crop_norm(batch))
+        for number, layer in enumerate(features_of(network)[self.frozen :]):
+            x = layer(x)
+            if number + self.frozen in LAYERS:
+                maps.append(x)
+        return F.normalize(network.neck(network.pool(x)).float()), maps
+
+
+def channels_after(layers: nn.Sequential, number: int) -> int:
+    """Channels of a MobileNet's layer."""
+    layer = layers[number]
+    return cast(int, layer.out_channels)
+
+
+def turned(maps: Array, mirrored: Array) -> Tensor:
+    """(N, C, h, w) float32 of hints (N, h, w, C), those of mirrored pictures mirrored."""
+    tensor = torch.from_numpy(maps.astype(np.float32)).permute(0, 3, 1, 2)
+    return torch.where(torch.from_numpy(mirrored)[:, None, None, None], tensor.flip(3), tensor)
+
+
+def batch_of(pictures: list[Array], size: tuple[int, int], mirrored: Array) -> Tensor:
+    """Normalised (N, 3, height, width) of uint8 RGB pictures (h, w, 3), some of them mirrored."""
     return normalised([one[:, ::-1] if turned else one for one, turned in zip(resized(pictures, size), mirrored, strict=True)])
 
 
@@ -144,18 +147,28 @@ def features_of(network: ReidNetwork) -> nn.Sequential:
     return cast(MobileNet, network.backbone).features
 
 
+def begin_from(learner: CropLearner, before: Path) -> None:
+    """Start with the targets and the running mean of another training, maybe of a network with mean pooling and batch norms alone."""
+    state = load_state(before)
+    prefix = "targets."
+    learner.targets.load_state_dict({name.removeprefix(prefix): part for name, part in state["learner"].items() if name.startswith(prefix)})
+    ours = learner.network.state_dict()
+    ours |= {name: tensor for name, tensor in state["mean"].items() if name in ours and tensor.shape == ours[name].shape}
+    learner.network.load_state_dict(ours)
+
+
 def load_features(network: ReidNetwork, file: Path) -> None:
     """Start from MobileNet v2 features, whose tensors stand in the same order under other names; of the wider last layer, from a part."""
     theirs = torch.load(file, map_location="cpu", weights_only=True)
-    ours = features_of(network)
-    wanted = ours.state_dict()
-    ours.load_state_dict(
-        {name: tensor[: len(wanted[name])] if tensor.ndim else tensor for name, tensor in zip(wanted, theirs.values(), strict=True)}
-    )
+    batch_norms = mobilenet_v2().features.state_dict()
+    named = dict(zip(batch_norms, theirs.values(), strict=True))
+    wanted = features_of(network).state_dict()  # without the statistics of a first layer with instance norm
+    features_of(network).load_state_dict({name: named[name][: len(mine)] if mine.ndim else named[name] for name, mine in wanted.items()})
 
 
 def main(
     pool: Annotated[Path, typer.Option(help="Folder that `examples.nano.pool` wrote.")],
+    hints: Annotated[Path, typer.Option(help="Folder that `examples.nano.hints` wrote.")],
     out: Annotated[Path, typer.Option(help="Folder for state and log; a state that is there is gone on with.")],
     start: Annotated[Path | None, typer.Option(help="ImageNet features of MobileNet v2; of the first training only.")] = None,
     before: Annotated[Path | None, typer.Option(help="Folder of the training whose weights this one starts from.")] = None,
@@ -165,7 +178,7 @@ def main(
     rate: float = RATE,
     average: Annotated[float, typer.Option(min=0, max=1, help="Of the running mean: what a step keeps.")] = Schedule.average,
     cool: Annotated[int, typer.Option(min=0, help="Last steps, in which the rate sinks to nothing.")] = 0,
-    frozen: Annotated[int, typer.Option(min=0, help="First layers that stay as they are; their maps are made once.")] = 0,
+    frozen: Annotated[int, typer.Option(min=0, max=min(LAYERS), help="First layers that stay as they are.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="CPU cores.")] = 1,
 ) -> None:
     """Train the crop network."""
@@ -173,14 +186,12 @@ def main(
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     torch.manual_seed(1)
-    network = ReidNetwork(config(height, width))
-    earlier = out if (out / STATE_FILE).exists() else before
-    if earlier is not None:
-        network.load_state_dict(load_state(earlier)["mean"])
+    learner = CropLearner(ReidNetwork(config(height, width)), Pool(pool, hints), frozen=frozen)
+    if before is not None:
+        begin_from(learner, before)
     elif start is not None:
-        load_features(network, start)
-    learner = TopLearner(network, pool, out / "maps", frozen=frozen) if frozen else CropLearner(network, Pool(pool))
-    train(learner, out, Schedule(steps, rate, cool=cool, average=average), before=before)
+        load_features(learner.network, start)
+    train(learner, out, Schedule(steps, rate, cool=cool, average=average))
 
 
 if __name__ == "__main__":

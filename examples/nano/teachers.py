@@ -76,8 +76,8 @@ def joined(rows: list[Array]) -> Array:
     return together
 
 
-def compiled(file: Path, shape: tuple[int, ...], threads: int) -> Any:
-    """An OpenVINO network for inputs of one shape.
+def compiled(file: Path, shape: tuple[int, ...], threads: int, *, outputs: tuple[str, ...] = ()) -> Any:
+    """An OpenVINO network for inputs of one shape, with outputs of inner nodes behind its own.
 
     Raises:
         WeightsError, MissingExtraError: see `ReidTeachers`.
@@ -90,6 +90,8 @@ def compiled(file: Path, shape: tuple[int, ...], threads: int) -> Any:
         raise WeightsError(f"{file} or its .bin is missing; download both from the Open Model Zoo")
     core = openvino.Core()
     network = core.read_model(file)
+    nodes = {node.get_friendly_name(): node for node in network.get_ops()}
+    network.add_outputs([nodes[name].output(0) for name in outputs])
     network.reshape(list(shape))
     options = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": PRECISION}
     return core.compile_model(network, "CPU", options)

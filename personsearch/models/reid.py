@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torchvision.ops import roi_align
+from torchvision.ops.misc import Conv2dNormActivation
 
 from personsearch.boxes import Array
 from personsearch.models.config import BackboneConfig
@@ -25,6 +26,7 @@ from personsearch.options import Settings, parse
 from personsearch.weights import WEIGHTS_FILE, read_config, read_tensors
 
 CROPS_AT_ONCE = 32
+LAST_STRIDES = {1: 16, 2: 32}  # pixels of a cell of the last map, by `last_stride`
 ADAPTIVE = 0  # samples of RoIAlign: as many as pixels in a cell, so that large crops are averaged, not subsampled
 
 
@@ -40,12 +42,20 @@ class ReidConfig(Settings):
     embedding_dim: int = Field(default=2048, ge=2, le=16384)
     bnneck: bool = True  # batch norm between feature and classifier (DKD's Table 6)
     last_stride: Literal[1, 2] = 1  # stride of the last stage (Luo et al., "Last Stride"); 1 needs a ResNet
+    crop_norm: bool = False  # instance norm of the crop and after the first layer, against differences of light; needs a MobileNet
+    pooling: Literal["mean", "weighted"] = "mean"  # of the last map; weighted: a learned weight of each cell and channel
     identities: int = Field(default=0, ge=0, le=10_000_000)  # outputs of the classifier, which a DKD student learns from
 
     @model_validator(mode="after")
     def _stride_of_a_resnet(self) -> "ReidConfig":
         if self.last_stride == 1 and not self.backbone.name.startswith("resnet"):
             raise ValueError(f"last_stride 1 is for ResNets; {self.backbone.name} needs 2")
+        return self
+
+    @model_validator(mode="after")
+    def _norm_of_a_mobilenet(self) -> "ReidConfig":
+        if self.crop_norm and self.backbone.name != "mobilenet":
+            raise ValueError(f"crop_norm is for MobileNets, not for {self.backbone.name}")
         return self
 
 
@@ -58,7 +68,12 @@ class ReidNetwork(nn.Module):
         self.backbone = build_backbone(config.backbone)
         if config.last_stride == 1:
             keep_size(self.backbone.get_submodule("layer4"))
-        self.neck = neck(self.backbone.channels[DEEPEST], config.embedding_dim, norm=config.bnneck)
+        channels = self.backbone.channels[DEEPEST]
+        self.crop_norm = nn.InstanceNorm2d(3) if config.crop_norm else nn.Identity()
+        if config.crop_norm:
+            norm_first_layer(self.backbone)
+        self.pool = WeightedPool(channels, last_map(config)) if config.pooling == "weighted" else MeanPool()
+        self.neck = neck(channels, config.embedding_dim, norm=config.bnneck)
         self.classifier = classifier(config.embedding_dim, config.identities) if config.identities else None
 
     def forward(self, crops: Tensor) -> Tensor:
@@ -67,8 +82,45 @@ class ReidNetwork(nn.Module):
 
     def features(self, crops: Tensor) -> Tensor:
         """(N, D) rows of any norm, float32: the input of the classifier."""
-        features: Tensor = self.neck(self.backbone(crops)[DEEPEST].mean(dim=(2, 3)))
+        features: Tensor = self.neck(self.pool(self.backbone(self.crop_norm(crops))[DEEPEST]))
         return features.float()
+
+
+class MeanPool(nn.Module):
+    """The mean over a map."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, C) of (N, C, h, w)."""
+        return maps.mean(dim=(2, 3))
+
+
+class WeightedPool(nn.Module):
+    """A sum over a map with a learned weight of each cell and channel, which begins as the mean.
+
+    Source: Chen et al., MobileFaceNets (arXiv 1804.07573), Sec. 3.2, global depthwise convolution.
+    """
+
+    def __init__(self, channels: int, cells: tuple[int, int]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((channels, *cells), 1 / (cells[0] * cells[1])))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, C) of (N, C, h, w)."""
+        return (maps * self.weight).sum(dim=(2, 3))
+
+
+def last_map(config: ReidConfig) -> tuple[int, int]:
+    """Rows and columns of the backbone's last map."""
+    stride = LAST_STRIDES[config.last_stride]
+    return -(-config.height // stride), -(-config.width // stride)
+
+
+def norm_first_layer(backbone: nn.Module) -> None:
+    """Set an instance norm in the place of a MobileNet's first batch norm."""
+    first = backbone.get_submodule("features.0")
+    if not isinstance(first, Conv2dNormActivation):
+        raise TypeError(f"the first layer of a MobileNet has a convolution and a norm, not {type(first).__name__}")
+    first[1] = nn.InstanceNorm2d(first.out_channels, affine=True)
 
 
 def neck(channels: int, dim: int, *, norm: bool = True) -> nn.Sequential:

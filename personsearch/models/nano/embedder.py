@@ -29,6 +29,8 @@ class NanoReidOptions(Settings):
     width: int = Field(default=64, ge=16, le=4096)
     embedding_dim: int = Field(default=256, ge=2, le=16384)
     last_stride: Literal[1, 2] = 2
+    crop_norm: bool = False  # see `ReidConfig`
+    pooling: Literal["mean", "weighted"] = "mean"
 
     def network(self) -> ReidNetwork:
         """The network, with random weights."""

@@ -9,8 +9,9 @@ import torch
 
 from examples.nano import crops
 from examples.nano.assemble import assemble, merged
-from examples.nano.crops import CropLearner, TopLearner, batch_of, config, load_features, relation
-from examples.nano.draw import MapPool, Pool
+from examples.nano.crops import CropLearner, batch_of, begin_from, config, load_features, relation, turned
+from examples.nano.draw import Pool
+from examples.nano.hints import HINTS, basis_of
 from examples.nano.loop import Schedule, train
 from examples.nano.pool import files
 from examples.nano.targets import Targets
@@ -35,6 +36,20 @@ def write_pool(folder: Path, parts: int = 2, pictures: int = 300) -> Path:
         for path, array in zip(files(folder, part), (content, rows), strict=True):
             np.save(path, array)
     return folder
+
+
+def write_hints(folder: Path, parts: int = 2, pictures: int = 300) -> Path:
+    """Maps whose numbers are those of their pictures, in the sizes of crops of 64 x 32."""
+    folder.mkdir(exist_ok=True)
+    for part in range(parts):
+        for number, hint in enumerate(HINTS):
+            maps = np.zeros((pictures, *CELLS[hint.layer], hint.dim), np.float16)
+            maps += np.arange(pictures)[:, None, None, None] % 256 / 256
+            np.save(folder / f"hint_{number}_{part:04}.npy", maps)
+    return folder
+
+
+CELLS = {6: (8, 4), 13: (4, 2), 18: (2, 1)}  # of the layers' maps
 
 
 @pytest.fixture
@@ -72,7 +87,8 @@ def test_cosines_of_targets_are_those_of_centred_rows() -> None:
 
 def test_pictures_belong_to_their_rows_and_come_in_pairs(tmp_path: Path) -> None:
     pool = Pool(write_pool(tmp_path))
-    pictures, rows = pool.draw(20, np.random.default_rng(0))
+    pictures, rows, hints = pool.draw(20, np.random.default_rng(0))
+    assert hints == []
     assert [picture[0, 0, :2].tolist() for picture in pictures] == rows[:, :2].tolist()
     assert (rows[::2, 1] % 2 == 0).all()
     assert (rows[1::2, :2] == rows[::2, :2] + (0, 1)).all()
@@ -109,27 +125,28 @@ def test_relation_by_hand() -> None:
     assert found.item() == pytest.approx((crops.SHARPNESS * (2 * wanted - 1)).item())
 
 
-def test_a_batch_is_normalised_and_half_of_it_mirrored() -> None:
+def test_a_batch_is_normalised_and_part_of_it_mirrored() -> None:
     picture = np.zeros((20, 10, 3), np.uint8)
     picture[:, :5] = (255, 0, 0)
-    batch = batch_of([picture] * 40, (20, 10), np.random.default_rng(0))
-    assert batch.shape == (40, 3, 20, 10)
-    left, right = batch[:, 0, 3, 1], batch[:, 0, 3, 8]
+    batch = batch_of([picture] * 2, (20, 10), np.array([False, True]))
+    assert batch.shape == (2, 3, 20, 10)
     red, black = (1 - 0.485) / 0.229, -0.485 / 0.229
-    assert sorted({round(value, 4) for value in left.tolist()}) == pytest.approx([black, red], abs=1e-3)
-    assert (left + right).tolist() == pytest.approx([red + black] * 40, abs=1e-4)
-    assert 10 < (left > 0).sum() < 30
-    assert batch_of([picture], (10, 5), np.random.default_rng(0)).shape == (1, 3, 10, 5)
+    assert batch[:, 0, 3, 1].tolist() == pytest.approx([red, black], abs=1e-3)
+    assert batch[:, 0, 3, 8].tolist() == pytest.approx([black, red], abs=1e-3)
+    assert batch_of([picture], (10, 5), np.array([False])).shape == (1, 3, 10, 5)
 
 
 # ---- the training ----
 
 
+def learner_of(folder: Path, *, frozen: int = 0) -> CropLearner:
+    torch.manual_seed(0)
+    return CropLearner(ReidNetwork(config(64, 32)), Pool(write_pool(folder / "pool"), write_hints(folder / "hints")), frozen=frozen)
+
+
 @pytest.mark.usefixtures("small")
 def test_first_layers_stay_as_they_are(tmp_path: Path) -> None:
-    pool = write_pool(tmp_path / "pool")
-    torch.manual_seed(0)
-    learner = TopLearner(ReidNetwork(config(32, 32)), pool, tmp_path / "maps", frozen=3)
+    learner = learner_of(tmp_path, frozen=3)
     before = {name: tensor.clone() for name, tensor in learner.network.state_dict().items()}
     train(learner, tmp_path / "out", Schedule(1, 0.1, warmup=1))
     moved = {name for name, tensor in learner.network.state_dict().items() if not torch.equal(tensor, before[name])}
@@ -137,44 +154,59 @@ def test_first_layers_stay_as_they_are(tmp_path: Path) -> None:
     assert any(name.startswith("backbone.features.3.") for name in moved)
 
 
-def test_rows_of_maps_are_those_of_their_pictures(tmp_path: Path) -> None:
-    """Maps are stored in half precision, and batch norms are merged into them."""
-    torch.manual_seed(0)
-    learner = TopLearner(ReidNetwork(config(32, 32)), write_pool(tmp_path / "pool", parts=1), tmp_path / "maps", frozen=3)
-    pictures, _ = Pool(tmp_path / "pool").draw(2, np.random.default_rng(5))
-    maps, _ = learner.pool.draw(2, np.random.default_rng(5))
-    plain = crops.normalised(crops.resized(pictures, (32, 32)))
+def test_rows_beside_maps_are_the_networks(tmp_path: Path) -> None:
+    learner = learner_of(tmp_path, frozen=3).eval()
+    crops_ = torch.randn(2, 3, 64, 32)
     with torch.inference_mode():
-        torch.testing.assert_close(learner.eval().rows(maps, np.random.default_rng(0)), learner.network(plain), atol=2e-3, rtol=0)
+        rows, maps = learner.rows_and_maps(crops_)
+        torch.testing.assert_close(rows, learner.network(crops_), atol=1e-4, rtol=0)
+    assert [tuple(one.shape[2:]) for one in maps] == list(CELLS.values())
 
 
-def test_maps_are_made_once(tmp_path: Path) -> None:
-    calls = []
+def test_a_part_without_hints_is_not_there_yet(tmp_path: Path) -> None:
+    pool = Pool(write_pool(tmp_path / "pool"), write_hints(tmp_path / "hints", parts=1))
+    assert len(pool.rows) == 1
+    write_hints(tmp_path / "hints")
+    assert pool.refresh() == 2
+    _, rows, hints = pool.draw(5, np.random.default_rng(0))
+    for maps, hint in zip(hints, HINTS, strict=True):
+        assert maps.shape == (10, *CELLS[hint.layer], hint.dim)
+        np.testing.assert_allclose(maps[:, 0, 0, 0], rows[:, 1] / 256, atol=1e-3)
 
-    def make(pictures: np.ndarray) -> np.ndarray:
-        calls.append(len(pictures))
-        return pictures[:, :1, :1].astype(np.float16)
 
-    write_pool(tmp_path / "pool", parts=1, pictures=20)
-    for _ in range(2):
-        pool = MapPool(tmp_path / "pool", tmp_path / "maps", make)
-        maps, rows = pool.draw(3, np.random.default_rng(0))
-    assert calls == [16, 4]
-    write_pool(tmp_path / "pool", parts=3, pictures=20)
-    assert [pool.refresh() for _ in range(3)] == [2, 3, 3]  # one more part at a time
-    assert MapPool(tmp_path / "pool", tmp_path / "maps", make).refresh() == 3
-    assert calls == [16, 4] * 3
-    assert [one[0, 0, :2].tolist() for one in maps] == rows[:, :2].tolist()
+def test_hints_of_mirrored_pictures_are_mirrored() -> None:
+    maps = np.arange(8, dtype=np.float16).reshape(2, 1, 4, 1)
+    assert turned(maps, np.array([False, True]))[:, 0, 0].tolist() == [[0, 1, 2, 3], [7, 6, 5, 4]]
+
+
+def test_a_basis_keeps_what_varies_most() -> None:
+    rng = np.random.default_rng(0)
+    maps = rng.normal(size=(50, 4, 2, 3)) * (1, 10, 0.1) + 5
+    mean, directions = basis_of(maps, 2)
+    reduced = (maps - mean) @ directions
+    assert reduced.std() == pytest.approx(1, abs=1e-6)
+    assert abs(np.corrcoef(reduced[..., 0].ravel(), maps[..., 1].ravel())[0, 1]) == pytest.approx(1, abs=1e-3)
+    assert abs(np.corrcoef(reduced[..., 1].ravel(), maps[..., 0].ravel())[0, 1]) == pytest.approx(1, abs=1e-2)
+
+
+def test_a_training_begins_with_the_weights_of_an_older_network(tmp_path: Path) -> None:
+    """Its first norm was a batch norm, and its pooling the mean: what is missing stays as it was made."""
+    learner = learner_of(tmp_path)
+    plain = ReidNetwork(config(64, 32).model_copy(update={"crop_norm": False, "pooling": "mean"}))
+    targets = {f"targets.{name}": torch.rand_like(part) for name, part in learner.targets.state_dict().items()}
+    save_state(tmp_path / "before", {"mean": plain.state_dict(), "learner": targets, "step": 5})
+    begin_from(learner, tmp_path / "before")
+    state = learner.network.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in plain.state_dict().items() if name in state)
+    assert state["pool.weight"].unique().item() == pytest.approx(0.5)
+    assert torch.equal(learner.targets.mean, targets["targets.mean"])
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("small")
 def test_a_training_goes_on_where_it_stopped_and_makes_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = Pool(write_pool(tmp_path / "pool"))
-
     def run(out: Path) -> Any:
-        torch.manual_seed(0)
-        return train(CropLearner(ReidNetwork(config(64, 32)), pool), out, Schedule(2, 0.01, warmup=1, save_every=1))
+        return train(learner_of(tmp_path, frozen=2), out, Schedule(2, 0.01, warmup=1, save_every=1))
 
     whole = assert_goes_on(run, tmp_path, monkeypatch)
     save_state(tmp_path / "detector", {"mean": NanoNetwork(NanoOptions()).state_dict(), "step": 0})
@@ -205,7 +237,7 @@ def test_merged_batch_norms_change_nothing() -> None:
 def test_a_start_from_features(tmp_path: Path) -> None:
     """Their names differ, their order is ours; their last layer is wider."""
     torch.manual_seed(0)
-    network, other = ReidNetwork(config(32, 32)), ReidNetwork(config(32, 32))
+    network, other = ReidNetwork(config(32, 32)), ReidNetwork(config(32, 32).model_copy(update={"crop_norm": False}))
     features = other.backbone.features.state_dict()
     wide = {name: torch.cat([tensor, tensor]) if name.startswith("18.") and tensor.ndim else tensor for name, tensor in features.items()}
     torch.save({f"theirs.{number}": tensor for number, tensor in enumerate(wide.values())}, tmp_path / "features.pt")
