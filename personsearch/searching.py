@@ -22,7 +22,7 @@ from personsearch.ranking import (
     SceneFilter,
     SceneFiltering,
     rank,
-    rank_cbgm,
+    rank_cbgm_many,
     rerank_options,
     scene_filter_options,
 )
@@ -225,7 +225,7 @@ def _rank(rows: Array, contexts: Sequence[Context] | None, people: People, optio
         weights = people.scores if options.confidence_weighted else None
         return rank(rows, people.embeddings, options.top_k, scores=weights, min_similarity=threshold)
     embeddings, scores, scenes = people.embeddings, people.scores, people.scenes
-    return [rank_cbgm(context, embeddings, scores, scenes, options.top_k, options.cbgm, min_similarity=threshold) for context in contexts]
+    return rank_cbgm_many(contexts, embeddings, scores, scenes, options.top_k, options.cbgm, min_similarity=threshold)
 
 
 def _rank_filtered(

@@ -2,7 +2,7 @@
 
 from personsearch.ranking.cbgm import CBGM, SAME_PERSON_IOU, Context, Rerank, Variant, context_of, rerank_options
 from personsearch.ranking.cosine import cosines
-from personsearch.ranking.exact import Ranked, rank, rank_cbgm
+from personsearch.ranking.exact import Ranked, rank, rank_cbgm, rank_cbgm_many
 from personsearch.ranking.scene_filter import (
     GFN,
     FilterCost,
@@ -29,6 +29,7 @@ __all__ = [
     "filter_cost",
     "rank",
     "rank_cbgm",
+    "rank_cbgm_many",
     "rerank_options",
     "scene_filter_options",
     "threshold_at_recall",

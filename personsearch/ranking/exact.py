@@ -4,7 +4,7 @@ A float32 matrix product finds the few rows that can be among the best, whatever
 exactly. So a search costs one pass over the gallery, and the order is by (-key, row) to the last bit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,33 +95,70 @@ def rank_cbgm(
         ShapeError: the arrays have shapes that do not match.
         QueryError: top_k below 1.
     """
-    _check(context.embeddings, gallery, scores, top_k)
+    return rank_cbgm_many([context], gallery, scores, scenes, top_k, cbgm, min_similarity=min_similarity)[0]
+
+
+def rank_cbgm_many(
+    contexts: Sequence[Context],
+    gallery: Array,
+    scores: Array,
+    scenes: Array,
+    top_k: int,
+    cbgm: CBGM,
+    *,
+    min_similarity: float | None = None,
+) -> list[Ranked]:
+    """As `rank_cbgm` for several queries, which are compared with the gallery together.
+
+    Args:
+        contexts: For each query the people of its scene, the query first.
+        gallery: (N, D) float32 unit rows.
+        scores: (N,) float32, 0..1.
+        scenes: (N,) int, ascending: scene of each row.
+        top_k: Largest number of people per query.
+        cbgm: Options of CBGM.
+        min_similarity: Cosine below which people are dropped, whatever the matching gives.
+
+    Raises:
+        ShapeError: the arrays have shapes that do not match.
+        QueryError: top_k below 1.
+    """
+    if not contexts:
+        return []
+    for context in contexts:
+        _check(context.embeddings, gallery, scores, top_k)
     if scenes.shape != (len(gallery),):
         raise ShapeError(f"{len(gallery)} gallery rows need as many scenes, got {scenes.shape}")
-    query, weights = context.embeddings[:1], scores if cbgm.variant == "authors" else None
-    plain, scenes_to_match = _rank_and_choose(query, gallery, weights, scenes, cbgm, top_k)
+    queries, weights = np.concatenate([context.embeddings[:1] for context in contexts]), scores if cbgm.variant == "authors" else None
+    count = max(top_k, cbgm.k1 if cbgm.variant == "authors" else 4 * cbgm.k1)
+    best = rank(queries, gallery, count, scores=weights)
+    plain = best
     if weights is not None and min_similarity is not None:  # the best products need not have the best cosines
-        (plain,) = rank(query, gallery, top_k, scores=weights, min_similarity=min_similarity)
-    rows, keys = rescore(context.keep(cbgm.k2), gallery, scenes, scenes_to_match, weights)
-    # The matching lowers no key, so the best are now among the re-scored rows and the rows that were best before.
-    rescored = Ranked(rows, cosines(query, gallery[rows])[0], keys)
-    merged = rescored.joined(plain.take(~np.isin(plain.rows, rows)))
-    return merged.at_least(min_similarity).best(top_k)
+        plain = rank(queries, gallery, top_k, scores=weights, min_similarity=min_similarity)
+    ranked = []
+    for context, first, unmatched in zip(contexts, best, plain, strict=True):
+        query = context.embeddings[:1]
+        scenes_to_match = _scenes_to_match(query, first, count, gallery, weights, scenes, cbgm)
+        rows, keys = rescore(context.keep(cbgm.k2), gallery, scenes, scenes_to_match, weights)
+        # The matching lowers no key, so the best are now among the re-scored rows and the rows that were best before.
+        rescored = Ranked(rows, cosines(query, gallery[rows])[0], keys)
+        merged = rescored.joined(unmatched.take(~np.isin(unmatched.rows, rows)))
+        ranked.append(merged.at_least(min_similarity).best(top_k))
+    return ranked
 
 
-def _rank_and_choose(query: Array, gallery: Array, weights: Array | None, scenes: Array, cbgm: CBGM, top_k: int) -> tuple[Ranked, Array]:
-    """The best people, and the scenes to match.
+def _scenes_to_match(query: Array, best: Ranked, count: int, gallery: Array, weights: Array | None, scenes: Array, cbgm: CBGM) -> Array:
+    """The scenes to match, by the `count` best people.
 
     The k1 best scenes are nearly always the scenes of the 4 k1 best people; otherwise the gallery is ranked again for more people.
     """
-    count = max(top_k, cbgm.k1 if cbgm.variant == "authors" else 4 * cbgm.k1)
     while True:
-        (best,) = rank(query, gallery, count, scores=weights)
         by_row = best.take(np.argsort(best.rows))
         scenes_to_match = choose_scenes(by_row.keys, scenes[by_row.rows], cbgm.k1, cbgm.variant)
         if cbgm.variant == "authors" or len(scenes_to_match) == cbgm.k1 or len(best) == len(gallery):
-            return best, scenes_to_match
+            return scenes_to_match
         count *= 4
+        (best,) = rank(query, gallery, count, scores=weights)
 
 
 def _rank_block(queries: Array, gallery: Array, top_k: int, scores: Array | None, min_similarity: float | None) -> list[Ranked]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from personsearch.boxes import Array
 from personsearch.errors import QueryError, ShapeError
-from personsearch.ranking import CBGM, Context, Variant, cosines, exact, rank, rank_cbgm
+from personsearch.ranking import CBGM, Context, Variant, cosines, exact, rank, rank_cbgm, rank_cbgm_many
 from personsearch.ranking.cbgm import choose_scenes, rescore
 
 
@@ -175,6 +175,18 @@ def test_rank_cbgm_equals_sorting_everything(
     ranked = rank_cbgm(context, gallery, scores, scenes, top_k, cbgm, min_similarity=min_similarity)
     expected = cbgm_by_sorting(context, gallery, scores, scenes, top_k, cbgm, min_similarity)
     assert list(zip(ranked.rows.tolist(), ranked.keys.tolist(), strict=True)) == expected
+
+
+@pytest.mark.parametrize("variant", ["paper", "authors"])
+def test_several_queries_are_ranked_as_each_alone(variant: Variant) -> None:
+    gallery, scores, scenes = random_unit(0, 90, 4), np.linspace(0.2, 1, 90, dtype=np.float32), np.arange(90) // 6
+    contexts = [Context(random_unit(seed, 1 + seed % 3, 4), np.ones(1 + seed % 3, np.float32)) for seed in range(1, 8)]
+    cbgm = CBGM(3, 2, variant)
+    together = rank_cbgm_many(contexts, gallery, scores, scenes, 5, cbgm, min_similarity=0.1)
+    alone = [rank_cbgm(context, gallery, scores, scenes, 5, cbgm, min_similarity=0.1) for context in contexts]
+    assert [ranked.rows.tolist() for ranked in together] == [ranked.rows.tolist() for ranked in alone]
+    assert [ranked.keys.tolist() for ranked in together] == [ranked.keys.tolist() for ranked in alone]
+    assert rank_cbgm_many([], gallery, scores, scenes, 5, cbgm) == []
 
 
 def test_rank_cbgm_keeps_the_cosine_beside_its_key() -> None:
