@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import typer
 
-from examples.nano.camera_changes import seen
+from examples.nano.camera_changes import STREET, Changes, seen
 from examples.nano.command import run
 from examples.nano.contents import varied
 from examples.nano.real_people import PEOPLE_FILE, PIECES_FILE, WIDE
@@ -24,6 +24,7 @@ from personsearch.synthetic.world import World
 
 STORED = (160, 80)  # pixels of a stored picture, height and width
 RENDERED = (192, 96)
+STREET_FROM = 27  # first part whose colours and changes are those of a street
 SEED, CAMERAS, IDENTITIES = 21, 64, 10**6
 
 
@@ -64,19 +65,25 @@ def framed(crop: Array) -> Array:
     return np.asarray(cv2.copyMakeBorder(cv2.resize(crop, (width, height)), y, y, x, x, cv2.BORDER_REPLICATE))
 
 
-def pictures(wide: Array, rng: np.random.Generator) -> Array:
-    """(2 N, 256, 128, 3) uint8: each of N wide crops varied once and then seen twice, in random order of the pairs."""
-    pairs = []
+def pictures(wide: Array, rng: np.random.Generator, *, street: bool = False) -> Array:
+    """(2 N, 256, 128, 3) uint8: each of N wide crops varied once and then seen twice, in random order of the pairs.
+
+    Args:
+        wide: the crops.
+        rng: draws all changes.
+        street: Colours and changes as in a street, instead of strong ones.
+    """
+    pairs, changes = [], STREET if street else Changes()
     for k in rng.permutation(len(wide)):
-        content = varied(wide[k], wide, rng)
-        pairs += [seen(content, wide, rng), seen(content, wide, rng)]
+        content = varied(wide[k], wide, rng, muted=street)
+        pairs += [seen(content, wide, rng, changes), seen(content, wide, rng, changes)]
     return np.stack(pairs)
 
 
 def write_part(part: int, real: Path, assets: Path, teachers: ReidTeachers, out: Path, counts: Counts) -> None:
     """Write pictures and rows of a part; the rows last, so that a part without them is not complete."""
     rng = np.random.default_rng((SEED, part))
-    changed = pictures(contents(part, real, assets, counts, rng), rng)
+    changed = pictures(contents(part, real, assets, counts, rng), rng, street=part >= STREET_FROM)
     small = np.stack([cv2.resize(one, STORED[::-1], interpolation=cv2.INTER_AREA) for one in changed])
     out.mkdir(parents=True, exist_ok=True)
     for path, array in zip(files(out, part), (small, teachers.rows(changed).astype(np.float16)), strict=True):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from examples.nano import camera_changes, contents, pool, real_people
-from examples.nano.camera_changes import coarse, lit, seen
+from examples.nano.camera_changes import STREET, Changes, coarse, lit, seen
 from examples.nano.contents import joined, mixed, recoloured, varied
 from examples.nano.pool import Counts, files, write_part
 from examples.nano.real_people import PEOPLE_FILE, PIECES_FILE, people_of, photographs, pieces_of, wide_crop
@@ -42,10 +42,18 @@ def test_mixing_by_hand() -> None:
 
 def test_recolouring_changes_each_half_by_one_rule() -> None:
     for seed in range(5):
-        changed = recoloured(plain((200, 60, 60)), np.random.default_rng(seed))
+        changed = recoloured(plain((200, 60, 60)), np.random.default_rng(seed), muted=False)
         assert len(np.unique(changed.reshape(-1, 3), axis=0)) <= 2
         assert (changed[0] == changed[0, 0]).all()
-    assert any(not (recoloured(plain(RED), np.random.default_rng(seed)) == RED).all() for seed in range(5))
+    assert any(not (recoloured(plain(RED), np.random.default_rng(seed), muted=False) == RED).all() for seed in range(5))
+
+
+def test_muted_colours_are_less_saturated() -> None:
+    before = 178  # of (200, 60, 60)
+    for seed in range(10):
+        changed = recoloured(plain((200, 60, 60)), np.random.default_rng(seed), muted=True)
+        saturation = np.unique(cv2.cvtColor(changed, cv2.COLOR_RGB2HSV)[..., 1])
+        assert all(value <= 0.7 * before + 14 for value in saturation if value != before)  # a half may stay as it is
 
 
 def test_contents_vary_and_leave_their_crop_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,11 +78,21 @@ def test_a_camera_makes_a_crop_of_the_teachers_size_the_same_for_the_same_number
     assert (first != other).any()
 
 
-def test_framing_keeps_the_middle_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(camera_changes, "UPPER", 0)
+def test_a_camera_in_a_street_changes_less() -> None:
+    crops = np.stack([cv2.GaussianBlur(crop, (0, 0), 4) for crop in noise(2)])
+    plain_crop = crops[0][32:288, 16:144].astype(float)
+
+    def change(changes: Changes) -> float:
+        made = [seen(crops[0], crops, np.random.default_rng(seed), changes) for seed in range(30)]
+        return float(np.mean([abs(one - plain_crop).mean() for one in made]))
+
+    assert change(STREET) < 0.8 * change(Changes())
+
+
+def test_framing_keeps_the_middle_in_the_middle() -> None:
     wide = plain((0, 0, 0))
     wide[32:288, 16:144] = 255  # the box
-    share = np.mean([camera_changes.framed(wide, np.random.default_rng(seed)).mean() / 255 for seed in range(30)])
+    share = np.mean([camera_changes.framed(wide, np.random.default_rng(seed), 0.0).mean() / 255 for seed in range(30)])
     assert 0.85 < share < 1
 
 
@@ -87,10 +105,10 @@ def test_a_cover_hides_a_part_and_no_more() -> None:
 
 
 def test_light_is_one_rule_for_all_pixels_and_coarse_pixels_lose_detail() -> None:
-    assert len(np.unique(lit(plain((90, 120, 30), (256, 128)), np.random.default_rng(0)).reshape(-1, 3), axis=0)) == 1
+    assert len(np.unique(lit(plain((90, 120, 30), (256, 128)), np.random.default_rng(0), Changes()).reshape(-1, 3), axis=0)) == 1
     stripes = plain((0, 0, 0), (256, 128))
     stripes[:, ::2] = 255
-    spread = [float(coarse(stripes, np.random.default_rng(seed)).std()) for seed in range(30)]
+    spread = [float(coarse(stripes, np.random.default_rng(seed), Changes()).std()) for seed in range(30)]
     assert min(spread) < 40 < 100 < max(spread)
 
 
