@@ -11,6 +11,7 @@ import numpy as np
 from personsearch.boxes import Array
 from personsearch.errors import ShapeError
 from personsearch.hits import Detection, Hit, Query
+from personsearch.tracks import GAP, PeopleOf, group_by_spell
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -88,6 +89,7 @@ class SearchResult:
     not_looked: Mapping[str, str] = field(default_factory=dict)  # picture or folder of the source that was not searched -> reason
     scenes_left_out: int = 0  # scenes with people that were not ranked, because GFN scored them below its threshold
     threshold: float | None = None  # cosine from which the model calls two people the same; None: the model is not calibrated
+    people_of: PeopleOf | None = field(default=None, repr=False, compare=False)  # reads all people of some videos of the gallery
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -107,6 +109,22 @@ class SearchResult:
         missing = f", {len(self.not_looked)} not looked at" if self.not_looked else ""
         missing += f", {self.scenes_left_out} scenes left out" if self.scenes_left_out else ""
         return f"SearchResult({len(self.hits)} hits{best}, engine={self.engine!r}{missing})"
+
+    def spells(self, gap: float = GAP) -> "SearchResult":
+        """One hit for each stretch of neighbouring video frames that shows one person: the best frame, with `start` and `end`.
+
+        People are linked by place and appearance, so that two people of one second are two. A spell reaches from the person's first
+        frame to the last, and the frames between need not be hits. Hits in pictures stay as they are. `search(group="spell")` gives
+        `top_k` spells; this groups the hits that there are.
+
+        Args:
+            gap: Largest number of seconds without the person within a spell; two indexed frames in sequence are never too far apart.
+
+        Raises:
+            QueryError: `gap` is not a number of 0 or more.
+            GalleryError: The gallery was deleted since.
+        """
+        return replace(self, hits=group_by_spell(self.hits, self.people_of, gap))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: `query` (image if that is a path, box, time), `engine`, `hits` (one dict each), `not_looked`, `scenes_left_out`."""

@@ -373,8 +373,7 @@ class PersonSearcher:
         contexts = [item.context for item in embedded if item.context is not None]
         scenes = searching.query_scenes(self.model, [item.scene for item in embedded], options)
         ranked = searching.search(opened, rows, contexts, options, self.calibration, scenes)
-        not_looked = {} if opened.report is None else opened.report.not_looked
-        results = [one.result(item.query, not_looked, self.calibration) for one, item in zip(ranked, embedded, strict=True)]
+        results = [one.result(item.query, opened, self.calibration) for one, item in zip(ranked, embedded, strict=True)]
         return results if _is_list(query) else results[0]
 
 

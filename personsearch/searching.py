@@ -1,6 +1,6 @@
 """Search a gallery: an exact scan in memory, or candidates of the vector index for a gallery that does not fit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypedDict
 
@@ -10,7 +10,7 @@ from personsearch import checks
 from personsearch.boxes import Array
 from personsearch.calibration import Calibration
 from personsearch.errors import GalleryModelError, QueryError
-from personsearch.gallery import Gallery, People, scene_embeddings
+from personsearch.gallery import Gallery, People, PeopleOfVideos, scene_embeddings
 from personsearch.hits import Hit, Query
 from personsearch.models.base import PersonModel, scene_filter_of
 from personsearch.ranking import (
@@ -124,16 +124,18 @@ class RankedPeople:
     engine: Engine
     scenes_left_out: int = 0  # scenes with people that GFN's threshold kept from being ranked
 
-    def result(self, query: Query, not_looked: Mapping[str, str], calibration: Calibration | None) -> SearchResult:
+    def result(self, query: Query, gallery: Gallery, calibration: Calibration | None) -> SearchResult:
         """The people as the result of a search.
 
         Args:
             query: Query of the search.
-            not_looked: Pictures and folders that were not searched, with reasons.
+            gallery: Gallery of the people.
             calibration: The model's calibration, which tells which hits match.
         """
         threshold = None if calibration is None else calibration.min_similarity
-        return SearchResult(self.hits(threshold), query, self.engine, not_looked, self.scenes_left_out, threshold)
+        not_looked = {} if gallery.report is None else gallery.report.not_looked
+        hits, people_of = self.hits(threshold), PeopleOfVideos(gallery)
+        return SearchResult(hits, query, self.engine, not_looked, self.scenes_left_out, threshold, people_of)
 
     def hits(self, threshold: float | None = None) -> tuple[Hit, ...]:
         """The people as hits, best first; `threshold` is the model's calibrated one."""

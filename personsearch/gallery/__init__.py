@@ -5,6 +5,7 @@ from personsearch.gallery.location import default_location
 from personsearch.gallery.scenes import scene_embeddings
 from personsearch.gallery.table import FileFacts, FramePeople, ImageRecord, ModelKey, People, Storage
 from personsearch.gallery.temporary import temporary_gallery
+from personsearch.gallery.videos import PeopleOfVideos
 
 __all__ = [
     "FileFacts",
@@ -13,6 +14,7 @@ __all__ = [
     "ImageRecord",
     "ModelKey",
     "People",
+    "PeopleOfVideos",
     "Storage",
     "default_location",
     "scene_embeddings",
