@@ -19,10 +19,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out tests marked `extra` unless -m names that mark, so that `-m "not slow"` leaves them out too."""
-    if "extra" in config.option.markexpr:
-        return
-    left_out = [item for item in items if item.get_closest_marker("extra")]
+    """Leave out tests marked `extra` or `browser` unless -m names that mark, so that `-m "not slow"` leaves them out too."""
+    marks = [mark for mark in ("extra", "browser") if mark not in config.option.markexpr]
+    left_out = [item for item in items if any(item.get_closest_marker(mark) for mark in marks)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]

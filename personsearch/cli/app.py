@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from personsearch import __version__
-from personsearch.cli import demo, detect, evaluate, models, search, training
+from personsearch.cli import demo, detect, evaluate, models, search, training, ui
 from personsearch.cli.options import say
 from personsearch.errors import PersonSearchError
 
@@ -29,6 +29,7 @@ COMMANDS = (
     models.convert,
     models.export,
     training.train,
+    ui.ui,
 )
 for _command in COMMANDS:
     app.command()(_command)

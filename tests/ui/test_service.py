@@ -1,0 +1,211 @@
+"""The routes as an app uses them: JSON in and out."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from tests.helpers.fakes import GREEN, RED, YELLOW, scene
+from tests.helpers.pictures import encode
+from tests.ui.conftest import PINK, THRESHOLD, index
+
+RED_PERSON = "1.0.0.0"  # gallery 1, a.png, the best score
+
+
+def scenes(client: TestClient) -> list[dict[str, Any]]:
+    return client.get("/galleries/1").json()["scenes"]
+
+
+def test_a_folder_is_indexed_and_listed(client: TestClient, opened: dict[str, Any]) -> None:
+    assert (opened["state"], opened["people"], opened["images"]) == ("ready", 8, 4)
+    lines = scenes(client)
+    assert [(Path(line["image"]).name, line["frame"], line["people"]) for line in lines] == [
+        *(("a.png", 0, 2), ("b.png", 0, 2), ("empty.png", 0, 0)),
+        *(("z.avi", frame, 1) for frame in range(4)),
+    ]
+    assert [line["time"] for line in lines] == [None, None, None, 0.0, 0.1, 0.2, 0.3]
+
+
+def test_scenes_come_in_parts(client: TestClient, opened: dict[str, Any]) -> None:
+    part = client.get("/galleries/1", params={"start": 5, "count": 10}).json()
+    assert (len(part["scenes"]), part["start"], part["total"]) == (2, 5, 7)
+
+
+def test_a_scene_has_its_people_and_neighbours(client: TestClient, opened: dict[str, Any]) -> None:
+    value = client.get(f"/scenes/{scenes(client)[1]['scene']}").json()
+    assert [person["box"] for person in value["people"]] == [[40, 10, 60, 90], [120, 20, 140, 70]]
+    assert (value["width"], value["height"], value["error"], value["video"]) == (200, 120, "", False)
+    assert (value["previous"], value["next"]) == ("1.0.0", "1.2.0")
+
+
+def test_a_click_finds_the_person_elsewhere(client: TestClient, opened: dict[str, Any]) -> None:
+    value = client.get("/hits", params={"shot": RED_PERSON}).json()
+    hits = value["hits"]
+    assert [Path(hit["image"]).name for hit in hits[:5]] == ["z.avi"] * 4 + ["b.png"]
+    assert [hit["is_match"] for hit in hits] == [True] * 5 + [False] * 2
+    assert hits[4]["similarity"] == pytest.approx(100 / np.hypot(100, 20), abs=1e-3)
+    assert value["threshold"] == THRESHOLD
+    assert RED_PERSON not in [hit["person"] for hit in hits]  # the shot itself
+
+
+def test_a_hit_is_the_next_shot(client: TestClient, opened: dict[str, Any]) -> None:
+    pink = client.get("/hits", params={"shot": RED_PERSON}).json()["hits"][4]["person"]
+    hits = client.get("/hits", params={"shot": pink}).json()["hits"]
+    assert hits[0]["person"] == RED_PERSON
+
+
+def test_two_shots_are_one_query(client: TestClient, opened: dict[str, Any]) -> None:
+    value = client.get("/hits", params={"shot": [RED_PERSON, "1.0.0.1"]}).json()
+    assert [shot["shot"] for shot in value["shots"]] == [RED_PERSON, "1.0.0.1"]
+    assert not {RED_PERSON, "1.0.0.1"} & {hit["person"] for hit in value["hits"]}
+    assert value["hits"][0]["similarity"] < 0.9  # between red and green
+
+
+def test_who_is_not_the_person_leaves_the_hits(client: TestClient, opened: dict[str, Any]) -> None:
+    first = client.get("/hits", params={"shot": RED_PERSON}).json()["hits"][0]["person"]
+    value = client.get("/hits", params={"shot": RED_PERSON, "not": first}).json()
+    assert first not in [hit["person"] for hit in value["hits"]]
+    assert [shot["shot"] for shot in value["negatives"]] == [first]
+
+
+def test_a_sent_crop_is_searched_for(client: TestClient, opened: dict[str, Any]) -> None:
+    sent = client.post("/pictures", content=encode(np.full((60, 20, 3), GREEN, np.uint8), "PNG"))
+    assert sent.status_code == 201
+    assert sent.json()["doubt"] == ""
+    hits = client.get("/hits", params={"shot": sent.json()["picture"], "gallery": 1}).json()["hits"]
+    assert hits[0]["person"] == "1.0.0.1"
+
+
+def test_a_sent_scene_names_its_people(client: TestClient, opened: dict[str, Any]) -> None:
+    sent = client.post("/pictures", content=encode(scene((YELLOW, 10, 10, 60), (GREEN, 100, 20, 40)), "PNG")).json()
+    assert "of the picture" in sent["doubt"]
+    assert [person["number"] for person in sent["people"]] == [1, 2]
+    hits = client.get("/hits", params={"shot": sent["people"][1]["person"], "gallery": 1}).json()["hits"]
+    assert hits[0]["person"] == "1.0.0.1"
+
+
+def test_cbgm_takes_the_people_around(client: TestClient, opened: dict[str, Any]) -> None:
+    value = client.get("/hits", params={"shot": RED_PERSON, "rerank": "cbgm"}).json()
+    assert value["rerank"] == "cbgm"
+    assert value["hits"]
+
+
+def test_cbgm_of_a_crop_is_refused(client: TestClient, opened: dict[str, Any]) -> None:
+    sent = client.post("/pictures", content=encode(np.full((60, 20, 3), RED, np.uint8), "PNG")).json()
+    answer = client.get("/hits", params={"shot": sent["picture"], "gallery": 1, "rerank": "cbgm"})
+    assert answer.status_code == 422
+    assert "CBGM" in answer.json()["error"]
+
+
+def test_matches_only_may_be_none(client: TestClient, opened: dict[str, Any]) -> None:
+    value = client.get("/hits", params={"shot": "1.0.0.1", "matches": True}).json()
+    assert value["hits"] == []
+
+
+def test_pictures_are_jpegs_of_the_right_size(client: TestClient, opened: dict[str, Any]) -> None:
+    sizes = {
+        "/scenes/1.0.0/picture": (200, 120),
+        "/scenes/1.0.0/picture?size=small": (200, 120),  # never enlarged
+        f"/people/{RED_PERSON}/picture": (240, 320),
+        "/scenes/1.3.2/picture": (200, 120),
+    }
+    for address, size in sizes.items():
+        answer = client.get(address)
+        assert answer.headers["content-type"] == "image/jpeg"
+        assert Image.open(io.BytesIO(answer.content)).size == size
+
+
+def test_a_person_is_shown_in_their_frame(client: TestClient, opened: dict[str, Any]) -> None:
+    """Frame 2 has the person at 30 to 50."""
+    pixels = np.array(Image.open(io.BytesIO(client.get("/scenes/1.3.2/picture").content)))
+    assert pixels[40, 40, 0] > 200
+    assert pixels[40, 15, 0] < 150
+
+
+def test_a_video_is_sent_in_parts(client: TestClient, opened: dict[str, Any], photos: Path) -> None:
+    content = (photos / "z.avi").read_bytes()
+    answer = client.get("/scenes/1.3.2/video", headers={"Range": "bytes=10-19"})
+    assert (answer.status_code, answer.content) == (206, content[10:20])
+    assert client.get("/scenes/1.0.0/video").status_code == 422  # a picture
+
+
+def test_a_picture_that_is_gone_is_said(client: TestClient, opened: dict[str, Any], photos: Path) -> None:
+    (photos / "a.png").unlink()
+    value = client.get("/scenes/1.0.0").json()
+    assert "a.png" in value["error"]
+    assert len(value["people"]) == 2
+    assert client.get("/scenes/1.0.0/picture").status_code == 422
+    assert client.get("/hits", params={"shot": RED_PERSON}).json()["hits"]  # embeddings are in the gallery
+
+
+def test_a_changed_picture_is_read_again(client: TestClient, opened: dict[str, Any], photos: Path) -> None:
+    before = client.get("/scenes/1.0.0/picture").content
+    Image.fromarray(scene((PINK, 90, 10, 90))).save(photos / "a.png")
+    assert client.get("/scenes/1.0.0/picture").content != before
+
+
+def test_indexing_again_keeps_the_numbers(client: TestClient, opened: dict[str, Any], photos: Path) -> None:
+    Image.fromarray(scene((RED, 10, 10, 60))).save(photos / "0.png")  # first by name
+    assert client.post("/galleries/1/index").status_code == 202
+    assert index(client, photos)["people"] == 9
+    assert [line["scene"] for line in scenes(client)][:2] == ["1.4.0", "1.0.0"]
+
+
+def test_damaged_pictures_are_listed(client: TestClient, photos: Path) -> None:
+    (photos / "bad.jpg").write_bytes(b"no picture")
+    value = index(client, photos)
+    assert list(value["not_looked"]) == [str(photos / "bad.jpg")]
+    hits = client.get("/hits", params={"shot": RED_PERSON}).json()
+    assert list(hits["not_looked"]) == [str(photos / "bad.jpg")]
+
+
+def test_a_folder_without_pictures_fails(client: TestClient, tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
+    value = index(client, tmp_path / "nothing")
+    assert value["state"] == "failed"
+    assert "nothing" in value["error"]
+    assert client.get("/galleries/1").json()["scenes"] == []
+
+
+def test_folders_and_videos_can_be_chosen(client: TestClient, photos: Path) -> None:
+    (photos / ".hidden").mkdir()
+    (photos / "more").mkdir()
+    value = client.get("/folders", params={"path": str(photos)}).json()
+    assert [(entry["name"], entry["is_folder"]) for entry in value["entries"]] == [("more", True), ("z.avi", False)]
+    assert (value["pictures"], value["parent"]) == (3, str(photos.parent))
+
+
+@pytest.mark.parametrize("source", ["", "https://example.org/a.jpg", "s3://bucket/x", "/no/such/folder", "a\0b"])
+def test_a_source_that_is_not_here_is_refused(client: TestClient, source: str) -> None:
+    assert client.post("/galleries", data={"source": source}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        *(("/galleries/7", 404), ("/scenes/7.0.0", 404), ("/scenes/1.99.0", 404), ("/people/1.0.0.9/picture", 404)),
+        *(("/scenes/..%2f..%2fetc%2fpasswd", 404), ("/scenes/passwd", 422), ("/people/1.0.0/picture", 422), ("/hits?shot=1.0.0", 422)),
+        *(("/hits", 422), ("/hits?shot=1.0.0.0&top_k=100000", 422), ("/hits?shot=u" + "0" * 32 + "&gallery=1", 404), ("/nothing", 404)),
+        *(("/galleries/x", 422), ("/pictures/1.0.0.0", 422), ("/scenes/1.0.0/picture?size=9", 422), ("/scenes/1.0.9999999999", 422)),
+    ],
+)
+def test_wrong_addresses_are_errors_as_json(client: TestClient, opened: dict[str, Any], address: str, status: int) -> None:
+    answer = client.get(address)
+    assert answer.status_code == status
+    assert answer.json()["error"]
+
+
+def test_a_closed_gallery_is_forgotten(client: TestClient, opened: dict[str, Any]) -> None:
+    assert client.delete("/galleries/1").status_code == 204
+    assert client.get("/galleries").json()["galleries"] == []
+    assert client.get("/scenes/1.0.0/picture").status_code == 404
+
+
+def test_the_description_names_every_route(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    assert {"/hits", "/galleries", "/galleries/{number}", "/scenes/{key}", "/pictures", "/people/{key}/picture"} <= set(paths)
+    assert {parameter["name"] for parameter in paths["/hits"]["get"]["parameters"]} >= {"shot", "not", "top_k", "rerank"}
