@@ -179,6 +179,7 @@ def main(
     average: Annotated[float, typer.Option(min=0, max=1, help="Of the running mean: what a step keeps.")] = Schedule.average,
     cool: Annotated[int, typer.Option(min=0, help="Last steps, in which the rate sinks to nothing.")] = 0,
     frozen: Annotated[int, typer.Option(min=0, max=min(LAYERS), help="First layers that stay as they are.")] = 0,
+    street: Annotated[float, typer.Option(min=0, max=1, help="Share of pictures from the parts with the colours of a street.")] = 0.0,
     threads: Annotated[int, typer.Option(min=1, help="CPU cores.")] = 1,
 ) -> None:
     """Train the crop network."""
@@ -186,7 +187,7 @@ def main(
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     torch.manual_seed(1)
-    learner = CropLearner(ReidNetwork(config(height, width)), Pool(pool, hints), frozen=frozen)
+    learner = CropLearner(ReidNetwork(config(height, width)), Pool(pool, hints, street=street), frozen=frozen)
     if before is not None:
         begin_from(learner, before)
     elif start is not None:

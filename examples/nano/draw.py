@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from examples.nano.hints import HINTS
-from examples.nano.pool import files
+from examples.nano.pool import STREET_FROM, files
 from personsearch.boxes import Array
 
 
@@ -15,10 +15,11 @@ class Pool:
     Args:
         folder: Folder that `examples.nano.pool` writes to.
         hints: Folder that `examples.nano.hints` writes to, None for rows alone.
+        street: Share of pairs that are drawn from the parts with the colours and changes of a street, once there are any.
     """
 
-    def __init__(self, folder: Path, hints: Path | None = None) -> None:
-        self.folder, self.hint_folder = folder, hints
+    def __init__(self, folder: Path, hints: Path | None = None, *, street: float = 0.0) -> None:
+        self.folder, self.hint_folder, self.street = folder, hints, street
         self.pictures: list[Array] = []
         self.rows: list[Array] = []
         self.hints: list[list[Array]] = []
@@ -41,12 +42,20 @@ class Pool:
     def draw(self, pairs: int, rng: np.random.Generator) -> tuple[list[Array], Array, list[Array]]:
         """2 * pairs pictures (H, W, 3), rows (2 * pairs, T) and hints (2 * pairs, h, w, C): pairs of one content, of any parts."""
         pictures, rows, hints = [], [], []
-        for part in rng.integers(len(self.rows), size=pairs):
+        for part in self.parts(pairs, rng):
             first = 2 * int(rng.integers(len(self.rows[part]) // 2))
             pictures += [self.pictures[part][first], self.pictures[part][first + 1]]
             rows.append(self.rows[part][first : first + 2])
             hints.append([maps[first : first + 2] for maps in self.hints[part]])
         return pictures, np.concatenate(rows), [np.concatenate(maps) for maps in zip(*hints, strict=True)]
+
+    def parts(self, count: int, rng: np.random.Generator) -> Array:
+        """Numbers (count,) of parts, the street's as often as they should be."""
+        parts = rng.integers(len(self.rows), size=count)
+        street = rng.random(count) < self.street
+        if len(self.rows) > STREET_FROM:
+            parts[street] = rng.integers(STREET_FROM, len(self.rows), size=int(street.sum()))
+        return parts
 
     def bank(self, count: int, rng: np.random.Generator) -> Array:
         """(count, T) rows of a random stretch of a part."""

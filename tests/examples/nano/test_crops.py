@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from examples.nano import crops
+from examples.nano import crops, draw
 from examples.nano.assemble import assemble, merged
 from examples.nano.crops import CropLearner, batch_of, begin_from, config, load_features, relation, turned
 from examples.nano.draw import Pool
@@ -100,6 +100,13 @@ def test_a_pool_grows_and_a_part_without_rows_is_not_there(tmp_path: Path) -> No
     write_pool(tmp_path, parts=3)
     files(tmp_path, 2)[1].unlink()
     assert (pool.refresh(), len(pool.pictures)) == (2, 2)
+
+
+def test_a_share_of_the_pairs_is_from_the_street(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = Pool(write_pool(tmp_path, parts=4), street=0.5)
+    assert np.bincount(pool.parts(4000, np.random.default_rng(0)), minlength=4).tolist() == pytest.approx([1000] * 4, rel=0.15)
+    monkeypatch.setattr(draw, "STREET_FROM", 3)
+    assert np.bincount(pool.parts(4000, np.random.default_rng(0))).tolist() == pytest.approx([500, 500, 500, 2500], rel=0.15)
 
 
 def test_a_bank_is_a_stretch_of_rows(tmp_path: Path) -> None:
