@@ -32,7 +32,7 @@ from personsearch.gallery import FramePeople, Gallery, ModelKey, Storage
 from personsearch.ranking import CBGM, Context, rank, rank_cbgm
 from personsearch.ranking.cbgm import choose_scenes, rescore
 from personsearch.results import Detections
-from personsearch.searching import RankedPeople, SearchOptions, search
+from personsearch.searching import RankedPeople, SearchOptions, context_rows, search
 
 PEOPLE_A_SCENE = 6
 TOP_K, K1, K2 = 10, 30, 4
@@ -99,10 +99,10 @@ def recall_rows(size: int, dim: int) -> list[list[str]]:
             for engine, limit in (("exact", 2**62), ("index", 0)):
                 made.memory_limit = limit
                 start = time.perf_counter()
-                search(made, queries[:1], None, SearchOptions(TOP_K))  # reads all embeddings, or builds the index
+                search([made], context_rows(queries[:1]), SearchOptions(TOP_K))  # reads all embeddings, or builds the index
                 first = time.perf_counter() - start
                 start = time.perf_counter()
-                rankings = search(made, queries, None, SearchOptions(TOP_K))
+                rankings = search([made], context_rows(queries), SearchOptions(TOP_K))
                 seconds = time.perf_counter() - start
                 recall = np.mean([len(rows_of(ranking) & best) / TOP_K for ranking, best in zip(rankings, exact, strict=True)])
                 disk = sum(path.stat().st_size for path in Path(home).rglob("*") if path.is_file()) / 2**20
@@ -134,7 +134,7 @@ def write_gallery(folder: Path, embeddings: Array, storage: Storage) -> Gallery:
 
 def rows_of(ranking: RankedPeople) -> set[int]:
     """Rows of `write_gallery`'s embeddings in a ranking."""
-    images, rows = ranking.people.images[ranking.ranked.rows], ranking.people.rows[ranking.ranked.rows]
+    images, rows = ranking.people.images, ranking.people.rows
     return {int(image) + int(row) for image, row in zip(images, rows, strict=True)}
 
 

@@ -13,12 +13,12 @@ from personsearch.errors import PersonSearchError, QueryWarning
 if TYPE_CHECKING:
     from personsearch.calibration import Calibration, calibrate
     from personsearch.evaluation import evaluate, evaluate_file
-    from personsearch.gallery import Gallery
-    from personsearch.hits import Detection, Hit, Query
+    from personsearch.gallery import Gallery, Where
+    from personsearch.hits import Detection, Hit, Query, Shots
     from personsearch.memory import keep_freed_memory
     from personsearch.models.base import PersonModel
     from personsearch.models.two_step import save_combined, save_two_step
-    from personsearch.ranking import CBGM, GFN
+    from personsearch.ranking import CBGM, GFN, KReciprocal, QueryExpansion
     from personsearch.results import Detections, IndexReport, SearchResult
     from personsearch.searcher import PersonSearcher
     from personsearch.searching import SearchOptions
@@ -33,13 +33,17 @@ __all__ = [
     "Gallery",
     "Hit",
     "IndexReport",
+    "KReciprocal",
     "PersonModel",
     "PersonSearchError",
     "PersonSearcher",
     "Query",
+    "QueryExpansion",
     "QueryWarning",
     "SearchOptions",
     "SearchResult",
+    "Shots",
+    "Where",
     "__version__",
     "calibrate",
     "evaluate",
@@ -58,11 +62,15 @@ _HOMES = {
     "Gallery": "personsearch.gallery",
     "Hit": "personsearch.hits",
     "IndexReport": "personsearch.results",
+    "KReciprocal": "personsearch.ranking",
     "PersonModel": "personsearch.models.base",
     "PersonSearcher": "personsearch.searcher",
     "Query": "personsearch.hits",
+    "QueryExpansion": "personsearch.ranking",
     "SearchOptions": "personsearch.searching",
     "SearchResult": "personsearch.results",
+    "Shots": "personsearch.hits",
+    "Where": "personsearch.gallery",
     "calibrate": "personsearch.calibration",
     "evaluate": "personsearch.evaluation",
     "evaluate_file": "personsearch.evaluation",

@@ -10,8 +10,10 @@ from personsearch import checks
 from personsearch.boxes import Array, check_boxes, clip
 from personsearch.errors import QueryError
 from personsearch.sources import Query as Query
+from personsearch.sources import Shots as Shots
 from personsearch.sources import read_frame, read_query
 from personsearch.sources.query import Box as Box
+from personsearch.sources.query import Combine as Combine
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -65,11 +67,12 @@ class Hit:
     box: Box  # xyxy pixels of the original image
     score: float  # detector confidence, 0..1
     similarity: float  # cosine, -1..1
-    ranked_by: float  # sort key: the similarity, similarity x score, or CBGM's similarity
+    ranked_by: float  # sort key: the similarity, similarity x score, or what re-ranking gives
     row: int | None = None  # person of the frame, as in `People.rows`: `gallery.remove_person(hit.image, hit.row, hit.frame)`
     threshold: float | None = None  # cosine from which the model calls two people the same; None: the model is not calibrated
     start: float | None = None  # seconds into the video at which the person's spell begins; None: hits are not grouped by spell
     end: float | None = None  # seconds into the video of the last frame of the spell
+    gallery: str | None = field(default=None, repr=False, compare=False)  # location of the gallery; None: unknown
 
     @property
     def query(self) -> Query:

@@ -10,7 +10,7 @@ import numpy as np
 
 from personsearch.boxes import Array
 from personsearch.errors import ShapeError
-from personsearch.hits import Detection, Hit, Query
+from personsearch.hits import Detection, Hit, Query, Shots
 from personsearch.tracks import GAP, PeopleOf, group_by_spell
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ class SearchResult:
     scenes_left_out: int = 0  # scenes with people that were not ranked, because GFN scored them below its threshold
     threshold: float | None = None  # cosine from which the model calls two people the same; None: the model is not calibrated
     people_of: PeopleOf | None = field(default=None, repr=False, compare=False)  # reads all people of some videos of the gallery
+    shots: Shots | None = field(default=None, repr=False, compare=False)  # all pictures of a query of several; `query` is the first
+    compared: int | None = None  # number of people that the query was compared with; 0: none of the gallery meets `where`
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -127,11 +129,19 @@ class SearchResult:
         return replace(self, hits=group_by_spell(self.hits, self.people_of, gap))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values: `query` (image if that is a path, box, time), `engine`, `hits` (one dict each), `not_looked`, `scenes_left_out`."""
-        image = str(self.query.image) if isinstance(self.query.image, str | Path) else None
+        """Plain values: `query` (image if that is a path, box, time), `engine`, `hits` (one dict each), `not_looked`, `scenes_left_out`.
+
+        Of a query of several pictures, `query` is the first, with `pictures`, `negatives` and `combine` beside it. `compared` is the
+        number of people that the query was compared with.
+        """
+        several: dict[str, Any] = {}
+        if self.shots is not None:
+            pictures, negatives = ([_named(one) for one in many] for many in (self.shots.pictures, self.shots.negatives))
+            several = {"pictures": pictures, "negatives": negatives, "combine": self.shots.combine}
         return {
-            "query": {"image": image, "box": self.query.box, "time": self.query.time},
+            "query": _named(self.query) | several,
             "engine": self.engine,
+            "compared": self.compared,
             "hits": [asdict(hit) for hit in self.hits],
             "not_looked": dict(self.not_looked),
             "scenes_left_out": self.scenes_left_out,
@@ -152,6 +162,12 @@ class SearchResult:
         from personsearch import render
 
         render.save_html(self.query, self.hits, Path(path))
+
+
+def _named(query: Query) -> dict[str, Any]:
+    """A query's picture by name, with box and time."""
+    image = str(query.image) if isinstance(query.image, str | Path) else None
+    return {"image": image, "box": query.box, "time": query.time}
 
 
 @dataclass(frozen=True)

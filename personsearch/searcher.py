@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, Unpack, get_args, overload
@@ -12,22 +11,21 @@ import numpy as np
 from personsearch import calibration, checks, images, indexing, searching
 from personsearch.boxes import Array, check_pixels
 from personsearch.calibration import Calibration
-from personsearch.errors import ConfigError, DeviceError, QueryError, QueryWarning, SourceError
-from personsearch.gallery import Gallery, Storage, default_location, temporary_gallery
-from personsearch.hits import Detection, Hit, Query
+from personsearch.errors import ConfigError, DeviceError, QueryError
+from personsearch.gallery import Gallery, Storage
+from personsearch.hits import Detection, Hit, Query, Shots
 from personsearch.home import expand_user
-from personsearch.models.base import PersonModel
+from personsearch.models.base import PersonModel, on_device, scene_filter_of
 from personsearch.options import Backend, Precision
-from personsearch.query import EmbeddedQuery, as_query, embed_queries, in_batches
-from personsearch.ranking import Rerank, SceneFiltering
+from personsearch.query import EmbeddedQuery, in_batches
+from personsearch.ranking import Reranking, SceneFiltering
 from personsearch.results import Detections, SearchResult
-from personsearch.searching import SearchKeywords, SearchOptions
-from personsearch.sources import Source
+from personsearch.searching import EmbeddedShots, SearchKeywords, SearchOptions, is_gallery
 from personsearch.weights import card, find, hub, read_config
 
 Many: TypeAlias = list[Any] | tuple[Any, ...]  # several images or queries; the result is a list
-OneQuery: TypeAlias = "images.ImageInput | Query | EmbeddedQuery | Hit | Detection"
-WAYS_OUT = "pass Query(image, person=N) or Query(image, box=...) for one of them, or Query(image, crop=True) to take the whole picture"
+OnePicture: TypeAlias = "images.ImageInput | Query | EmbeddedQuery | Hit | Detection"
+OneQuery: TypeAlias = "OnePicture | Shots | EmbeddedShots"
 
 
 class PersonSearcher:
@@ -48,9 +46,8 @@ class PersonSearcher:
         self._opening: tuple[str, dict[str, Any]] | None = None  # arguments of `from_pretrained` that open the same model
 
     def __repr__(self) -> str:
-        return (
-            f"PersonSearcher({self.model.name!r}, {type(self.model).__name__}{_device(self.model)}, {self.model.embedding_dim} dimensions)"
-        )
+        device, dim = on_device(self.model), self.model.embedding_dim
+        return f"PersonSearcher({self.model.name!r}, {type(self.model).__name__}{device}, {dim} dimensions)"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A searcher travels to another process as the way it was opened; its model is opened again there.
@@ -256,30 +253,8 @@ class PersonSearcher:
             force=force,
             prune=prune,
         )
-        opened = indexing.open_source(source)
-        location = self._location(opened, options) if gallery is None else checks.path("gallery", gallery)
-        existing = Gallery.open(location) if location is not None and Gallery.exists(location) else None
-        if existing is None and opened.problems and not opened.items:  # nothing is known of it
-            raise SourceError(next(iter(opened.problems.values())))
-        choices = indexing.choose(existing, self.model, every, min_score, force=force)
-        options = replace(options, every=choices.every, min_score=choices.min_score)
-        key = indexing.model_key(self.model, options.min_score)
-        if location is None:  # nothing finds it again
-            result = temporary_gallery(key, storage=storage)
-        else:
-            result = Gallery.create_or_open(location, key, storage=storage, every=options.every)
-            result.set_every(options.every)
-        result.report = indexing.update(self.model, opened, result, options, owned=gallery is None)
-        return result
-
-    def _location(self, source: Source, options: indexing.IndexOptions) -> Path | None:
-        """Folder of a source's own gallery; None for a source that nothing names again."""
-        place = source.key()
-        if place is None:
-            return None
-        location = default_location(place, self.model.fingerprint)
-        before = default_location(place, indexing.model_key(self.model, options.min_score).fingerprint)  # of galleries made before
-        return before if Gallery.exists(before) and not Gallery.exists(location) else location
+        location = None if gallery is None else checks.path("gallery", gallery)
+        return indexing.index_source(self.model, source, options, gallery=location, every=every, min_score=min_score, storage=storage)
 
     def open_gallery(
         self,
@@ -298,11 +273,39 @@ class PersonSearcher:
                 return Gallery.open(gallery_or_source)
         return self.index(gallery_or_source, gallery=gallery, every=every, min_score=min_score)
 
-    def embed_query(self, query: OneQuery, *, rerank: Rerank | None = None, scene_filter: SceneFiltering | None = None) -> EmbeddedQuery:
-        """A query read once, for searching several galleries with `search`.
+    def open_galleries(
+        self,
+        galleries_or_source: Any,
+        *,
+        gallery: str | os.PathLike[str] | None = None,
+        every: int | None = None,
+        min_score: float | None = None,
+    ) -> list[Gallery]:
+        """The galleries that a search compares, each once; the arguments are those of `open_gallery`.
+
+        A list with a `Gallery`, or the folder or URI (ending with ".lance") of one, names several: each entry is then a gallery, or a
+        source with a gallery of its own. Any other list is one source.
+        """
+        several = _is_list(galleries_or_source) and any(is_gallery(one) for one in galleries_or_source)
+        opened = [
+            self.open_gallery(one, gallery=gallery, every=every, min_score=min_score)
+            for one in (galleries_or_source if several else [galleries_or_source])
+        ]
+        return list({one.location: one for one in opened}.values())
+
+    @overload
+    def embed_query(
+        self, query: Shots | EmbeddedShots, *, rerank: Reranking | None = None, scene_filter: SceneFiltering | None = None
+    ) -> EmbeddedShots: ...
+    @overload
+    def embed_query(
+        self, query: OnePicture, *, rerank: Reranking | None = None, scene_filter: SceneFiltering | None = None
+    ) -> EmbeddedQuery: ...
+    def embed_query(self, query: Any, *, rerank: Reranking | None = None, scene_filter: SceneFiltering | None = None) -> Any:
+        """A query read once, for searching several times with `search`.
 
         Args:
-            query: Crop of the person, `Query(scene, box)`, `Query(scene, person=N)`, a hit, or a detection.
+            query: Crop of the person, `Query(scene, box)`, `Query(scene, person=N)`, a hit, a detection, or `Query.of` several of these.
             rerank: Re-ranking of the searches to come; CBGM needs the people around the query.
             scene_filter: Scene filter of the searches to come; GFN needs the query's whole scene.
 
@@ -312,10 +315,9 @@ class PersonSearcher:
             BoxError: the box is outside the image.
         """
         options = SearchOptions(rerank=rerank, scene_filter=scene_filter)
-        one = [as_query(query)]
-        (embedded,) = embed_queries(self.model, one, with_context=options.cbgm is not None, with_scene=options.gfn is not None)
-        if embedded.doubt is not None and embedded is not query:
-            warnings.warn(embedded.doubt.message(WAYS_OUT), QueryWarning, stacklevel=2)
+        (embedded,) = searching.embed_all(self.model, [searching.as_any_query(query)], options)
+        searching.rows_of(embedded)
+        searching.warn([query], [embedded])
         return embedded
 
     @overload
@@ -333,26 +335,31 @@ class PersonSearcher:
     def search(self, query: Any, gallery: Any, options: SearchOptions | None = None, **keywords: Unpack[SearchKeywords]) -> Any:
         """Find a person in a gallery, best first.
 
-        The query is compared with every person of the gallery, exactly. If the gallery is larger than its `memory_limit`, it is
+        The query is compared with every person of the gallery, exactly. If a gallery is larger than its `memory_limit`, it is
         compared with candidates of the table's vector index, and the result's `engine` is "index".
 
         The defaults of `rerank` and `confidence_weighted` are those of `personsearch.evaluation.evaluate` too, so that an evaluation
         measures what a search does: plain cosines.
 
         Args:
-            query: Crop of the person, `Query(scene, box)`, `Query(scene, person=N)`, a hit, a detection, what `embed_query` returned,
-                or a list of these. Without box, person and `crop=True` the detector looks at the picture too, and a `QueryWarning`
-                names the people in it if it does not look like a crop of one person.
-            gallery: `Gallery`, its folder or URI, or a source, which is indexed first.
+            query: Crop of the person, `Query(scene, box)`, `Query(scene, person=N)`, a hit, a detection, `Query.of` several of these,
+                what `embed_query` returned, or a list of these, which gives a list. Without box, person and `crop=True` the detector
+                looks at the picture too, and a `QueryWarning` names the people in it if it does not look like a crop of one person.
+            gallery: `Gallery`, its folder or URI, a source, which is indexed first, or a list of galleries (see `open_galleries`);
+                each hit names its `gallery`.
             options: The keywords below as one value; a keyword replaces its field.
             top_k (int): Largest number of hits, 10 by default.
-            rerank (CBGM | "cbgm" | None): `CBGM(k1, k2, variant)` re-ranks by the people around the query, "cbgm" is short for
-                `CBGM()`; the query must be a `Query` with a box. None by default.
+            rerank (Reranking | None): `CBGM(k1, k2, variant)` re-ranks by the people around the query, which must be a person of a
+                scene; `KReciprocal(k1, k2, weight, candidates)` by mutual neighbours among the best candidates;
+                `QueryExpansion(neighbours, alpha)` searches again with the best people added to the query. "cbgm", "k-reciprocal"
+                and "query-expansion" are short for their defaults. None by default.
             min_similarity (float | "auto" | None): Cosine below which hits are dropped, so that the result may be empty; "auto": the
                 model's calibrated threshold (`calibration` has its false-match and miss rates). None, the default, drops none.
             confidence_weighted (bool): Whether to rank by similarity x score; False by default. With CBGM the variant decides.
             scene_filter (GFN | "gfn" | None): `GFN(min_scene_score)` multiplies by GFN's score of each scene and leaves out scenes
                 below a threshold; it needs a model with GFN and a query with its scene. None by default.
+            where (Where | None): Part of the gallery to search: `Where(folder=, image=, start=, end=, min_score=, min_height=)`.
+            group_by ("image" | None): Whether to give only the best hit of each picture or video.
 
         Raises:
             QueryError: CBGM with a bare crop, or an option is out of range or has the wrong type.
@@ -362,19 +369,17 @@ class PersonSearcher:
             raise QueryError(f"options must be SearchOptions, got {type(options).__name__}; pass the other values as keywords")
         options = replace(options or SearchOptions(), **keywords)
         options.threshold(self.calibration)  # like the query, checked before a source is indexed
-        queries = [as_query(item) for item in (query if _is_list(query) else [query])]
-        embedded = embed_queries(self.model, queries, with_context=options.cbgm is not None, with_scene=options.gfn is not None)
-        for original, item in zip(queries, embedded, strict=True):
-            if item.doubt is not None and original is not item:  # of an embedded query `embed_query` has warned
-                warnings.warn(item.doubt.message(WAYS_OUT), QueryWarning, stacklevel=2)
-        opened = self.open_gallery(gallery)
-        searching.check_model(opened, self.model)
-        rows = np.array([item.row for item in embedded], np.float32).reshape(-1, self.model.embedding_dim)
-        contexts = [item.context for item in embedded if item.context is not None]
-        scenes = searching.query_scenes(self.model, [item.scene for item in embedded], options)
-        ranked = searching.search(opened, rows, contexts, options, self.calibration, scenes)
-        results = [one.result(item.query, opened, self.calibration) for one, item in zip(ranked, embedded, strict=True)]
-        return results if _is_list(query) else results[0]
+        several = _is_list(query)
+        queries = [searching.as_any_query(item) for item in (query if several else [query])]
+        embedded = searching.embed_all(self.model, queries, options)
+        rows = [searching.rows_of(item) for item in embedded]
+        searching.warn(queries, embedded)
+        galleries = self.open_galleries(gallery)
+        for opened in galleries:
+            searching.check_model(opened, self.model)
+        ranked = searching.search(galleries, rows, options, self.calibration, scene_filter_of(self.model))
+        results = [searching.result_of(*one, galleries, self.calibration) for one in zip(ranked, embedded, strict=True)]
+        return results if several else results[0]
 
 
 def _open_again(name: str, keywords: dict[str, Any], calibration: Calibration | None) -> PersonSearcher:
@@ -391,9 +396,3 @@ def _is_list(value: Any) -> bool:
 def _picture(value: Any) -> Query:
     """An image of a caller as a query of which only the picture counts."""
     return value if isinstance(value, Query) else Query(value)
-
-
-def _device(model: PersonModel) -> str:
-    """The device as a part of `repr`, or an empty string for a model without this attribute."""
-    device = getattr(model, "device", None) or getattr(getattr(model, "detector", None), "device", None)
-    return "" if device is None else f" on {device}"

@@ -13,7 +13,7 @@ from personsearch.errors import QueryError
 from personsearch.gallery import FramePeople, Gallery, ModelKey, vector_index
 from personsearch.ranking import CBGM, Context
 from personsearch.results import Detections
-from personsearch.searching import RankedPeople, SearchOptions, search
+from personsearch.searching import RankedPeople, SearchOptions, context_rows, search
 from tests.helpers.fakes import RED, RectangleModel
 from tests.helpers.gallery_frames import frame
 
@@ -52,7 +52,7 @@ def contexts() -> list[Context]:
 
 def hits(result: RankedPeople) -> list[tuple[str, int, float, float]]:
     people, ranked = result.people, result.ranked
-    where = zip(people.images[ranked.rows], people.rows[ranked.rows], strict=True)
+    where = zip(people.images, people.rows, strict=True)
     return [(image, int(row), *numbers) for (image, row), *numbers in zip(where, ranked.similarities, ranked.keys, strict=True)]
 
 
@@ -72,36 +72,36 @@ def test_the_index_gives_the_exact_ranking(gallery: Gallery, options: SearchOpti
     results = {}
     for engine, limit in (("exact", 10**9), ("index", 0)):
         gallery.memory_limit = limit
-        results[engine] = search(gallery, queries(), context, options)
+        results[engine] = search([gallery], context_rows(queries(), context), options)
         assert {result.engine for result in results[engine]} == {engine}
     assert [hits(result) for result in results["index"]] == [hits(result) for result in results["exact"]]
     assert any(hits(result) for result in results["exact"])
-    assert all(len(result.people) < FRAMES * PEOPLE for result in results["index"])
+    assert all(result.compared < FRAMES * PEOPLE for result in results["index"])
 
 
 def test_too_few_candidates_miss_people(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     """This shows that the test above can fail."""
-    monkeypatch.setattr("personsearch.searching.CANDIDATES", 1)
-    monkeypatch.setattr("personsearch.searching.FEWEST_CANDIDATES", 1)
+    monkeypatch.setattr("personsearch.searching.engine.CANDIDATES", 1)
+    monkeypatch.setattr("personsearch.searching.engine.FEWEST_CANDIDATES", 1)
     exact_gallery = Gallery.open(gallery.location)
     gallery.memory_limit = 0
     options = SearchOptions(10)
-    exact, near = (search(searched, queries(), None, options) for searched in (exact_gallery, gallery))
+    exact, near = (search([searched], context_rows(queries()), options) for searched in (exact_gallery, gallery))
     assert [hits(result) for result in near] != [hits(result) for result in exact]
 
 
 def test_no_query_and_an_empty_gallery(gallery: Gallery, tmp_path: Path) -> None:
     gallery.memory_limit = 0
-    assert search(gallery, np.zeros((0, DIM), np.float32), None, SearchOptions(3)) == []
+    assert search([gallery], [], SearchOptions(3)) == []
     empty = Gallery.create_or_open(tmp_path, ModelKey("m", "f", DIM))
     empty.memory_limit = 0
-    (result,) = search(empty, queries()[:1], None, SearchOptions(3))
+    (result,) = search([empty], context_rows(queries()[:1]), SearchOptions(3))
     assert (len(result.ranked), result.engine) == (0, "exact")
 
 
 def test_cbgm_without_contexts_is_an_error(gallery: Gallery) -> None:
     with pytest.raises(QueryError, match="pass contexts"):
-        search(gallery, queries(), None, SearchOptions(rerank="cbgm"))
+        search([gallery], context_rows(queries()), SearchOptions(rerank="cbgm"))
 
 
 def test_a_calibrated_threshold_needs_a_calibration() -> None:

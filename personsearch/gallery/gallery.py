@@ -14,13 +14,7 @@ from personsearch.boxes import Array
 from personsearch.errors import ConfigError, GalleryError, GalleryModelError
 from personsearch.gallery import export, removal, vector_index
 from personsearch.gallery.creation import create_table
-from personsearch.gallery.location import (
-    check_free,
-    find_table,
-    guarded,
-    make_files_private,
-    resolve,
-)
+from personsearch.gallery.location import check_free, find_table, guarded, make_files_private, resolve
 from personsearch.gallery.snapshot import Snapshot, next_time
 from personsearch.gallery.table import (
     STORAGES,
@@ -36,6 +30,7 @@ from personsearch.gallery.table import (
     to_rows,
     with_every,
 )
+from personsearch.gallery.where import Where
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -213,7 +208,7 @@ class Gallery:
         count = len(self)
         return count < vector_index.LEAST_ROWS or count * self.key.embedding_dim * 4 <= self.memory_limit
 
-    def nearest(self, queries: Array, count: int, *, scenes: bool = False) -> list[People]:
+    def nearest(self, queries: Array, count: int, *, scenes: bool = False, where: Where | None = None) -> list[People]:
         """For each query about `count` of the most similar people, by the table's vector index; it may miss some.
 
         The index is built at the first call, and rebuilt when a tenth of the people are newer than it.
@@ -222,6 +217,7 @@ class Gallery:
             queries: (Q, D) float32 unit rows.
             count: Number of people, at least 1.
             scenes: Whether to add all other people of their scenes.
+            where: Conditions on the people, which the index applies.
 
         Returns:
             For each query, people sorted by (image, frame, row).
@@ -235,8 +231,10 @@ class Gallery:
         count = checks.count("count", count)
         checks.flag("scenes", scenes)
 
+        condition = None if where is None else where.sql()
+
         def find(snapshot: Snapshot) -> list[People]:
-            row_sets = [vector_index.nearest(snapshot, query, count) for query in queries]
+            row_sets = [vector_index.nearest(snapshot, query, count, condition) for query in queries]
             if scenes:
                 row_sets = [np.flatnonzero(np.isin(snapshot.scenes, snapshot.scenes[rows])) for rows in row_sets]
             return [snapshot.people_at(rows) for rows in row_sets]

@@ -61,12 +61,14 @@ def as_rows(queries: Any, dim: int) -> Array:
     return rows
 
 
-def nearest(snapshot: Snapshot, query: Array, count: int) -> Array:
-    """Gallery rows, ascending, of about `count` people most similar to a unit row (D,)."""
+def nearest(snapshot: Snapshot, query: Array, count: int, condition: str | None = None) -> Array:
+    """Gallery rows, ascending, of about `count` people most similar to a unit row (D,), of those that meet a condition in Lance's SQL."""
     table = snapshot.table
     partitions = _partitions(table.count_rows())
     candidates = table.to_table(
         columns=["_distance"],  # for unit rows, distances order as cosines do
+        filter=condition,
+        prefilter=condition is not None,
         nearest={
             "column": COLUMN,
             "q": query.astype(table.schema.field(COLUMN).type.value_type.to_pandas_dtype()),

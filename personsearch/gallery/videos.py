@@ -40,6 +40,34 @@ class PeopleOfVideos:
         return Sightings(people.images, people.frames, people.rows, people.times, people.boxes, people.embeddings, gallery.every or 1)
 
 
+class PeopleOfGalleries:
+    """As `PeopleOfVideos` for several galleries; an image that two of them have is taken from the first.
+
+    Args:
+        galleries: Open galleries.
+    """
+
+    def __init__(self, galleries: Sequence[Gallery]) -> None:
+        self.parts = [PeopleOfVideos(gallery) for gallery in galleries]
+
+    def __call__(self, images: Sequence[str]) -> Sightings:
+        """The people of some images, by name, with the largest step between the frames of a gallery.
+
+        Raises:
+            GalleryError: A gallery was deleted, or cannot be read.
+        """
+        known: set[str] = set()
+        sightings = []
+        for part in self.parts:
+            one = part([image for image in images if image not in known])
+            known |= set(one.images.tolist())
+            sightings.append(one)
+        names = ("images", "frames", "rows", "times", "boxes", "embeddings")
+        columns = {name: np.concatenate([getattr(one, name) for one in sightings]) for name in names}
+        order = np.argsort(columns["images"], kind="stable")
+        return Sightings(**{name: column[order] for name, column in columns.items()}, every=max(one.every for one in sightings))
+
+
 def _people_of(snapshot: Snapshot, images: Sequence[str], *, in_memory: bool) -> People:
     wanted = np.flatnonzero(np.isin(snapshot.names, np.array(list(images), object)))
     rows = np.flatnonzero(np.isin(snapshot.person_keys[0], wanted))

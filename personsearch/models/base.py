@@ -63,3 +63,9 @@ class SceneEmbedder(Protocol):
 def scene_filter_of(model: PersonModel) -> SceneFilter | None:
     """What compares scenes for a model with GFN; None for every other model."""
     return model.scene_filter if isinstance(model, SceneEmbedder) else None
+
+
+def on_device(model: PersonModel) -> str:
+    """The device as a part of a searcher's `repr`, or an empty string for a model without this attribute."""
+    device = getattr(model, "device", None) or getattr(getattr(model, "detector", None), "device", None)
+    return "" if device is None else f" on {device}"

@@ -47,7 +47,15 @@ class Ranked:
         return Ranked(self.rows[index], self.similarities[index], self.keys[index])
 
 
-def rank(queries: Array, gallery: Array, top_k: int, *, scores: Array | None = None, min_similarity: float | None = None) -> list[Ranked]:
+def rank(
+    queries: Array,
+    gallery: Array,
+    top_k: int,
+    *,
+    scores: Array | None = None,
+    min_similarity: float | None = None,
+    part: Array | None = None,
+) -> list[Ranked]:
     """The people most similar to each query, by exact cosine.
 
     The gallery is read in blocks: memory holds at most two blocks of 256 x 16384 similarities beside it.
@@ -58,6 +66,7 @@ def rank(queries: Array, gallery: Array, top_k: int, *, scores: Array | None = N
         top_k: Largest number of people per query.
         scores: (N,) float32, 0..1; if given, the order follows cosine x score (confidence-weighted similarity).
         min_similarity: Cosine below which people are dropped.
+        part: (P,) int, ascending: the gallery rows to compare; None: all rows.
 
     Raises:
         ShapeError: the arrays have shapes that do not match.
@@ -66,7 +75,7 @@ def rank(queries: Array, gallery: Array, top_k: int, *, scores: Array | None = N
     _check(queries, gallery, scores, top_k)
     ranked: list[Ranked] = []
     for start in range(0, len(queries), _QUERIES):
-        ranked += _rank_block(queries[start : start + _QUERIES], gallery, top_k, scores, min_similarity)
+        ranked += _rank_block(queries[start : start + _QUERIES], gallery, top_k, scores, min_similarity, part)
     return ranked
 
 
@@ -161,16 +170,20 @@ def _scenes_to_match(query: Array, best: Ranked, count: int, gallery: Array, wei
         (best,) = rank(query, gallery, count, scores=weights)
 
 
-def _rank_block(queries: Array, gallery: Array, top_k: int, scores: Array | None, min_similarity: float | None) -> list[Ranked]:
+def _rank_block(
+    queries: Array, gallery: Array, top_k: int, scores: Array | None, min_similarity: float | None, part: Array | None
+) -> list[Ranked]:
     # Twice the float32 error of a sum of D products of unit rows, so that the best rows stay on the shortlist.
     margin = (queries.shape[1] + 16) * 2.0**-23
     floor = -np.inf if min_similarity is None else min_similarity
     best = [Ranked(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.float32)) for _ in queries]
     bounds = np.full(len(queries), -np.inf)  # the key that a row must reach to be among the best so far
-    for start, cosine in _products(queries, gallery):
-        key = cosine if scores is None else cosine * scores[start : start + cosine.shape[1]]
+    for start, cosine in _products(queries, gallery, part):
+        block = slice(start, start + cosine.shape[1]) if part is None else part[start : start + cosine.shape[1]]
+        key = cosine if scores is None else cosine * scores[block]
         for q in np.flatnonzero(key.max(axis=1) >= bounds - margin):
             rows = start + _shortlist(cosine[q], key[q], floor, bounds[q], top_k, margin)
+            rows = rows if part is None else part[rows]
             exact = cosines(queries[q : q + 1], gallery[rows])[0]
             ranked = Ranked(rows, exact, exact if scores is None else exact * scores[rows]).at_least(min_similarity)
             best[q] = best[q].joined(ranked).best(top_k)
@@ -179,15 +192,16 @@ def _rank_block(queries: Array, gallery: Array, top_k: int, scores: Array | None
     return best
 
 
-def _products(queries: Array, gallery: Array) -> Iterator[tuple[int, Array]]:
-    """Float32 cosines of all queries with _ROWS rows at a time, and the number of the first row.
+def _products(queries: Array, gallery: Array, part: Array | None) -> Iterator[tuple[int, Array]]:
+    """Float32 cosines of all queries with _ROWS rows at a time, and the position of the first row in `part` or the gallery.
 
     With few queries one product takes more rows: its threads wait for each other at the end of each product, and on a busy
     machine that wait costs more than the product.
     """
     step = _ROWS * max(1, _QUERIES // len(queries))
-    for start in range(0, len(gallery), step):
-        cosine = queries @ gallery[start : start + step].T
+    for start in range(0, len(gallery) if part is None else len(part), step):
+        block = gallery[start : start + step] if part is None else gallery[part[start : start + step]]
+        cosine = queries @ block.T
         for first in range(0, cosine.shape[1], _ROWS):
             yield start + first, cosine[:, first : first + _ROWS]
 

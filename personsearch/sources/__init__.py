@@ -5,6 +5,18 @@ from personsearch.sources.items import Item, Source
 from personsearch.sources.kinds import PICTURE_EXTENSIONS
 from personsearch.sources.opening import open_source, read_frame
 from personsearch.sources.queries import read_at, read_query
-from personsearch.sources.query import Query
+from personsearch.sources.query import Query, Shots
 
-__all__ = ["PICTURE_EXTENSIONS", "Frame", "Frames", "Item", "Query", "Source", "open_source", "read_at", "read_frame", "read_query"]
+__all__ = [
+    "PICTURE_EXTENSIONS",
+    "Frame",
+    "Frames",
+    "Item",
+    "Query",
+    "Shots",
+    "Source",
+    "open_source",
+    "read_at",
+    "read_frame",
+    "read_query",
+]

@@ -1,13 +1,16 @@
 """The query: the person to search for."""
 
+import os
+from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from personsearch import checks
 from personsearch.boxes import corners
 from personsearch.errors import QueryError
 
 Box = tuple[float, float, float, float]
+Combine: TypeAlias = Literal["mean", "best"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,50 @@ class Query:
             object.__setattr__(self, "frame", checks.count("frame", self.frame, QueryError))
         if (self.box is not None) + (self.person is not None) + self.crop > 1:
             raise QueryError("box, person and crop exclude each other; pass one of them")
+
+    @staticmethod
+    def of(pictures: Any, *, negatives: Any = (), combine: Combine = "mean") -> "Shots":
+        """One person in several pictures as one query.
+
+        Args:
+            pictures: List of at least one picture of the person; each is anything that `PersonSearcher.search` takes as a query.
+            negatives: List of pictures of other people. A person of the gallery who is at least as similar to one of them as to the
+                query is dropped.
+            combine: "mean": the mean of the pictures' embeddings is the query. "best": each picture is compared, and the most
+                similar one counts.
+
+        Raises:
+            QueryError: No picture, or `combine` is unknown.
+        """
+        return Shots(_several(pictures), _several(negatives), combine)
+
+
+@dataclass(frozen=True)
+class Shots:
+    """One person in several pictures, and people who are not this person; `Query.of` makes it.
+
+    Raises:
+        QueryError: No picture, `combine` is unknown, or a picture is itself several.
+    """
+
+    pictures: tuple[Any, ...]  # each a query: a crop, `Query`, `Hit`, `Detection` or an embedded query
+    negatives: tuple[Any, ...] = ()  # likewise
+    combine: Combine = "mean"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pictures", tuple(self.pictures))
+        object.__setattr__(self, "negatives", tuple(self.negatives))
+        checks.choice("combine", self.combine, get_args(Combine), QueryError)
+        if not self.pictures:
+            raise QueryError("a query needs at least one picture of the person, got an empty list")
+        if any(isinstance(one, Shots | list | tuple) for one in (*self.pictures, *self.negatives)):
+            raise QueryError("a picture of Query.of is itself a list of pictures; pass one flat list")
+
+
+def _several(value: Any) -> tuple[Any, ...]:
+    """A user's list of pictures; a single picture counts as a list of one."""
+    single = isinstance(value, str | bytes | bytearray | memoryview | os.PathLike | Query | Shots) or hasattr(value, "shape")
+    return tuple(value) if isinstance(value, Iterable) and not single else (value,)
 
 
 def _seconds(value: Any) -> float:

@@ -11,7 +11,7 @@ from personsearch.boxes import Array
 from personsearch.errors import GalleryError, QueryError, ShapeError
 from personsearch.gallery import FramePeople, Gallery, scene_embeddings
 from personsearch.ranking import GFN, SceneFilter
-from personsearch.searching import QueryScenes, SearchOptions
+from personsearch.searching import SearchOptions, context_rows
 from tests.helpers.gallery_frames import KEY, frame
 
 OPEN = SceneFilter(np.ones(3, np.float32), np.zeros(3, np.float32), temperature=1e9)  # every gate half open: the scenes' plain cosine
@@ -77,7 +77,7 @@ def test_an_empty_gallery_has_no_scenes(tmp_path: Path) -> None:
 
 
 def ranked(gallery: Gallery, row: Array, scene: Array, options: SearchOptions) -> searching.RankedPeople:
-    (result,) = searching.search(gallery, row[None], None, options, scenes=QueryScenes(OPEN, scene[None]))
+    (result,) = searching.search([gallery], context_rows(row[None], scenes=scene[None]), options, scene_filter=OPEN)
     return result
 
 
@@ -120,7 +120,7 @@ def test_candidates_of_the_index_are_weighted_too(gallery: Gallery, monkeypatch:
 
 def test_a_filter_without_scenes_or_with_cbgm_is_refused(gallery: Gallery) -> None:
     with pytest.raises(QueryError, match="needs the scene of each query"):
-        searching.search(gallery, X[None], None, SearchOptions(scene_filter="gfn"))
+        searching.search([gallery], context_rows(X[None]), SearchOptions(scene_filter="gfn"))
     with pytest.raises(QueryError, match="choose one"):
         SearchOptions(scene_filter="gfn", rerank="cbgm")
     with pytest.raises(QueryError, match="scene_filter must be"):

@@ -1,0 +1,64 @@
+"""One run of indexing: find or make the gallery of a source, and bring it up to date."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from personsearch.errors import SourceError
+from personsearch.gallery import Gallery, Storage, default_location, temporary_gallery
+from personsearch.indexing.choices import choose, model_key
+from personsearch.indexing.options import IndexOptions
+from personsearch.indexing.updating import open_source, update
+from personsearch.models.base import PersonModel
+from personsearch.sources import Source
+
+
+def index_source(
+    model: PersonModel,
+    source: Any,
+    options: IndexOptions,
+    *,
+    gallery: str | None = None,
+    every: int | None = None,
+    min_score: float | None = None,
+    storage: Storage | None = None,
+) -> Gallery:
+    """The gallery of a source, with the source's people; see `PersonSearcher.index`.
+
+    Args:
+        model: Model to index with.
+        source: Source as the user passed it.
+        options: How to index; its `every` and `min_score` are those of a new gallery.
+        gallery: Folder or URI of the gallery; None: one for the source and the model.
+        every: Step between the frames of a video that the user passed; None: the gallery's own.
+        min_score: Lowest score that the user passed; None: the gallery's own.
+        storage: Number format of the embeddings.
+
+    Raises:
+        PersonSearchError: See `PersonSearcher.index`.
+    """
+    opened = open_source(source)
+    location = _location(model, opened, options) if gallery is None else gallery
+    existing = Gallery.open(location) if location is not None and Gallery.exists(location) else None
+    if existing is None and opened.problems and not opened.items:  # nothing is known of it
+        raise SourceError(next(iter(opened.problems.values())))
+    choices = choose(existing, model, every, min_score, force=options.force)
+    options = replace(options, every=choices.every, min_score=choices.min_score)
+    key = model_key(model, options.min_score)
+    if location is None:  # nothing finds it again
+        result = temporary_gallery(key, storage=storage)
+    else:
+        result = Gallery.create_or_open(location, key, storage=storage, every=options.every)
+        result.set_every(options.every)
+    result.report = update(model, opened, result, options, owned=gallery is None)
+    return result
+
+
+def _location(model: PersonModel, source: Source, options: IndexOptions) -> Path | None:
+    """Folder of a source's own gallery; None for a source that nothing names again."""
+    place = source.key()
+    if place is None:
+        return None
+    location = default_location(place, model.fingerprint)
+    before = default_location(place, model_key(model, options.min_score).fingerprint)  # of galleries made before
+    return before if Gallery.exists(before) and not Gallery.exists(location) else location
