@@ -1,9 +1,11 @@
-"""Keep freed memory in the process, or return it to the system."""
+"""Keep freed memory in the process, or return it to the system; and errors that say that there is too little."""
 
 import ctypes
 import sys
 
 TRIM_THRESHOLD, MAP_AT_MOST = -1, -4  # options of glibc's mallopt(3)
+# What torch, ONNX Runtime, OpenVINO and OpenCV say in errors of general classes
+_LACK = ("out of memory", "not enough memory", "can't allocate memory", "insufficient memory", "failed to allocate memory", "bad_alloc")
 
 
 def keep_freed_memory() -> bool:
@@ -25,3 +27,12 @@ def return_freed_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Whether an error, or the one behind it, says that there is too little memory, of the system or of a GPU."""
+    behind = error.__cause__
+    if isinstance(error, MemoryError) or (behind is not None and is_lack_of_memory(behind)):
+        return True
+    text = str(error).lower() if isinstance(error, RuntimeError) or type(error).__module__.startswith(("onnxruntime", "cv2")) else ""
+    return any(words in text for words in _LACK)

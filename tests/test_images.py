@@ -19,6 +19,7 @@ from PIL import Image, ImageOps
 from personsearch import images
 from personsearch.boxes import Array
 from personsearch.errors import ImageError
+from personsearch.images import pixels
 from tests.helpers.pictures import encode, exif, gradient, png_claiming
 
 LOSSLESS: dict[str, dict[str, Any]] = {"PNG": {}, "WEBP": {"lossless": True}, "TIFF": {}, "BMP": {}, "PPM": {}}
@@ -116,7 +117,7 @@ def test_a_jpeg_is_the_same_through_opencv_and_pillow(options: dict[str, Any]) -
     else:
         data = encode(picture, "JPEG", **options)
     with Image.open(io.BytesIO(data)) as opened:
-        fast = images._fast_jpeg(opened, data)
+        fast = pixels.fast_jpeg(opened, data)
     assert fast is not None
     # 0 here; two builds of libjpeg may round a transform differently
     assert difference(fast, pillow(data)) <= 2
@@ -348,5 +349,5 @@ def test_a_picture_converted_in_strips_has_the_same_pixels(mode: str, monkeypatc
     noise = np.random.default_rng(0).integers(0, 256, (50, 30, 4), dtype=np.uint8)
     picture = Image.fromarray(noise, "RGBA").convert(mode)
     whole = images.load(picture)
-    monkeypatch.setattr(images, "STRIP_ROWS", 16)
+    monkeypatch.setattr(pixels, "STRIP_PIXELS", 1000)
     assert np.array_equal(images.load(picture), whole)

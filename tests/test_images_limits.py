@@ -13,13 +13,14 @@ from PIL.PngImagePlugin import PngInfo
 from personsearch import images
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, ImageError
+from personsearch.images import limits, loading, pixels
 from tests.helpers.pictures import encode, exif, gradient
 
 
 def test_more_pixels_are_read_if_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A phone photo of 108 megapixels could not be read by any option, and Pillow warned on stderr."""
     data = encode(Image.new("RGB", (1200, 900), (90, 120, 150)), "JPEG")
-    monkeypatch.setattr(images, "MAX_PIXELS", 1_000_000)
+    monkeypatch.setattr(limits, "MAX_PIXELS", 1_000_000)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300_000)  # Pillow's limit has no say
     with pytest.raises(ImageError, match=r"1200 x 900, more than 1000000 pixels.*environment variable PERSONSEARCH_MAX_PIXELS"):
         images.load_bytes(data, "phone.jpg")
@@ -64,10 +65,29 @@ def test_a_jpeg_of_very_many_scans_is_refused(monkeypatch: pytest.MonkeyPatch) -
     data = encode(gradient(80, 100), "JPEG", progressive=True)
     start = data.rindex(b"\xff\xda")
     many = data[:start] + data[start:-2] * 400 + data[-2:]
-    monkeypatch.setattr(images, "MAX_PIXELS", 100_000)
+    monkeypatch.setattr(limits, "MAX_PIXELS", 100_000)
     assert images.load_bytes(data, "photo.jpg").shape == (80, 100, 3)
     with pytest.raises(ImageError, match=r"slow.jpg: is a JPEG of 4\d\d scans, which would take too long"):
         images.load_bytes(many, "slow.jpg")
+
+
+def test_a_picture_that_takes_too_long_is_an_image_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fill bytes between the markers of a JPEG kept a thread busy for a second per megabyte."""
+    data = encode(gradient(80, 100), "JPEG")
+    slow = data[:2] + b"\xff" * 2**21 + data[2:]
+    monkeypatch.setattr(pixels, "MAX_OTHER_JPEG_BYTES", 0)  # the sooner Pillow reads it
+    monkeypatch.setenv("PERSONSEARCH_MAX_SECONDS", "0.05")
+    with pytest.raises(ImageError, match=r"slow.jpg: takes longer than 0.05 s to decode; save it again .* PERSONSEARCH_MAX_SECONDS"):
+        images.load_bytes(slow, "slow.jpg")
+    monkeypatch.setenv("PERSONSEARCH_MAX_SECONDS", "60")
+    assert np.array_equal(images.load_bytes(slow, "slow.jpg"), images.load_bytes(data, "photo.jpg"))
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "0", "nan", "1e3"])
+def test_a_wrong_limit_of_seconds_is_an_error(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("PERSONSEARCH_MAX_SECONDS", text)
+    with pytest.raises(ConfigError, match=r"PERSONSEARCH_MAX_SECONDS must be a number of seconds, such as 60, got"):
+        images.load_bytes(encode(gradient(), "PNG"), "photo.png")
 
 
 def test_too_little_memory_is_an_image_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +96,7 @@ def test_too_little_memory_is_an_image_error(monkeypatch: pytest.MonkeyPatch) ->
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(images, "pixels_of", fail)
+    monkeypatch.setattr(loading, "pixels_of", fail)
     with pytest.raises(ImageError, match=r"big.png: needs more memory than is free; save it in a smaller size"):
         images.load_bytes(encode(gradient(), "PNG"), "big.png")
 

@@ -1,21 +1,23 @@
 """Read and prepare the pictures of a plan in threads, ahead of the network, within a bound on their bytes."""
 
 import io
+import time
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from personsearch.errors import ImageError
-from personsearch.images import DAMAGED
+from personsearch.images import DAMAGED, max_seconds, too_slow
 from personsearch.indexing.options import IndexOptions
 from personsearch.indexing.plan import Plan, fingerprint, reason_of
-from personsearch.memory import return_freed_memory
+from personsearch.indexing.workers import TooSlowError, Work, Workers
+from personsearch.memory import is_lack_of_memory, return_freed_memory
 from personsearch.models.base import PersonModel
 from personsearch.sources import Frame, Item
 
@@ -23,6 +25,7 @@ from personsearch.sources import Frame, Item
 MEMORY = 400 * 2**20
 # Bytes for each pixel while a picture is decoded: Pillow's 4, the array's 3, and as much again in the model's input.
 DECODING_BYTES = 10
+TOO_LARGE = "needs more memory than there is; save it in a smaller size"
 
 
 @dataclass
@@ -44,8 +47,9 @@ class Decoded:
 @dataclass
 class _Waiting:
     item: Item
-    future: "Future[Decoded | None]"
+    work: "Work[Decoded | None]"
     size: int
+    reader: "_VideoReader | None"
 
 
 class Decoder:
@@ -56,16 +60,16 @@ class Decoder:
 
     def __init__(self, model: PersonModel, plan: Plan, options: IndexOptions) -> None:
         self.model, self.plan, self.options = model, plan, options
-        self._stills = ThreadPoolExecutor(options.workers, "decode")
-        self._video = ThreadPoolExecutor(1, "video")  # a video is read in order
+        self._stills = Workers(options.workers, "decode")
+        self._video = Workers(1, "video")  # a video is read in order
         self._held = 0  # bytes of pictures that are being read, wait, or are in the batch
 
     def __enter__(self) -> "Decoder":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stills.shutdown(cancel_futures=True)
-        self._video.shutdown(cancel_futures=True)
+        self._stills.close()
+        self._video.close()
 
     def batches(self) -> Iterator[list[Decoded]]:
         """Up to `batch_size` frames at a time, fewer if they are large. The list is emptied when the next one is asked for."""
@@ -93,26 +97,42 @@ class Decoder:
         item = waiting.item
         self._held -= waiting.size
         try:
-            decoded = waiting.future.result()
-        except ImageError as error:
-            self.plan.unreadable[item.image] = reason_of(error, item)
+            decoded = waiting.work.result()
+        except TooSlowError:
+            self._give_up(waiting, too_slow(max_seconds()))
+            waiting.work.leave()
             return []
-        except MemoryError:
-            self.plan.unreadable[item.image] = "needs more memory than there is; save it in a smaller size"
+        except ImageError as error:
+            self._give_up(waiting, reason_of(error, item))
+            return []
+        except Exception as error:
+            if not is_lack_of_memory(error):
+                raise
+            self._give_up(waiting, TOO_LARGE)
             return []
         if decoded is None:
             return []
         self._held += decoded.size
         return [decoded]
 
+    def _give_up(self, waiting: _Waiting, reason: str) -> None:
+        """Report a picture, or the rest of a video of which some frames were read."""
+        image, reader = waiting.item.image, waiting.reader
+        if reader is None or not reader.count:
+            self.plan.unreadable[image] = reason
+        else:
+            self.plan.partial[image] = f"{reader.count} frames; the next one {reason}"
+        if reader is not None:
+            reader.ended = True
+
     def _tasks(self) -> "Iterator[_Task]":
         for item in self.plan.todo:
             if not item.is_video:
-                yield _Task(item, self._stills, lambda item=item: self._still(item), _decoding_bytes(item))
+                yield _Task(item, self._stills, partial(self._still, item), _decoding_bytes(item))
                 continue
             reader = _VideoReader(item, self)
             while not reader.ended:
-                yield _Task(item, self._video, reader.next, reader.size)
+                yield _Task(item, self._video, reader.next, reader.size, reader)
 
     def _still(self, item: Item) -> Decoded:
         digest = fingerprint(item, self.options)  # first: if the file changes now, the next run sees it
@@ -134,12 +154,14 @@ class Decoder:
 @dataclass
 class _Task:
     item: Item
-    pool: ThreadPoolExecutor
-    work: Any
+    workers: Workers
+    call: "Callable[[], Decoded | None]"
     size: int  # bytes that it is expected to need
+    reader: "_VideoReader | None" = None
 
     def submit(self) -> _Waiting:
-        return _Waiting(self.item, self.pool.submit(self.work), self.size)
+        progress = None if self.reader is None else self.reader.progress
+        return _Waiting(self.item, self.workers.submit(self.call, progress), self.size, self.reader)
 
 
 class _VideoReader:
@@ -148,23 +170,26 @@ class _VideoReader:
     def __init__(self, item: Item, decoder: Decoder) -> None:
         self.item, self.decoder = item, decoder
         self.ended = False
+        self.hashing = False
+        self.count = 0  # frames that were given
         self.size = 0  # bytes of the frame read last
         self.fingerprint = ""
         self.frames = item.frames(decoder.options.every, decoder.plan.done.get(item.image, frozenset()))
-        self.ahead: Frame | None = None
+        self.ahead: Frame | Exception | None = None  # the next frame, why it cannot be read, or the end
 
     def next(self) -> Decoded | None:
         """The next frame, prepared; None after the end."""
         if self.ended:
             return None
-        try:
-            if not self.fingerprint:
-                self.fingerprint = fingerprint(self.item, self.decoder.options)
-                self.ahead = next(self.frames, None)
-            frame, self.ahead = self.ahead, next(self.frames, None)
-        except (ImageError, MemoryError):
-            self.ended = True
-            raise
+        if not self.fingerprint:
+            self.fingerprint = self._fingerprint()
+            self.ahead = self._read()
+        frame = self.ahead
+        if isinstance(frame, Exception):
+            raise frame
+        self.ahead = None if frame is None else self._read()
+        if self.ended:  # given up meanwhile, as it takes too long
+            return None
         if self.ahead is None:
             self.ended = True
             if self.frames.partly_read:
@@ -172,7 +197,26 @@ class _VideoReader:
         if frame is None:
             return None
         self.size = frame.pixels.size * DECODING_BYTES // 3
-        return self.decoder.prepare(self.item, frame, self.fingerprint, last=self.ahead is None, expected=self.frames.total)
+        decoded = self.decoder.prepare(self.item, frame, self.fingerprint, last=self.ahead is None, expected=self.frames.total)
+        self.count += 1
+        return decoded
+
+    def progress(self) -> int:
+        """Number of steps so far; it grows on while the file is hashed, which takes minutes for a long video."""
+        return time.monotonic_ns() if self.hashing else self.frames.decoded
+
+    def _fingerprint(self) -> str:
+        self.hashing = True
+        try:
+            return fingerprint(self.item, self.decoder.options)
+        finally:
+            self.hashing = False
+
+    def _read(self) -> Frame | Exception | None:
+        try:
+            return next(self.frames, None)
+        except (ImageError, MemoryError) as error:
+            return error
 
 
 def _decoding_bytes(item: Item) -> int:

@@ -13,10 +13,11 @@ from personsearch import sources
 from personsearch.checks import shown
 from personsearch.errors import SourceError
 from personsearch.gallery import FileFacts, FramePeople, Gallery, ImageRecord
-from personsearch.indexing.decoding import Decoded, Decoder
+from personsearch.indexing.decoding import TOO_LARGE, Decoded, Decoder
 from personsearch.indexing.options import IndexOptions
 from personsearch.indexing.plan import Plan, make_plan
 from personsearch.indexing.progress import Tally
+from personsearch.memory import is_lack_of_memory
 from personsearch.models.base import PersonModel
 from personsearch.results import Detections, IndexReport
 from personsearch.sources import Item, Source
@@ -159,7 +160,9 @@ class _Run:
     def _detect(self, batch: list[Decoded], plan: Plan) -> None:
         try:
             people = self.model.detect([decoded.prepared for decoded in batch], min_score=self.options.min_score)
-        except MemoryError:
+        except Exception as error:
+            if not is_lack_of_memory(error):
+                raise
             people = self._detect_alone(batch, plan)
         for decoded, detections in zip(batch, people, strict=True):
             self.pending.append(_frame_people(decoded, detections))
@@ -171,8 +174,10 @@ class _Run:
         for decoded in list(batch):
             try:
                 people += self.model.detect([decoded.prepared], min_score=self.options.min_score)
-            except MemoryError:
-                plan.unreadable[decoded.item.image] = "needs more memory than there is; save it in a smaller size"
+            except Exception as error:
+                if not is_lack_of_memory(error):
+                    raise
+                plan.unreadable[decoded.item.image] = TOO_LARGE
                 batch.remove(decoded)
         return people
 

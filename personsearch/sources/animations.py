@@ -54,6 +54,7 @@ def animation_frames(image: str, content: str | bytes, every: int, skip: Set[int
                 known = "" if total is None else f" of {total}"
                 frames.partly_read = f"{number}{known} {unit}; {str(error).removeprefix(f'{image}: ')}"
                 return
+            frames.decoded = number + 1
             if pixels is not None:
                 yield Frame(image, number, None if pages else seconds, pixels)
             seconds += float(picture.info.get("duration") or 0) / 1000

@@ -22,12 +22,14 @@ class Frames(Iterator[Frame]):
     Attributes:
         total: Number of frames that will come if all can be read, from the container's own count or its length; None
             before the first frame, and if the container does not say.
+        decoded: Number of frames decoded so far, also those that are not wanted.
         partly_read: What could not be read, such as "37 of 100 frames; it ends after 1.5 of 4.0 s"; "" if all was read.
             Complete after the last frame.
     """
 
     def __init__(self, read: "Callable[[Frames], Iterator[Frame]]") -> None:
         self.total: int | None = None
+        self.decoded = 0
         self.partly_read = ""
         self._frames = read(self)
 

@@ -58,6 +58,7 @@ def video_frames(image: str, content: str | bytes, every: int, skip: Set[int], f
         if reading.expected:
             frames.total = -(-reading.expected // every)
         for frame in reading.frames():
+            frames.decoded = reading.count
             number = reading.count - 1
             if number % every or number in skip:
                 continue
