@@ -71,7 +71,6 @@ def cbgm_row(gallery: Array, rng: np.random.Generator, rounds: int) -> list[str]
     """Milliseconds of CBGM alone, and of a whole search with it."""
     scenes = np.arange(len(gallery)) // PEOPLE_A_SCENE
     context = Context(unit(rng, PEOPLE_A_SCENE, gallery.shape[1]), rng.random(PEOPLE_A_SCENE, np.float32))
-    scores = rng.random(len(gallery), np.float32)
     (best,) = rank(context.embeddings[:1], gallery, 4 * K1)
     best = best.take(np.argsort(best.rows))
 
@@ -79,7 +78,7 @@ def cbgm_row(gallery: Array, rng: np.random.Generator, rounds: int) -> list[str]
         chosen = choose_scenes(best.keys, scenes[best.rows], K1, "paper")
         rescore(context.keep(K2), gallery, scenes, chosen)
 
-    times = take_turns(rounds, cbgm, lambda: rank_cbgm(context, gallery, scores, scenes, TOP_K, CBGM(K1, K2)))
+    times = take_turns(rounds, cbgm, lambda: rank_cbgm(context, gallery, scenes, TOP_K, CBGM(K1, K2)))
     return [f"{len(gallery):,}", *(f"{x:.3f}" for x in times)]
 
 

@@ -105,6 +105,7 @@ class OnnxSceneModel:
         self.embedding_dim = facts.embedding_dim
         self._check_ports()
         self.min_score = self.config.min_score
+        self.confidence_weighted = self.config.confidence_weighted
         self.device = self._session.device
 
     def prepare(self, image: Array) -> SceneInput:

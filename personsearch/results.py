@@ -92,6 +92,7 @@ class SearchResult:
     people_of: PeopleOf | None = field(default=None, repr=False, compare=False)  # reads all people of some videos of the gallery
     shots: Shots | None = field(default=None, repr=False, compare=False)  # all pictures of a query of several; `query` is the first
     compared: int | None = None  # number of people that the query was compared with; 0: none of the gallery meets `where`
+    ranked_by: str = "cosine"  # what the order follows: "cosine", "cosine x score", and what CBGM or GFN add
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -129,7 +130,7 @@ class SearchResult:
         return replace(self, hits=group_by_spell(self.hits, self.people_of, gap))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values: `query` (image if that is a path, box, time), `engine`, `hits` (one dict each), `not_looked`, `scenes_left_out`.
+        """Plain values: `query` (image if that is a path, box, time), `engine`, `ranked_by`, `hits` (one dict each), and the rest.
 
         Of a query of several pictures, `query` is the first, with `pictures`, `negatives` and `combine` beside it. `compared` is the
         number of people that the query was compared with.
@@ -142,6 +143,7 @@ class SearchResult:
             "query": _named(self.query) | several,
             "engine": self.engine,
             "compared": self.compared,
+            "ranked_by": self.ranked_by,
             "hits": [asdict(hit) for hit in self.hits],
             "not_looked": dict(self.not_looked),
             "scenes_left_out": self.scenes_left_out,

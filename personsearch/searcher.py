@@ -338,9 +338,6 @@ class PersonSearcher:
         The query is compared with every person of the gallery, exactly. If a gallery is larger than its `memory_limit`, it is
         compared with candidates of the table's vector index, and the result's `engine` is "index".
 
-        The defaults of `rerank` and `confidence_weighted` are those of `personsearch.evaluation.evaluate` too, so that an evaluation
-        measures what a search does: plain cosines.
-
         Args:
             query: Crop of the person, `Query(scene, box)`, `Query(scene, person=N)`, a hit, a detection, `Query.of` several of these,
                 what `embed_query` returned, or a list of these, which gives a list. Without box, person and `crop=True` the detector
@@ -355,7 +352,7 @@ class PersonSearcher:
                 and "query-expansion" are short for their defaults. None by default.
             min_similarity (float | "auto" | None): Cosine below which hits are dropped, so that the result may be empty; "auto": the
                 model's calibrated threshold (`calibration` has its false-match and miss rates). None, the default, drops none.
-            confidence_weighted (bool): Whether to rank by similarity x score; False by default. With CBGM the variant decides.
+            confidence_weighted (bool | None): Whether to rank by similarity x score; by default as the model's paper, see `ranked_by`.
             scene_filter (GFN | "gfn" | None): `GFN(min_scene_score)` multiplies by GFN's score of each scene and leaves out scenes
                 below a threshold; it needs a model with GFN and a query with its scene. None by default.
             where (Where | None): Part of the gallery to search: `Where(folder=, image=, start=, end=, min_score=, min_height=)`.
@@ -367,7 +364,7 @@ class PersonSearcher:
         """
         if not isinstance(options, SearchOptions | None):
             raise QueryError(f"options must be SearchOptions, got {type(options).__name__}; pass the other values as keywords")
-        options = replace(options or SearchOptions(), **keywords)
+        options = replace(options or SearchOptions(), **keywords).of_model(self.model)
         options.threshold(self.calibration)  # like the query, checked before a source is indexed
         several = _is_list(query)
         queries = [searching.as_any_query(item) for item in (query if several else [query])]
@@ -378,7 +375,7 @@ class PersonSearcher:
         for opened in galleries:
             searching.check_model(opened, self.model)
         ranked = searching.search(galleries, rows, options, self.calibration, scene_filter_of(self.model))
-        results = [searching.result_of(*one, galleries, self.calibration) for one in zip(ranked, embedded, strict=True)]
+        results = [searching.result_of(*one, galleries, self.calibration, options.rule) for one in zip(ranked, embedded, strict=True)]
         return results if several else results[0]
 
 

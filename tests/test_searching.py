@@ -63,7 +63,7 @@ def hits(result: RankedPeople) -> list[tuple[str, int, float, float]]:
         (SearchOptions(10, min_similarity=0.7), False),
         (SearchOptions(10, confidence_weighted=True), False),
         (SearchOptions(5, CBGM(5, 3)), True),
-        (SearchOptions(5, CBGM(5, 3, "authors"), min_similarity=0.2), True),
+        (SearchOptions(5, CBGM(5, 3, "authors"), confidence_weighted=True, min_similarity=0.2), True),
     ],
 )
 def test_the_index_gives_the_exact_ranking(gallery: Gallery, options: SearchOptions, with_contexts: bool) -> None:

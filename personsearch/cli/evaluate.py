@@ -28,7 +28,7 @@ class _Ranking:
     """Options of both forms of the command."""
 
     settings: list[CBGM]
-    confidence_weighted: bool
+    confidence_weighted: bool | None
     min_score: float | None
     detection_min_score: float
 
@@ -53,7 +53,7 @@ def evaluate(
         list[str] | None, typer.Option(help="K1,K2: re-rank K1 scenes by K2 people of the query's scene; with --dataset repeatable.")
     ] = None,
     cbgm_variant: CBGMVariant = None,
-    confidence_weighted: ConfidenceWeighted = False,
+    confidence_weighted: ConfidenceWeighted = None,
     min_score: Annotated[
         float | None,
         typer.Option(help="Score below which detections are not searched; by default 0.5 with FILE, else the model's own."),
@@ -63,8 +63,7 @@ def evaluate(
 ) -> None:
     """Measure search (mAP, top-1, 5, 10) and detection (recall, AP): of FILE, or of a model on a data set; prints JSON.
 
-    The defaults are those of `search`. Published numbers of NAE, SeqNet and Trident need --confidence-weighted, of CBGM
-    --cbgm-variant authors.
+    A model is measured by the rule of its paper, and the result names it. Published numbers of CBGM need --cbgm-variant authors.
     """
     ranking = _Ranking(cbgm_settings(rerank, cbgm or [], cbgm_variant), confidence_weighted, min_score, detection_min_score)
     if file is not None and protocol is not None and dataset is None:
@@ -93,7 +92,7 @@ def _evaluate_file(file: Path, protocol: Literal["prw", "cuhk-sysu"], cross_came
         protocol=protocol,
         cross_camera=cross_camera,
         rerank=ranking.settings[0] if ranking.settings else None,
-        confidence_weighted=ranking.confidence_weighted,
+        confidence_weighted=bool(ranking.confidence_weighted),
         min_score=0.5 if ranking.min_score is None else ranking.min_score,
         detection_min_score=ranking.detection_min_score,
     )

@@ -28,7 +28,7 @@ CBGMVariant = Annotated[
     typer.Option(help="Variant of CBGM: paper (Algorithm 1, the default) or authors (as their code computes published numbers)."),
 ]
 ConfidenceWeighted = Annotated[
-    bool, typer.Option(help="Rank by cosine x score, as NAE, SeqNet and Trident are published. With CBGM the variant decides.")
+    bool | None, typer.Option(help="Rank by cosine x score, or not; by default as the model's paper does, and FILE by cosine.")
 ]
 
 

@@ -68,7 +68,7 @@ def search(
     rerank: RerankOption = None,
     cbgm: Annotated[str | None, typer.Option(help="K1,K2: re-rank K1 scenes by K2 people of the query's scene.")] = None,
     cbgm_variant: CBGMVariant = None,
-    confidence_weighted: ConfidenceWeighted = False,
+    confidence_weighted: ConfidenceWeighted = None,
     min_similarity: Annotated[
         str | None, typer.Option(help='Cosine below which hits are dropped; "auto": the model\'s calibrated threshold.')
     ] = None,

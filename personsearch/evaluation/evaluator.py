@@ -15,7 +15,7 @@ from personsearch.evaluation.metrics import DetectionMetrics, detection_metrics
 from personsearch.evaluation.protocols import cuhk_sysu, prw
 from personsearch.evaluation.schema import read
 from personsearch.evaluation.search import measure_search
-from personsearch.ranking import Rerank, rerank_options
+from personsearch.ranking import Rerank, rerank_options, rule_name
 
 Protocol: TypeAlias = Literal["prw", "cuhk-sysu"]
 
@@ -59,9 +59,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Search and detection metrics, computed as SeqNet's code computes them, the source of most published numbers.
 
-    `rerank` and `confidence_weighted` have the names and defaults of `PersonSearcher.search`, so that an evaluation measures what
-    a search does: plain cosines. Numbers to compare with published ones need the paper's rule: `confidence_weighted=True` for
-    NAE, SeqNet and Trident, `rerank=CBGM(variant="authors")` for SeqNet with CBGM; AlignPS ranks by plain cosine.
+    Arrays do not say which model made them, so the rule of its paper is the caller's to pass: `confidence_weighted=True` for NAE,
+    SeqNet, Trident, COAT and SeqNeXt, with CBGM `CBGM(variant="authors")` too; plain cosine, the default, for the others.
+    `evaluate_dataset` takes the model's own rule.
 
     A query whose person is in none of its pictures counts 0 in every mean. A picture without true boxes is searched, but its
     detections do not enter detection recall and AP. A picture listed twice in a CUHK-SYSU list is searched once and expected
@@ -73,12 +73,12 @@ def evaluate(
         protocol: "prw" (every picture but the query's own) or "cuhk-sysu" (each query's own list).
         cross_camera: Whether to search only pictures of other cameras (PRW).
         rerank: `CBGM(k1, k2, variant)` re-ranks by context, "cbgm" is short for `CBGM()`; None: no re-ranking.
-        confidence_weighted: Whether to rank by cosine x score. With CBGM the variant decides: "authors" does, "paper" does not.
+        confidence_weighted: Whether to rank by cosine x score, with CBGM too.
         min_score: Score below which detections do not enter the search.
         detection_min_score: Score below which detections do not count for detection.
 
     Returns:
-        `search`: mAP, top1, top5, top10 (0..1) and queries (their number); `detection`: `all` and `labelled_only`
+        `ranked_by`: the rule in words; `search`: mAP, top1, top5, top10 (0..1) and queries; `detection`: `all` and `labelled_only`
         (only people with an identity are expected), each with recall and ap (0..1).
 
     Raises:
@@ -94,12 +94,11 @@ def evaluate(
     if cross_camera and protocol != "prw":
         raise ConfigError("cross_camera belongs to the PRW protocol; the pictures of CUHK-SYSU have no cameras")
     cbgm = rerank_options(rerank)
-    if cbgm is not None and confidence_weighted:
-        raise ConfigError('CBGM does not use confidence_weighted; CBGM(variant="authors") multiplies by the scores')
     gallery_of = prw(data, cross_camera=cross_camera) if protocol == "prw" else cuhk_sysu(data)
     searched = without_ignored(data, detection_min_score)
     search = measure_search(searched, gallery_of, min_score=min_score, confidence_weighted=confidence_weighted, cbgm=cbgm)
     return {
+        "ranked_by": rule_name(confidence_weighted=confidence_weighted, rerank=cbgm),
         "search": asdict(search),
         "detection": {
             "all": asdict(_measure_detection(data, detection_min_score, labelled_only=False)),

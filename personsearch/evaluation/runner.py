@@ -11,6 +11,7 @@ from personsearch.errors import ConfigError
 from personsearch.evaluation.evaluator import Protocol, evaluate
 from personsearch.evaluation.features import make_features, to_arrays
 from personsearch.evaluation.unlabelled import without_unlabelled
+from personsearch.models.base import ranks_by_score
 from personsearch.ranking import CBGM, Rerank, rerank_options
 from personsearch.searcher import PersonSearcher
 
@@ -35,7 +36,7 @@ def evaluate_dataset(
     gallery_sizes: Sequence[cuhk_sysu.GallerySize] = (100,),
     true_boxes: bool = False,
     rerank: Rerank | Sequence[Rerank] | None = None,
-    confidence_weighted: bool = False,
+    confidence_weighted: bool | None = None,
     min_score: float | None = None,
     detection_min_score: float = 0.01,
 ) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def evaluate_dataset(
     people: AGWF's regular gallery) and "multi-view" (frames of other cameras only). PoseTrack21 has the regular one, without
     unannotated people detected in its regions to ignore.
 
-    `rerank` and `confidence_weighted` have the names and defaults of `PersonSearcher.search`; see `evaluate` for published numbers.
+    `rerank` and `confidence_weighted` have the names and defaults of `PersonSearcher.search`: the model's paper decides the rule.
 
     Args:
         searcher: Model.
@@ -54,13 +55,13 @@ def evaluate_dataset(
         gallery_sizes: Gallery sizes of CUHK-SYSU: 50, 100, 500, 1000, 2000, 4000 and "full"; one row each.
         true_boxes: Whether to embed the annotated boxes instead of detections: the upper bound of a perfect detector.
         rerank: One or several settings of CBGM; each gallery is measured without CBGM first, then with each setting.
-        confidence_weighted: Whether the rows without CBGM rank by cosine x score. With CBGM the variant decides.
+        confidence_weighted: Whether to rank by cosine x score; None: as the model's paper does.
         min_score: Score below which detections are not searched; None: the model's own threshold.
         detection_min_score: Score below which detections do not count for detection.
 
     Returns:
         `dataset`, `model`, `true_boxes`, `detection` as from `evaluate`, and `search`: rows of gallery, cbgm ([k1, k2] or
-        None), cbgm_variant (or None), mAP, top1, top5, top10 (0..1) and queries.
+        None), cbgm_variant (or None), confidence_weighted, ranked_by (the rule in words), mAP, top1, top5, top10 (0..1) and queries.
 
     Raises:
         DataError: a file of the data set is missing or broken; the message says what to download and where to put it.
@@ -72,6 +73,7 @@ def evaluate_dataset(
         raise ConfigError("gallery_sizes is empty; pass at least one size")
     settings = [None, *_settings(rerank)]
     threshold = searcher.model.min_score if min_score is None else min_score
+    weighted = ranks_by_score(searcher.model) if confidence_weighted is None else confidence_weighted
     protocol: Protocol = "cuhk-sysu" if dataset == "cuhk-sysu" else "prw"
     features = None
     rows: list[dict[str, Any]] = []
@@ -88,11 +90,12 @@ def evaluate_dataset(
                 protocol=protocol,
                 cross_camera=gallery.cross_camera,
                 rerank=cbgm,
-                confidence_weighted=confidence_weighted and cbgm is None,
+                confidence_weighted=weighted,
                 min_score=threshold,
                 detection_min_score=detection_min_score,
             )
-            label = {"cbgm": cbgm and [cbgm.k1, cbgm.k2], "cbgm_variant": cbgm and cbgm.variant}
+            label = {"cbgm": cbgm and [cbgm.k1, cbgm.k2], "cbgm_variant": cbgm and cbgm.variant, "confidence_weighted": weighted}
+            label |= {"ranked_by": measured["ranked_by"]}
             rows.append({"gallery": gallery.name, **label, **measured["search"]})
     return {
         "dataset": dataset,
@@ -111,6 +114,7 @@ def table(measured: dict[str, Any]) -> str:
         numbers = "".join(f"{100 * row[name]:>{width}.2f}" for name, width in (("mAP", 7), ("top1", 7), ("top5", 7), ("top10", 8)))
         lines.append(f"{row['gallery']:<12}{pair:<8}{numbers}")
     detection = measured["detection"]["all"]
+    lines.append(f"ranked by {measured['search'][0]['ranked_by'].partition(',')[0]}")
     lines.append(f"detection: recall {100 * detection['recall']:.2f}, AP {100 * detection['ap']:.2f}")
     return "\n".join(lines)
 

@@ -60,7 +60,7 @@ def measure_search(
         data: Scenes and queries.
         gallery_of: The protocol's gallery for the number of a query.
         min_score: Score below which detections are not searched.
-        confidence_weighted: Whether to rank by cosine x score. With CBGM the variant decides: "authors" does, "paper" does not.
+        confidence_weighted: Whether to rank by cosine x score, with CBGM too.
         cbgm: Options of CBGM; None: no re-ranking.
 
     Raises:
@@ -71,8 +71,7 @@ def measure_search(
     if not data.queries:
         return SearchMetrics(0.0, 0.0, 0.0, 0.0, 0)
     pool = _pool(data, min_score)
-    weighted = confidence_weighted if cbgm is None else cbgm.variant == "authors"
-    weights = pool.scores if weighted else None
+    weights = pool.scores if confidence_weighted else None
     results: list[tuple[float, ...]] = []
     for number, similarities in enumerate(_similarities(data.queries, pool, weights)):
         gallery = gallery_of(number)

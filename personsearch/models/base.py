@@ -13,7 +13,7 @@ class PersonModel(Protocol):
     """Detects and embeds people; every `PersonSearcher` has one.
 
     `prepare` is called from decoding threads while the network runs, so it must not touch shared state;
-    the other methods are called from one thread.
+    the other methods are called from one thread. A model whose paper ranks by cosine x score also has `confidence_weighted = True`.
     """
 
     @property
@@ -58,6 +58,11 @@ class SceneEmbedder(Protocol):
 
     def embed_scenes(self, prepared: Sequence[Any]) -> Array:
         """(N, S) float32 unit rows of N prepared scenes."""
+
+
+def ranks_by_score(model: PersonModel) -> bool:
+    """Whether the model's paper ranks by cosine x score; a model that does not say ranks by cosine."""
+    return bool(getattr(model, "confidence_weighted", False))
 
 
 def scene_filter_of(model: PersonModel) -> SceneFilter | None:

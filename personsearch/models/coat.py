@@ -32,6 +32,7 @@ class COATConfig(RegionConfig):
     first_nms_iou: float = Field(default=0.4, gt=0, le=1)  # of the people of each head
     second_nms_iou: float = Field(default=0.4, gt=0, le=1)
     nms_iou: float = Field(default=0.5, gt=0, le=1)
+    confidence_weighted: bool = True  # as the released evaluation
 
 
 class FirstStage(nn.Module):

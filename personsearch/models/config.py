@@ -38,6 +38,7 @@ class SceneConfig(Settings):
     short_side: int = Field(default=900, ge=32, le=8192)  # pixels; the resized image fits into short_side x long_side
     long_side: int = Field(default=1500, ge=32, le=8192)
     min_score: float = Field(default=0.5, ge=0, le=1)  # detections below this score do not enter a gallery
+    confidence_weighted: bool = False  # whether people are ranked by cosine x score, as the paper does it
 
     @field_validator("backbone")
     @classmethod

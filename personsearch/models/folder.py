@@ -49,9 +49,16 @@ def open_scene_folder(folder: Path, device: str, schema: type[Config], build: Ca
 
 
 def scene_model(network: SceneNetwork, config: SceneConfig, digest: str, device: str) -> SceneModel:
-    """A network in eval mode, optimized in place, as a model with the config's name and threshold."""
+    """A network in eval mode, optimized in place, as a model with the config's name, threshold and ranking."""
     make_fast(network, device)
-    return SceneModel(network, name=config.name, fingerprint=digest, min_score=config.min_score, device=device)
+    return SceneModel(
+        network,
+        name=config.name,
+        fingerprint=digest,
+        min_score=config.min_score,
+        confidence_weighted=config.confidence_weighted,
+        device=device,
+    )
 
 
 def make_fast(network: nn.Module, device: str) -> None:

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -45,6 +45,14 @@ class RCNNConfig(RegionConfig):
     pixelwise: bool = False  # NAE+
     nms_iou: float = Field(default=0.4, gt=0, le=1)
     serial: bool = False  # SeqNet's Table 1: a second pass takes the people of the first as its proposals
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rule_of_the_paper(cls, values: Any) -> Any:
+        """NAE's paper ranks by cosine x score ("confidence weighted similarity"), OIM's by cosine."""
+        if not isinstance(values, dict):
+            return values
+        return {"confidence_weighted": values.get("architecture", "nae") == "nae"} | values
 
     @model_validator(mode="after")
     def _pixelwise_is_nae(self) -> "RCNNConfig":

@@ -90,6 +90,7 @@ class SceneModel:
         name: Name shown to users.
         fingerprint: Digest of config and weights.
         min_score: Score from which a detection enters a gallery, 0..1.
+        confidence_weighted: Whether people are ranked by cosine x score, as the paper does it.
         device: Where it runs: "cpu", "cuda" or "cuda:1".
         precision: Precision of the forward pass; boxes, scores and embeddings are float32.
     """
@@ -101,6 +102,7 @@ class SceneModel:
         name: str,
         fingerprint: str,
         min_score: float,
+        confidence_weighted: bool = False,
         device: str = "cpu",
         precision: Precision = "float32",
     ) -> None:
@@ -109,6 +111,7 @@ class SceneModel:
         self._weights = fingerprint
         self.embedding_dim = network.embedding_dim
         self.min_score = min_score
+        self.confidence_weighted = confidence_weighted
         self.device = torch.device(device)
         self.precision: Precision = precision
 

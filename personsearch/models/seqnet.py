@@ -29,6 +29,7 @@ class SeqNetConfig(RegionConfig):
     first_nms_iou: float = Field(default=0.4, gt=0, le=1)
     first_score: bool = True  # FCS: a person has the first head's score, else the second's (Table 3)
     nms_iou: float = Field(default=0.5, gt=0, le=1)
+    confidence_weighted: bool = True  # as the released evaluation
 
 
 @dataclass(frozen=True)

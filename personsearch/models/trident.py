@@ -36,6 +36,7 @@ class TridentConfig(RegionConfig):
     # no number; 6 is the number of PCB, which it follows ("similar to PCB") and whose map is 24 x 8, like the regions here.
     partitions: Partitions | None = 6
     nms_iou: float = Field(default=0.4, gt=0, le=1)
+    confidence_weighted: bool = True  # "weighted similarity", Sec. 4.2
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def strongest_of_partitions(maps: Tensor, partitions: int) -> Tensor:
 
 
 class Trident(RegionNetwork):
-    """The trident network. The paper ranks by cosine x score: pass `confidence_weighted=True` to a search."""
+    """The trident network."""
 
     def __init__(self, config: TridentConfig) -> None:
         super().__init__(config)

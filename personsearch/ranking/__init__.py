@@ -6,6 +6,7 @@ from personsearch.ranking.exact import Ranked, rank, rank_cbgm, rank_cbgm_many
 from personsearch.ranking.expansion import QueryExpansion, expanded
 from personsearch.ranking.k_reciprocal import KReciprocal, k_reciprocal
 from personsearch.ranking.reranking import Reranking, reranking_options
+from personsearch.ranking.rule import rule_name
 from personsearch.ranking.scene_filter import (
     GFN,
     FilterCost,
@@ -40,6 +41,7 @@ __all__ = [
     "rank_cbgm_many",
     "rerank_options",
     "reranking_options",
+    "rule_name",
     "scene_filter_options",
     "threshold_at_recall",
 ]

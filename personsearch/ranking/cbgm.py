@@ -8,7 +8,9 @@ The paper and its code differ, so there are two variants:
 | | paper | authors |
 |---|---|---|
 | scenes re-ranked | the k1 scenes with the best person | the scenes of the k1 best people, so at most k1 scenes |
-| similarity | cosine | cosine x detection score |
+
+Algorithm 1 prints cosines. Published numbers of SeqNet come from the authors' code, which takes cosine x detection score: its variant is
+"authors", and `confidence_weighted` of the search is on, as SeqNet's models have it.
 
 Source: SeqNet (arXiv 2103.10148), Algorithm 1; serend1p1ty/SeqNet@edec285 eval_func.py.
 """
@@ -35,7 +37,8 @@ class CBGM:
     """Options of CBGM, the same for searching and for evaluating.
 
     The default is Algorithm 1 of the paper with its values for PRW. Published numbers come from the authors' code:
-    `CBGM(variant="authors")`, on the command line `--cbgm-variant authors`.
+    `CBGM(variant="authors")`, on the command line `--cbgm-variant authors`. Whether scores multiply the cosines is not decided here, but
+    by `confidence_weighted` of a search or an evaluation.
 
     Raises:
         ConfigError: k1 or k2 is not a whole number of at least 1, or the variant is unknown.
@@ -130,7 +133,7 @@ def rescore(context: Context, gallery: Array, scenes: Array, scenes_to_match: Ar
         gallery: (N, D) unit rows.
         scenes: (N,) int, ascending: scene of each row.
         scenes_to_match: (S,) int, ascending, as `choose_scenes` gives them.
-        weights: (N,) detection scores that multiply the cosines ("authors"); None for plain cosines ("paper").
+        weights: (N,) detection scores that multiply the cosines; None for plain cosines.
 
     Returns:
         rows: (M,) int, the rows of the matched scenes, ascending.

@@ -82,11 +82,11 @@ def rank(
 def rank_cbgm(
     context: Context,
     gallery: Array,
-    scores: Array,
     scenes: Array,
     top_k: int,
     cbgm: CBGM,
     *,
+    scores: Array | None = None,
     min_similarity: float | None = None,
 ) -> Ranked:
     """The people most similar to the query, with the best scenes re-ranked by context (see `personsearch.ranking.cbgm`).
@@ -94,27 +94,27 @@ def rank_cbgm(
     Args:
         context: People of the query's scene, the query first.
         gallery: (N, D) float32 unit rows.
-        scores: (N,) float32, 0..1; the variant "authors" multiplies the cosines by them.
         scenes: (N,) int, ascending: scene of each row.
         top_k: Largest number of people.
         cbgm: Options of CBGM.
+        scores: (N,) float32, 0..1; if given, they multiply the cosines (confidence-weighted similarity).
         min_similarity: Cosine below which people are dropped, whatever the matching gives.
 
     Raises:
         ShapeError: the arrays have shapes that do not match.
         QueryError: top_k below 1.
     """
-    return rank_cbgm_many([context], gallery, scores, scenes, top_k, cbgm, min_similarity=min_similarity)[0]
+    return rank_cbgm_many([context], gallery, scenes, top_k, cbgm, scores=scores, min_similarity=min_similarity)[0]
 
 
 def rank_cbgm_many(
     contexts: Sequence[Context],
     gallery: Array,
-    scores: Array,
     scenes: Array,
     top_k: int,
     cbgm: CBGM,
     *,
+    scores: Array | None = None,
     min_similarity: float | None = None,
 ) -> list[Ranked]:
     """As `rank_cbgm` for several queries, which are compared with the gallery together.
@@ -122,10 +122,10 @@ def rank_cbgm_many(
     Args:
         contexts: For each query the people of its scene, the query first.
         gallery: (N, D) float32 unit rows.
-        scores: (N,) float32, 0..1.
         scenes: (N,) int, ascending: scene of each row.
         top_k: Largest number of people per query.
         cbgm: Options of CBGM.
+        scores: (N,) float32, 0..1; if given, they multiply the cosines.
         min_similarity: Cosine below which people are dropped, whatever the matching gives.
 
     Raises:
@@ -138,17 +138,17 @@ def rank_cbgm_many(
         _check(context.embeddings, gallery, scores, top_k)
     if scenes.shape != (len(gallery),):
         raise ShapeError(f"{len(gallery)} gallery rows need as many scenes, got {scenes.shape}")
-    queries, weights = np.concatenate([context.embeddings[:1] for context in contexts]), scores if cbgm.variant == "authors" else None
+    queries = np.concatenate([context.embeddings[:1] for context in contexts])
     count = max(top_k, cbgm.k1 if cbgm.variant == "authors" else 4 * cbgm.k1)
-    best = rank(queries, gallery, count, scores=weights)
+    best = rank(queries, gallery, count, scores=scores)
     plain = best
-    if weights is not None and min_similarity is not None:  # the best products need not have the best cosines
-        plain = rank(queries, gallery, top_k, scores=weights, min_similarity=min_similarity)
+    if scores is not None and min_similarity is not None:  # the best products need not have the best cosines
+        plain = rank(queries, gallery, top_k, scores=scores, min_similarity=min_similarity)
     ranked = []
     for context, first, unmatched in zip(contexts, best, plain, strict=True):
         query = context.embeddings[:1]
-        scenes_to_match = _scenes_to_match(query, first, count, gallery, weights, scenes, cbgm)
-        rows, keys = rescore(context.keep(cbgm.k2), gallery, scenes, scenes_to_match, weights)
+        scenes_to_match = _scenes_to_match(query, first, count, gallery, scores, scenes, cbgm)
+        rows, keys = rescore(context.keep(cbgm.k2), gallery, scenes, scenes_to_match, scores)
         # The matching lowers no key, so the best are now among the re-scored rows and the rows that were best before.
         rescored = Ranked(rows, cosines(query, gallery[rows])[0], keys)
         merged = rescored.joined(unmatched.take(~np.isin(unmatched.rows, rows)))

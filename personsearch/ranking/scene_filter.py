@@ -17,7 +17,7 @@ SCENES_AT_ONCE = 2048  # 16 MB of scenes of 2,048 numbers
 class GFN:
     """Options of ranking with GFN's scene scores: each person's key is multiplied by the score of the person's scene.
 
-    The authors' numbers multiply the cosine by the detection score too: `confidence_weighted=True`. They leave out no scene;
+    The authors' numbers multiply the cosine by the detection score too, as SeqNeXt's models do by default. They leave out no scene;
     `filter_cost` tells on labelled queries what leaving some out costs.
 
     Raises:

@@ -1,13 +1,24 @@
 """Options of a search: which people are compared, and how they are ranked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, TypedDict, get_args
 
 from personsearch import checks
 from personsearch.calibration import Calibration
 from personsearch.errors import QueryError
 from personsearch.gallery import Where, where_options
-from personsearch.ranking import CBGM, GFN, KReciprocal, QueryExpansion, Reranking, SceneFiltering, reranking_options, scene_filter_options
+from personsearch.models.base import PersonModel, ranks_by_score
+from personsearch.ranking import (
+    CBGM,
+    GFN,
+    KReciprocal,
+    QueryExpansion,
+    Reranking,
+    SceneFiltering,
+    reranking_options,
+    rule_name,
+    scene_filter_options,
+)
 
 GroupBy: TypeAlias = Literal["image"]
 
@@ -18,7 +29,7 @@ class SearchKeywords(TypedDict, total=False):
     top_k: int
     rerank: Reranking | None
     min_similarity: float | Literal["auto"] | None
-    confidence_weighted: bool
+    confidence_weighted: bool | None
     scene_filter: SceneFiltering | None
     where: Where | None
     group_by: GroupBy | None
@@ -35,7 +46,7 @@ class SearchOptions:
     top_k: int = 10  # largest number of hits
     rerank: Reranking | None = None  # re-rank with CBGM, by k-reciprocal neighbours, or with an expanded query
     min_similarity: float | Literal["auto"] | None = None  # cosine below which hits are dropped; "auto": the model's calibrated one
-    confidence_weighted: bool = False  # rank by cosine x score
+    confidence_weighted: bool | None = None  # rank by cosine x score, with CBGM too; None: the rule of the model's paper
     scene_filter: SceneFiltering | None = None  # multiply by GFN's score of each scene, and leave out the scenes below its threshold
     where: Where | None = None  # part of the gallery to search
     group_by: GroupBy | None = None  # "image": only the best hit of each picture or video
@@ -52,10 +63,9 @@ class SearchOptions:
             raise QueryError(f'min_similarity must be a cosine, "auto" or None, got {self.min_similarity!r:.80}')
         if not isinstance(self.min_similarity, str | None):
             object.__setattr__(self, "min_similarity", checks.number("min_similarity", self.min_similarity, QueryError))
-        weighted = checks.flag("confidence_weighted", self.confidence_weighted, QueryError)
-        if weighted and self.cbgm is not None:
-            raise QueryError('CBGM does not use confidence_weighted; CBGM(variant="authors") multiplies by the scores')
-        if weighted and self.k_reciprocal is not None:
+        if self.confidence_weighted is not None:
+            checks.flag("confidence_weighted", self.confidence_weighted, QueryError)
+        if self.confidence_weighted and self.k_reciprocal is not None:
             raise QueryError("k-reciprocal re-ranking compares embeddings only and does not use confidence_weighted; leave one of them out")
 
     @property
@@ -77,6 +87,18 @@ class SearchOptions:
     def gfn(self) -> GFN | None:
         """Options of the scene filter, or None for no filter."""
         return scene_filter_options(self.scene_filter)
+
+    def of_model(self, model: PersonModel) -> "SearchOptions":
+        """The same options, with the model's rule where none was chosen; k-reciprocal re-ranking compares cosines."""
+        if self.confidence_weighted is not None:
+            return self
+        return replace(self, confidence_weighted=self.k_reciprocal is None and ranks_by_score(model))
+
+    @property
+    def rule(self) -> str:
+        """What the ranking follows, in words (see `rule_name`)."""
+        rerank = None if self.rerank is None else reranking_options(self.rerank)
+        return rule_name(confidence_weighted=bool(self.confidence_weighted), rerank=rerank, gfn=self.gfn)
 
     def threshold(self, calibration: Calibration | None) -> float | None:
         """The cosine below which hits are dropped, or None.

@@ -85,8 +85,8 @@ class Ranker:
         columns = []
         for pool in pools.pools:
             people, rows = pool.selected()
-            embeddings, scores, scenes = people.embeddings, people.scores, people.scenes
-            ranked = rank_cbgm_many(contexts, embeddings, scores, scenes, count, cbgm, min_similarity=self.threshold)
+            weights = people.scores if self.options.confidence_weighted else None
+            ranked = rank_cbgm_many(contexts, people.embeddings, people.scenes, count, cbgm, scores=weights, min_similarity=self.threshold)
             columns.append([replace(one, rows=rows[one.rows]) for one in ranked])
         return [_joined(pools, [column[i] for column in columns]) for i in range(len(contexts))]
 

@@ -114,7 +114,9 @@ def warn(queries: Sequence[Any], embedded: Sequence[AnyEmbedded]) -> None:
                 warnings.warn(new.doubt.message(WAYS_OUT), QueryWarning, stacklevel=3)
 
 
-def result_of(ranked: RankedPeople, embedded: AnyEmbedded, galleries: Sequence[Gallery], calibration: Calibration | None) -> SearchResult:
+def result_of(
+    ranked: RankedPeople, embedded: AnyEmbedded, galleries: Sequence[Gallery], calibration: Calibration | None, ranked_by: str
+) -> SearchResult:
     """The hits of one query.
 
     Args:
@@ -122,6 +124,7 @@ def result_of(ranked: RankedPeople, embedded: AnyEmbedded, galleries: Sequence[G
         embedded: Query.
         galleries: Galleries of the search, whose reports say what could not be looked at.
         calibration: The model's calibration, which tells which hits match.
+        ranked_by: Rule of the ranking, in words.
     """
     threshold = None if calibration is None else calibration.min_similarity
     first = embedded if isinstance(embedded, EmbeddedQuery) else embedded.pictures[0]
@@ -135,6 +138,7 @@ def result_of(ranked: RankedPeople, embedded: AnyEmbedded, galleries: Sequence[G
         people_of=PeopleOfVideos(galleries[0]) if len(galleries) == 1 else PeopleOfGalleries(galleries),
         shots=None if isinstance(embedded, EmbeddedQuery) else _plain(embedded),
         compared=ranked.compared,
+        ranked_by=ranked_by,
     )
 
 

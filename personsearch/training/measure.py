@@ -8,7 +8,7 @@ from personsearch.evaluation.arrays import EvaluationData, EvaluationQuery, Scen
 from personsearch.evaluation.metrics import detection_metrics
 from personsearch.evaluation.protocols import prw
 from personsearch.evaluation.search import measure_search
-from personsearch.models.base import PersonModel
+from personsearch.models.base import PersonModel, ranks_by_score
 from personsearch.results import Detections
 from personsearch.training.data.dataset import PeopleDataset, Sample
 
@@ -21,7 +21,7 @@ def search_scores(
     max_queries: int | None = None,
     true_boxes: bool = False,
 ) -> dict[str, float]:
-    """Every labelled person as a query in its scene, looked for in all other pictures, by cosine (PRW's protocol).
+    """Every labelled person as a query in its scene, looked for in all other pictures (PRW's protocol), by the rule of the model's paper.
 
     Args:
         model: model to measure.
@@ -31,7 +31,7 @@ def search_scores(
         true_boxes: the gallery is the people annotated, each with score 1, instead of those found (DKD's [GT; R]).
 
     Returns:
-        `mAP`, `top1`, `recall` and `ap` (of detection at the model's `min_score`), `queries`; 0..1 but the last.
+        `mAP`, `top1`, `recall` and `ap` (of detection at the model's `min_score`), 0..1; `queries`; `confidence_weighted`, the rule.
     """
     scenes, queries = [], []
     for number in range(len(dataset)) if pictures is None else pictures:
@@ -43,10 +43,17 @@ def search_scores(
         queries += _queries(model, prepared, sample, str(number))
     if max_queries is not None and len(queries) > max_queries:
         queries = [queries[i * len(queries) // max_queries] for i in range(max_queries)]
-    data = EvaluationData(tuple(scenes), tuple(queries))
-    search = measure_search(data, prw(data), min_score=0.0, confidence_weighted=False)
+    data, weighted = EvaluationData(tuple(scenes), tuple(queries)), ranks_by_score(model)
+    search = measure_search(data, prw(data), min_score=0.0, confidence_weighted=weighted)
     detection = detection_metrics((scene.boxes, scene.detections.boxes, scene.detections.scores) for scene in scenes)
-    return {"mAP": search.mAP, "top1": search.top1, "recall": detection.recall, "ap": detection.ap, "queries": search.queries}
+    return {
+        "mAP": search.mAP,
+        "top1": search.top1,
+        "recall": detection.recall,
+        "ap": detection.ap,
+        "queries": search.queries,
+        "confidence_weighted": weighted,
+    }
 
 
 def _given(model: PersonModel, prepared: object, sample: Sample) -> Detections:

@@ -17,6 +17,7 @@ from personsearch.options import from_json
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+RANKING = "confidence_weighted"  # field of config.json
 DTYPES = ("F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")  # safetensors' names of NumPy's types
 
 
@@ -100,8 +101,12 @@ def check_sha256(path: Path, expected: str) -> None:
 
 
 def fingerprint(config: Mapping[str, Any], files: list[Path]) -> str:
-    """Digest of a config and its weight files, 64 hex digits, the same on every machine."""
-    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    """Digest of what decides a feature: a config and its weight files, 64 hex digits, the same on every machine.
+
+    How a search ranks is no part of it, so that galleries stay valid.
+    """
+    values = {name: value for name, value in config.items() if name != RANKING}
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
     for path in sorted(files, key=lambda path: path.name):
         digest.update(sha256(path).encode())
     return digest.hexdigest()

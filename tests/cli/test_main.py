@@ -66,8 +66,9 @@ def test_search_by_scene_box_with_cbgm(folder: Path) -> None:
     result = json.loads(run(*query, "--rerank", "cbgm").stdout)
     assert result["query"]["box"] == [10, 10, 30, 70]
     assert result["hits"][0]["similarity"] == pytest.approx(1)
-    weighted = json.loads(run(*query, "--rerank", "cbgm", "--cbgm", "10,3", "--cbgm-variant", "authors").stdout)
+    weighted = json.loads(run(*query, "--cbgm", "10,3", "--cbgm-variant", "authors", "--confidence-weighted").stdout)
     assert weighted["hits"][0]["ranked_by"] == pytest.approx(0.6)  # the cosine times the score
+    assert weighted["ranked_by"] == "cosine x score, CBGM 10,3 (authors)"
     assert json.loads(run(*query, "--cbgm", "30,4").stdout) == result  # --cbgm alone re-ranks too, as in `evaluate`
 
 
@@ -91,7 +92,6 @@ def test_models_lists_what_is_here(folder: Path, monkeypatch: pytest.MonkeyPatch
         ("search", "red.png", "photos", "--model", "model", "--rerank", "cbgm"),
         ("search", "red.png", "photos", "--model", "model", "--cbgm", "30,4"),
         ("search", "red.png", "photos", "--model", "model", "--cbgm-variant", "authors"),
-        ("search", "red.png", "photos", "--model", "model", "--confidence-weighted", "--rerank", "cbgm", "--box", "1,1,9,9"),
         ("search", "red.png", "photos", "--model", "model", "--min-similarity", "auto"),
         ("search", "red.png", "photos", "--model", "model", "--box", "1,2,3"),
         ("search", "red.png", "photos", "--model", "model", "--out", "hits.docx"),

@@ -12,7 +12,17 @@ import pytest
 
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, DataError
-from personsearch.evaluation import UNLABELLED, EvaluationData, EvaluationQuery, GalleryEntry, Scene, evaluate, evaluate_file, read
+from personsearch.evaluation import (
+    UNLABELLED,
+    EvaluationData,
+    EvaluationQuery,
+    GalleryEntry,
+    Scene,
+    evaluate,
+    evaluate_dataset,
+    evaluate_file,
+    read,
+)
 from personsearch.evaluation.schema import UNLABELLED_IN_FILES
 from personsearch.ranking import CBGM, Context, rerank_options
 from personsearch.results import Detections
@@ -28,9 +38,9 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "prw_all_cameras": {"protocol": "prw", "confidence_weighted": True},
     "prw_cross_camera": {"protocol": "prw", "cross_camera": True, "confidence_weighted": True},
     "cuhk_lists": {"protocol": "cuhk-sysu", "confidence_weighted": True},
-    "prw_all_cameras_cbgm_k1_8_k2_3": {"protocol": "prw", "rerank": AUTHORS},
-    "prw_cross_camera_cbgm_k1_8_k2_3": {"protocol": "prw", "cross_camera": True, "rerank": AUTHORS},
-    "cuhk_lists_cbgm_k1_8_k2_3": {"protocol": "cuhk-sysu", "rerank": AUTHORS},
+    "prw_all_cameras_cbgm_k1_8_k2_3": {"protocol": "prw", "rerank": AUTHORS, "confidence_weighted": True},
+    "prw_cross_camera_cbgm_k1_8_k2_3": {"protocol": "prw", "cross_camera": True, "rerank": AUTHORS, "confidence_weighted": True},
+    "cuhk_lists_cbgm_k1_8_k2_3": {"protocol": "cuhk-sysu", "rerank": AUTHORS, "confidence_weighted": True},
 }
 
 
@@ -64,7 +74,7 @@ def test_detection_gives_the_authors_numbers(group: str, expected: dict[str, dic
         ("prw_all_cameras_cbgm_k1_8_k2_3", {"rerank": CBGM(8, 2, "authors")}),
         ("prw_all_cameras_cbgm_k1_8_k2_3", {"rerank": CBGM(7, 3, "authors")}),
         ("prw_all_cameras_cbgm_k1_8_k2_3", {"rerank": None}),
-        ("prw_all_cameras_cbgm_k1_8_k2_3", {"rerank": None, "confidence_weighted": True}),
+        ("prw_all_cameras_cbgm_k1_8_k2_3", {"confidence_weighted": False}),
     ],
 )
 def test_one_wrong_detail_gives_other_numbers(group: str, detail: dict[str, Any], expected: dict[str, dict[str, float]]) -> None:
@@ -105,7 +115,7 @@ def scene(
 
 def test_an_evaluation_measures_by_default_what_a_search_does() -> None:
     """Evaluation weighted by the score and took the authors' CBGM, searching did neither."""
-    defaults = {name: field.default for name, field in inspect.signature(evaluate).parameters.items()}
+    defaults = {name: field.default for name, field in inspect.signature(evaluate_dataset).parameters.items()}
     options = SearchOptions()
     assert (defaults["rerank"], defaults["confidence_weighted"]) == (options.rerank, options.confidence_weighted)
     assert rerank_options("cbgm") == SearchOptions(rerank="cbgm").cbgm
@@ -251,7 +261,7 @@ def test_cbgm_variants_by_hand() -> None:
     first, second = CBGM_SCENES
     weak = replace(first, detections=replace(first.detections, scores=np.full(2, 0.7, np.float32)))
     assert search(weak, second, query=BESIDE_BEN, rerank=CBGM(2, 2))["top1"] == 1
-    assert search(weak, second, query=BESIDE_BEN, rerank=CBGM(2, 2, "authors"))["top1"] == 0  # 1 x 0.7 < 0.8
+    assert search(weak, second, query=BESIDE_BEN, rerank=CBGM(2, 2), confidence_weighted=True)["top1"] == 0  # 1 x 0.7 < 0.8
 
 
 def test_options_that_do_not_fit() -> None:
@@ -262,8 +272,6 @@ def test_options_that_do_not_fit() -> None:
         search(scene("a"), protocol="cuhk-sysu", cross_camera=True)
     with pytest.raises(ConfigError, match="rerank must be"):
         search(scene("a"), rerank=(8, 3))
-    with pytest.raises(ConfigError, match="CBGM does not use confidence_weighted"):
-        search(scene("a"), rerank="cbgm", confidence_weighted=True)
     with pytest.raises(DataError, match=r"queries\[0\] has no camera"):
         search(scene("a"), query=query, cross_camera=True)
     with pytest.raises(DataError, match=r"queries\[0\] has no context"):

@@ -98,6 +98,9 @@ def test_score_weighting_decides_between_equal_cosines(tmp_path: Path) -> None:
     weighted = evaluate_dataset(searcher, "cuhk-sysu", root, gallery_sizes=["full"], confidence_weighted=True)
     plain = evaluate_dataset(searcher, "cuhk-sysu", root, gallery_sizes=["full"])
     assert (weighted["search"][0]["top1"], plain["search"][0]["top1"]) == (0.0, 1.0)
+    assert (weighted["search"][0]["ranked_by"], plain["search"][0]["ranked_by"]) == ("cosine x score", "cosine")
+    searcher.model.confidence_weighted = True  # type: ignore[attr-defined]
+    assert evaluate_dataset(searcher, "cuhk-sysu", root, gallery_sizes=["full"]) == weighted
 
 
 def test_a_second_run_reads_features_from_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +172,7 @@ def test_options_that_do_not_fit(tmp_path: Path) -> None:
         evaluate_dataset(searcher, "cuhk-sysu", tmp_path, gallery_sizes=())
 
 
-ROW = {"gallery": "50", "cbgm": None, "mAP": 0.5, "top1": 0.25, "top5": 1.0, "top10": 1.0, "queries": 4}
+ROW = {"ranked_by": "cosine", "gallery": "50", "cbgm": None, "mAP": 0.5, "top1": 0.25, "top5": 1.0, "top10": 1.0, "queries": 4}
 MEASURED = {"dataset": "cuhk-sysu", "model": "m", "detection": {"all": {"recall": 0.5, "ap": 0.25}}, "search": [ROW]}
 
 
@@ -177,6 +180,7 @@ def test_table_in_percent() -> None:
     assert table(MEASURED).splitlines() == [
         "gallery     CBGM        mAP  top-1  top-5  top-10",
         "50          -         50.00  25.00 100.00  100.00",
+        "ranked by cosine",
         "detection: recall 50.00, AP 25.00",
     ]
 

@@ -170,8 +170,8 @@ def test_trident_detects_for_another_model() -> None:
     assert detections.embeddings.shape == (len(alone), 16)
 
 
-def test_confidence_weighted_ranks_by_cosine_times_score(tmp_path: Path) -> None:
-    """The weighted similarity of Sec. 4.2; the cosine alone gives another order."""
+def test_trident_ranks_by_cosine_times_score(tmp_path: Path) -> None:
+    """The weighted similarity of Sec. 4.2 is the default; the cosine alone gives another order."""
     model, gallery, scene = tiny_trident(), tmp_path / "gallery", tmp_path / "scene.png"
     gallery.mkdir()
     Image.fromarray(PEOPLE).save(gallery / "a.png")
@@ -180,8 +180,10 @@ def test_confidence_weighted_ranks_by_cosine_times_score(tmp_path: Path) -> None
     (detections,) = detect(model, PEOPLE)
     cosines = (detections.embeddings @ row[0]).astype(float)
     orders = {}
-    for weighted in (True, False):
-        hits = PersonSearcher(model).search(Query(scene, (10, 10, 60, 110)), gallery, top_k=5, confidence_weighted=weighted)
+    for chosen in (None, False):
+        weighted = chosen is None
+        hits = PersonSearcher(model).search(Query(scene, (10, 10, 60, 110)), gallery, top_k=5, confidence_weighted=chosen)
+        assert hits.ranked_by == ("cosine x score" if weighted else "cosine")
         expected = np.argsort(-(cosines * detections.scores if weighted else cosines))[:5]
         np.testing.assert_allclose([hit.box for hit in hits], detections.boxes[expected], atol=1e-2)
         np.testing.assert_allclose([hit.similarity for hit in hits], cosines[expected], atol=1e-5)

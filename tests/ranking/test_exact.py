@@ -139,10 +139,9 @@ def test_memory_stays_bounded() -> None:
 
 
 def cbgm_by_sorting(
-    context: Context, gallery: Array, scores: Array, scenes: Array, top_k: int, cbgm: CBGM, min_similarity: float
+    context: Context, gallery: Array, weights: Array | None, scenes: Array, top_k: int, cbgm: CBGM, min_similarity: float
 ) -> list[tuple[int, float]]:
     """The result that `rank_cbgm` must give: compare all people, re-score, sort all."""
-    weights = scores if cbgm.variant == "authors" else None
     similarity = cosines(context.embeddings[:1], gallery)[0]
     key = similarity.copy() if weights is None else similarity * weights
     chosen = choose_scenes(key, scenes, cbgm.k1, cbgm.variant)
@@ -154,6 +153,7 @@ def cbgm_by_sorting(
 
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("variant", ["paper", "authors"])
+@pytest.mark.parametrize("weighted", [False, True])
 @given(
     seed=st.integers(0, 2**32 - 1),
     people=st.integers(0, 60),
@@ -164,7 +164,7 @@ def cbgm_by_sorting(
     min_similarity=st.sampled_from([-1.0, 0.0, 0.5]),
 )
 def test_rank_cbgm_equals_sorting_everything(
-    variant: Variant, seed: int, people: int, crowd: int, k1: int, k2: int, top_k: int, min_similarity: float
+    weighted: bool, variant: Variant, seed: int, people: int, crowd: int, k1: int, k2: int, top_k: int, min_similarity: float
 ) -> None:
     rng = np.random.default_rng(seed)
     gallery = random_unit(seed, 9, 4)[rng.integers(0, 9, people)].reshape(people, 4)
@@ -172,8 +172,9 @@ def test_rank_cbgm_equals_sorting_everything(
     scenes = np.sort(rng.integers(0, 1 + people // crowd, people))
     context = Context(random_unit(seed + 1, 4, 4), rng.random(4, np.float32))
     cbgm = CBGM(k1, k2, variant)
-    ranked = rank_cbgm(context, gallery, scores, scenes, top_k, cbgm, min_similarity=min_similarity)
-    expected = cbgm_by_sorting(context, gallery, scores, scenes, top_k, cbgm, min_similarity)
+    weights = scores if weighted else None
+    ranked = rank_cbgm(context, gallery, scenes, top_k, cbgm, scores=weights, min_similarity=min_similarity)
+    expected = cbgm_by_sorting(context, gallery, weights, scenes, top_k, cbgm, min_similarity)
     assert list(zip(ranked.rows.tolist(), ranked.keys.tolist(), strict=True)) == expected
 
 
@@ -182,18 +183,18 @@ def test_several_queries_are_ranked_as_each_alone(variant: Variant) -> None:
     gallery, scores, scenes = random_unit(0, 90, 4), np.linspace(0.2, 1, 90, dtype=np.float32), np.arange(90) // 6
     contexts = [Context(random_unit(seed, 1 + seed % 3, 4), np.ones(1 + seed % 3, np.float32)) for seed in range(1, 8)]
     cbgm = CBGM(3, 2, variant)
-    together = rank_cbgm_many(contexts, gallery, scores, scenes, 5, cbgm, min_similarity=0.1)
-    alone = [rank_cbgm(context, gallery, scores, scenes, 5, cbgm, min_similarity=0.1) for context in contexts]
+    together = rank_cbgm_many(contexts, gallery, scenes, 5, cbgm, scores=scores, min_similarity=0.1)
+    alone = [rank_cbgm(context, gallery, scenes, 5, cbgm, scores=scores, min_similarity=0.1) for context in contexts]
     assert [ranked.rows.tolist() for ranked in together] == [ranked.rows.tolist() for ranked in alone]
     assert [ranked.keys.tolist() for ranked in together] == [ranked.keys.tolist() for ranked in alone]
-    assert rank_cbgm_many([], gallery, scores, scenes, 5, cbgm) == []
+    assert rank_cbgm_many([], gallery, scenes, 5, cbgm) == []
 
 
 def test_rank_cbgm_keeps_the_cosine_beside_its_key() -> None:
     """Row 1 is in a scene with the query's companion, so row 1 takes the companion's similarity of 1."""
     context = Context(np.array([[1, 0, 0], [0, 0, 1]], np.float32), np.ones(2, np.float32))
     gallery = np.array([[0.8, 0.6, 0], [0.6, 0.8, 0], [0, 0, 1]], np.float32)
-    ranked = rank_cbgm(context, gallery, np.ones(3, np.float32), np.array([0, 1, 1]), 2, CBGM(2, 2))
+    ranked = rank_cbgm(context, gallery, np.array([0, 1, 1]), 2, CBGM(2, 2))
     assert ranked.rows.tolist() == [1, 0]
     assert ranked.keys.tolist() == pytest.approx([1, 0.8])
     assert ranked.similarities.tolist() == pytest.approx([0.6, 0.8])
@@ -204,14 +205,14 @@ def test_rank_cbgm_reaches_the_scene_behind_a_crowd() -> None:
     context = Context(np.array([[1, 0, 0], [0, 0, 1]], np.float32), np.ones(2, np.float32))
     gallery = np.array([[0.8, 0.6, 0]] * 9 + [[0.6, 0.8, 0], [0, 0, 1]], np.float32)
     scenes = np.array([0] * 9 + [1, 1])
-    assert rank_cbgm(context, gallery, np.ones(11, np.float32), scenes, 1, CBGM(2, 2)).rows.tolist() == [9]
-    assert rank_cbgm(context, gallery, np.ones(11, np.float32), scenes, 1, CBGM(1, 2)).rows.tolist() == [0]
+    assert rank_cbgm(context, gallery, scenes, 1, CBGM(2, 2)).rows.tolist() == [9]
+    assert rank_cbgm(context, gallery, scenes, 1, CBGM(1, 2)).rows.tolist() == [0]
 
 
 def test_rank_cbgm_refuses_bad_options() -> None:
     context = Context(EAST, np.ones(1, np.float32))
-    scores, scenes = np.ones(4, np.float32), np.arange(4)
+    scenes = np.arange(4)
     with pytest.raises(QueryError, match="top_k"):
-        rank_cbgm(context, GALLERY, scores, scenes, 0, CBGM())
+        rank_cbgm(context, GALLERY, scenes, 0, CBGM())
     with pytest.raises(ShapeError, match="as many scenes"):
-        rank_cbgm(context, GALLERY, scores, scenes[:3], 1, CBGM())
+        rank_cbgm(context, GALLERY, scenes[:3], 1, CBGM())

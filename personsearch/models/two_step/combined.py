@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError
-from personsearch.models.base import PersonModel
+from personsearch.models.base import PersonModel, ranks_by_score
 from personsearch.models.open import open_folder as open_model
 from personsearch.options import Settings, parse
 from personsearch.results import Detections
@@ -36,6 +36,7 @@ class CombinedModel:
         self.fingerprint = hashlib.sha256(f"{detector.fingerprint} {reidentifier.fingerprint}".encode()).hexdigest()
         self.embedding_dim = reidentifier.embedding_dim
         self.min_score = detector.min_score
+        self.confidence_weighted = ranks_by_score(reidentifier)
 
     def prepare(self, image: Array) -> tuple[Any, Any]:
         """Both networks' inputs for one RGB uint8 image (H, W, 3)."""
