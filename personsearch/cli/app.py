@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from personsearch import __version__
-from personsearch.cli import demo, detect, evaluate, models, search, training, ui
+from personsearch.cli import demo, detect, evaluate, models, recipes, search, training, ui
 from personsearch.cli.options import say
 from personsearch.errors import PersonSearchError
 
@@ -28,6 +28,7 @@ COMMANDS = (
     models.models,
     models.convert,
     models.export,
+    recipes.recipes,
     training.train,
     ui.ui,
 )

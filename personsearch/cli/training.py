@@ -29,6 +29,12 @@ def train(
     initial: Annotated[
         Path | None, typer.Option(help="Start from the backbone of this model folder; OUT/initial.json lists the loaded tensors.")
     ] = None,
+    backbone_weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Start the backbone from a classifier's weights: torchvision's .pth of ImageNet, or .safetensors with its names."
+        ),
+    ] = None,
     whole: Annotated[bool, typer.Option(help="With --initial: start from the whole model, which must be the same network.")] = False,
     test_data: Annotated[Path | None, typer.Option(help="Data on which to measure the model during training.")] = None,
     category: Annotated[
@@ -59,6 +65,7 @@ def train(
         device=device,
         resume=resume,
         teacher=teacher,
+        backbone_weights=backbone_weights,
         initial=start,
         test_data=test_data,
         workers=workers,

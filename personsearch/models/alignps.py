@@ -41,7 +41,7 @@ class AlignPSConfig(SceneConfig):
     backbone: BackboneConfig = BackboneConfig(style="caffe")
     min_score: float = Field(default=0.15, ge=0, le=1)  # the released evaluation: 0.2 on CUHK-SYSU, 0.15 on PRW
     channels: int = Field(default=256, ge=1, le=4096)  # channels of the neck, the towers and the embedding
-    levels: tuple[Literal[3, 4, 5], ...] = (3,)  # Table I
+    levels: tuple[Literal[3, 4, 5, 6, 7], ...] = (3,)  # Table I; 6 and 7, with 5, in the baseline of Fig. 6
     lateral_deform: bool = True  # Table II
     output_deform: bool = True
     aggregation: Aggregation = "concat"
@@ -55,7 +55,9 @@ class AlignPSConfig(SceneConfig):
     @classmethod
     def _fine_to_coarse(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
         if not levels or list(levels) != sorted(set(levels)):
-            raise ValueError("levels must be some of 3, 4, 5, each once, from fine to coarse")
+            raise ValueError("levels must be some of 3 to 7, each once, from fine to coarse")
+        if levels[-1] > 5 and levels[-1] - 4 != sum(level >= 5 for level in levels):
+            raise ValueError("level 6 is made of 5, and 7 of 6; name these too")
         return levels
 
 

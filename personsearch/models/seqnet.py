@@ -28,6 +28,7 @@ class SeqNetConfig(RegionConfig):
     first_nms: bool = True  # NMS between the heads (Table 3)
     first_nms_iou: float = Field(default=0.4, gt=0, le=1)
     first_score: bool = True  # FCS: a person has the first head's score, else the second's (Table 3)
+    second_boxes: bool = True  # the second head moves the boxes once more; False: it is not trained to (Table 3)
     nms_iou: float = Field(default=0.5, gt=0, le=1)
     confidence_weighted: bool = True  # as the released evaluation
 
@@ -59,7 +60,8 @@ class SeqNet(RegionNetwork):
         first = self.find_first(c4, proposals, frame)
         output: HeadOutput = self.second(LazyRegions(self.pool, c4, [first.boxes]))
         scores = first.scores if self.config.first_score else self.second.scores(output.logits)
-        people = Candidates(self.refine(first.boxes, output.deltas, frame), scores, output.embeddings)
+        boxes = self.refine(first.boxes, output.deltas, frame) if self.config.second_boxes else first.boxes
+        people = Candidates(boxes, scores, output.embeddings)
         return choose(people, known, min_score=self.config.keep_score, nms_iou=self.config.nms_iou, limit=self.config.max_people)
 
     def find_first(self, c4: Tensor, proposals: Tensor, frame: Tensor) -> FirstPeople:

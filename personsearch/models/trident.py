@@ -35,6 +35,9 @@ class TridentConfig(RegionConfig):
     # N_p of the part classification, which is only used in training; None: without that branch (Table 1). The paper gives
     # no number; 6 is the number of PCB, which it follows ("similar to PCB") and whose map is 24 x 8, like the regions here.
     partitions: Partitions | None = 6
+    # Batch norm behind the encoders, as NAE has it. The text names a fully connected layer alone; on max-pooled features, which share a
+    # large mean, such a layer keeps all embeddings close to one line
+    encoder_norm: bool = False
     nms_iou: float = Field(default=0.4, gt=0, le=1)
     confidence_weighted: bool = True  # "weighted similarity", Sec. 4.2
 
@@ -73,13 +76,13 @@ class TridentHead(nn.Module):
     Source: the paper, Fig. 2, Sec. 4.3 and 5.2.
     """
 
-    def __init__(self, backbone: BackboneConfig, dim: int, partitions: int | None) -> None:
+    def __init__(self, backbone: BackboneConfig, dim: int, partitions: int | None, *, encoder_norm: bool = False) -> None:
         super().__init__()
         self.res5 = LastStage(backbone)
         sizes = [level_channels(backbone, REGION_LEVEL), self.res5.channels]
         self.classes = nn.ModuleList(nn.Linear(inputs, CLASSES, bias=False) for inputs in sizes)
         self.boxes = nn.Linear(self.res5.channels, 4)
-        self.embedding = Encoders(sizes, dim)
+        self.embedding = ProjectedEmbedding(sizes, dim) if encoder_norm else Encoders(sizes, dim)
         self.partitions = partitions
         self.parts = None if partitions is None else nn.Linear(self.res5.channels, partitions + 1)
         for layer in (*self.classes, self.boxes, self.parts):  # encoders initialise themselves
@@ -114,7 +117,7 @@ class Trident(RegionNetwork):
         super().__init__(config)
         self.config = config
         self.pool = RegionPool(REGION_HEIGHT, REGION_WIDTH)
-        self.head = TridentHead(config.backbone, config.embedding_dim, config.partitions)
+        self.head = TridentHead(config.backbone, config.embedding_dim, config.partitions, encoder_norm=config.encoder_norm)
 
     @property
     def reid_head(self) -> TridentHead:

@@ -1,7 +1,8 @@
 """Weights to start from: a classifier's, or another model's, whole or its backbone; and what was taken of them."""
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -9,18 +10,23 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from personsearch.convert.checkpoint import read_checkpoint
 from personsearch.errors import WeightsError
 from personsearch.models.config import BackboneConfig
 from personsearch.models.folder import UNUSED, check_names
 from personsearch.models.parts.afa import AlignedFeatureAggregation
 from personsearch.models.parts.deform import DeformConv
-from personsearch.models.parts.resnet import LastStage
+from personsearch.models.parts.resnet import MOBILENET_LAST_LAYER, LastStage, MobileNet
 from personsearch.models.rcnn import RGB_STD
 from personsearch.options import Settings, parse
 from personsearch.weights import WEIGHTS_FILE, read_config, read_tensors
 
 OFFSETS = "conv_offset"  # of deformable convolutions
-CLASSIFIER = ("fc.", "conv5.")  # what a classifier has after its last stage
+CLASSIFIER = ("fc.", "conv5.", "classifier.")  # what a classifier has after its last stage
+SAFETENSORS = ".safetensors"
+TORCHVISION = re.compile(r"resnet50-[0-9a-f]{8}\.pth")  # its ResNet-50 by the name that it is downloaded with
+# A last stage of its own is called layer4, whatever the backbone: the same stage in a ShuffleNet and a ConvNeXt, and the other way
+LAST_STAGES = (("layer4.", "stage4."), ("layer4.0.", "features.6."), ("layer4.1.", "features.7."))
 BACKBONE, RES5 = "backbone.", "res5.layer4."
 REID_HEADS = ("head.", "second.", "reid.", "roi.")  # the heads that embed; their last stage is the same as the backbone's
 LIVE_OR_FROZEN = ("batch", "frozen")  # norms that mean the same by the same tensors
@@ -108,21 +114,54 @@ def spread_offsets(network: nn.Module) -> None:
             nn.init.uniform_(conv.weight, -bound, bound)
 
 
-def load_backbone(network: nn.Module, file: Path) -> None:
+def load_backbone(network: nn.Module, config: Any, file: Path) -> None:
     """Copy a classifier's weights into the backbone, and its last stage into every last stage that regions go through.
 
+    The file is torchvision's, for RGB pixels, or for a ResNet-50 with Caffe's stride one of Caffe's, for BGR pixels. Where the network
+    takes the others, its first convolution is adapted, so that it gives the same of the same picture.
+
     Args:
-        network: network for scenes.
-        file: safetensors under torchvision's names; the classifier's own layers are not needed. Offsets of deformable
-            convolutions, which it does not have, stay as they are.
+        network: Network of a learner.
+        config: Config of the network, with `architecture` and `backbone`.
+        file: .safetensors, or a .pth of torch.save, under torchvision's names; no code in it is run. The classifier's own layers are
+            dropped. Offsets of deformable convolutions, and MobileNet's narrower last layer, stay as they are.
 
     Raises:
-        WeightsError: a tensor is missing or of another shape.
+        WeightsError: the file is not one of weights, or of another network: a tensor is missing, too many, or of another shape.
     """
-    tensors = {name: torch.from_numpy(array) for name, array in read_tensors(file).items() if not name.startswith(CLASSIFIER)}
-    own = network.state_dict()
-    for name, source in match_stages(network, tensors, file).items():
-        own[name].copy_(tensors[source])
+    caffe = config.backbone.style == "caffe"
+    if caffe and TORCHVISION.fullmatch(file.name):
+        raise WeightsError(
+            f"{file} is torchvision's ResNet-50, and this recipe's has Caffe's stride and pixels; take a recipe that ends in -pretrained, "
+            'or set network.backbone.style to "pytorch"'
+        )
+    tensors = {name: tensor for name, tensor in _read_classifier(file).items() if not name.startswith(CLASSIFIER)}
+    matched = match_stages(network, tensors, file)
+    unused = sorted(
+        name for name in tensors.keys() - set(matched.values()) if not name.endswith(UNUSED) and not _is_replaced(network, name)
+    )
+    if unused:
+        raise WeightsError(
+            f"{file} has {len(unused)} tensors that a {config.backbone.name} lacks ({', '.join(unused[:3])}, ...); take its weights"
+        )
+    own, bgr = network.state_dict(), config.architecture in BGR
+    first = next(iter(matched))
+    for name, source in matched.items():
+        tensor = tensors[source]
+        own[name].copy_(_other_pixels(tensor, to_bgr=bgr) if name == first and caffe != bgr else tensor)
+
+
+def _read_classifier(file: Path) -> dict[str, Tensor]:
+    if file.suffix == SAFETENSORS:
+        return {name: torch.from_numpy(array) for name, array in read_tensors(file).items()}
+    if not file.is_file():
+        raise WeightsError(f"{file} is missing; download the backbone's weights, for example from torchvision, and name the file")
+    return read_checkpoint(file)
+
+
+def _is_replaced(network: nn.Module, name: str) -> bool:
+    """Whether a classifier's tensor is of MobileNet's last layer, which is narrower here."""
+    return isinstance(network.get_submodule("backbone"), MobileNet) and name.startswith(MOBILENET_LAST_LAYER)
 
 
 def match_stages(network: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> dict[str, str]:
@@ -136,15 +175,23 @@ def match_stages(network: nn.Module, tensors: Mapping[str, Tensor], file: Path) 
     matched = {}
     for place, part in places.items():
         for name, own in part.state_dict().items():
-            if name.endswith(UNUSED) or OFFSETS in name:
+            if name.endswith(UNUSED) or OFFSETS in name or (isinstance(part, MobileNet) and name.startswith(MOBILENET_LAST_LAYER)):
                 continue
-            # a last stage of its own is called layer4, whatever the backbone
-            source = name if name in tensors else name.replace("layer4.", "stage4.", 1)
+            source = next((other for other in _same_stage(name) if other in tensors), name)
             if source not in tensors or tensors[source].shape != own.shape:
                 found = f"has shape {tuple(tensors[source].shape)}" if source in tensors else "is missing"
                 raise WeightsError(f"{file}: {name} {found}, {place} needs {tuple(own.shape)}; take the weights of the recipe's backbone")
             matched[f"{place}.{name}"] = source
     return matched
+
+
+def _same_stage(name: str) -> Iterator[str]:
+    """The names that a tensor can have in another network with the same last stage."""
+    yield name
+    for one, other in LAST_STAGES:
+        for here, there in ((one, other), (other, one)):
+            if name.startswith(here):
+                yield there + name.removeprefix(here)
 
 
 def _backbone_sources(network: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> dict[str, str]:

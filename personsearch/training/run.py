@@ -1,6 +1,7 @@
 """Train a model: from a recipe and a data set to a model folder, as `personsearch train` does."""
 
 import json
+import logging
 import os
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,9 @@ from personsearch.training.recipes.common import changed
 from personsearch.training.recipes.schema import DKDLosses, Recipe, ReidLosses
 from personsearch.training.trainer import Evaluate, Trainer
 
+log = logging.getLogger(__name__)
+
+SCRATCH = "-scratch"  # ending of the recipes that are meant to start from random weights
 INITIAL_FILE = "initial.json"  # the tensors that the network took from the initial model
 
 # A COCO-style JSON file, a folder with `annotations.json`, a data set, or (name of a reader, folder) pairs
@@ -38,6 +42,7 @@ class TrainOptions:
         device: "auto", "cpu", "cuda" or "cuda:1".
         resume: continue from the state in the output folder.
         teacher: folder of a trained crop network, for recipes that learn from one (DKD's).
+        backbone_weights: weights of a classifier to start the backbone from, torchvision's .pth or safetensors.
         initial: model to start from, in place of the recipe's own start; `initial.json` in the output folder lists the tensors taken.
         test_data: data to measure the model on during training; a crop network is measured at the true boxes.
         workers: processes that decode pictures; 0 decodes in this process.
@@ -47,12 +52,13 @@ class TrainOptions:
         progress: show a bar on stderr.
 
     Raises:
-        ConfigError: `epochs` is below 1.
+        ConfigError: `epochs` is below 1, or there are two models to start from.
     """
 
     device: str = "auto"
     resume: bool = False
     teacher: str | Path | None = None
+    backbone_weights: str | Path | None = None
     initial: InitialRecipe | None = None
     test_data: TrainData | None = None
     workers: int = 0
@@ -64,6 +70,8 @@ class TrainOptions:
     def __post_init__(self) -> None:
         if self.epochs is not None and self.epochs < 1:
             raise ConfigError(f"epochs must be at least 1, or None for all of the recipe's; got {self.epochs}")
+        if self.initial is not None and self.backbone_weights is not None:
+            raise ConfigError("initial and backbone_weights both start the backbone; pass one of them")
 
 
 DEFAULTS = TrainOptions()
@@ -131,6 +139,8 @@ def _complete(recipe: Recipe, options: TrainOptions) -> Recipe:
         recipe = with_teacher(recipe, Path(options.teacher))
     if options.initial is not None:
         recipe = changed(recipe, initial=options.initial, backbone_weights=None)
+    if options.backbone_weights is not None:
+        recipe = changed(recipe, initial=None, backbone_weights=Path(options.backbone_weights))
     return recipe
 
 
@@ -150,9 +160,12 @@ def _check_start(recipe: Recipe) -> None:
     frozen = [*recipe.frozen, *(["its batch norms"] if recipe.network.get("backbone", {}).get("norm") == "frozen" else [])]
     if frozen and recipe.backbone_weights is None and recipe.initial is None:
         raise ConfigError(
-            f"{recipe.name} freezes {', '.join(frozen)}, but starts from random weights, which would never learn. Start from a model "
-            "with --initial FOLDER, from a classifier with backbone_weights in a recipe file, or take a recipe that ends in -scratch"
+            f"{recipe.name} freezes {', '.join(frozen)}, but starts from random weights, which would never learn. Start from ImageNet's "
+            "weights with --backbone-weights FILE (torchvision's .pth, for example), from a model with --initial FOLDER, or take a recipe "
+            "that ends in -scratch"
         )
+    if recipe.backbone_weights is None and recipe.initial is None and not recipe.name.endswith(SCRATCH):
+        log.warning("%s starts from random weights; its paper starts from ImageNet's (--backbone-weights FILE)", recipe.name)
 
 
 def _check_people(dataset: PeopleDataset, recipe: Recipe) -> None:

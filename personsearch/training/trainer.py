@@ -17,6 +17,7 @@ from personsearch.errors import ConfigError, DataError, TrainingError
 from personsearch.models.base import PersonModel
 from personsearch.options import from_json
 from personsearch.training.checkpoint import MODEL_FOLDER, Log, load_state, save_state, save_trained
+from personsearch.training.data.aspects import by_aspect
 from personsearch.training.data.batches import Draw, Loading, TrainBatch, epoch_batches
 from personsearch.training.data.dataset import PeopleDataset
 from personsearch.training.learners.base import Learner
@@ -73,7 +74,8 @@ class Trainer:
         self.optimizer = build_optimizer(learner, recipe.optimizer)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "float16")
         self.step = 0
-        self.steps_per_epoch = math.ceil(math.ceil(self.pictures / recipe.batch_size) / recipe.accumulate)
+        self.groups = by_aspect(dataset) if recipe.by_aspect else None
+        self.steps_per_epoch = math.ceil(len(self._batches(0)) / recipe.accumulate)
 
     @property
     def last_step(self) -> int:
@@ -146,12 +148,16 @@ class Trainer:
 
     def _groups(self, epoch: int) -> Iterator[list[TrainBatch]]:
         """The batches of each step that is left of an epoch."""
-        batches = epoch_batches(self.pictures, self.recipe.batch_size, self.recipe.seed, epoch)
+        batches = self._batches(epoch)
         size = self.recipe.accumulate
         groups: list[list[list[Draw]]] = [batches[start : start + size] for start in range(0, len(batches), size)]
         left = groups[self.step % self.steps_per_epoch :]
         loaded = self.loading(list(chain.from_iterable(left)))
         return ([next(loaded) for _ in group] for group in left)
+
+    def _batches(self, epoch: int) -> list[list[Draw]]:
+        recipe = self.recipe
+        return epoch_batches(self.pictures, recipe.batch_size, recipe.seed, epoch, last=recipe.last_batch, groups=self.groups)
 
     def _learn(self, batches: list[TrainBatch]) -> dict[str, float]:
         """One step of the optimizer; the mean of each loss over the batches."""

@@ -19,7 +19,7 @@ from personsearch.searching import SearchOptions
 from personsearch.weights.folder import fingerprint
 from tests.helpers.fakes import RectangleModel
 
-PAPERS = {
+PAPERS: dict[str, tuple[Any, bool]] = {
     "oim": (RCNNConfig, False),
     "nae": (RCNNConfig, True),  # "confidence weighted similarity"
     "seqnet": (SeqNetConfig, True),

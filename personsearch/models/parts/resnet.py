@@ -18,6 +18,7 @@ RESNET_BLOCKS = {"resnet50": (Bottleneck, (3, 4, 6, 3)), "resnet18": (BasicBlock
 SHUFFLENET_BLOCKS = (4, 8, 4)
 SHUFFLENET_CHANNELS = {0.5: 48, 1.0: 116, 1.5: 176, 2.0: 244}  # of the first stage, as published; each next stage doubles them
 MOBILENET_LEVELS = {2: 3, 3: 6, 4: 13, 5: 18}  # the last layer of each level; 0 is the stem
+MOBILENET_LAST_LAYER = "features.18."
 MOBILENET_LAST = 288  # channels of the last layer
 NORM_GROUPS = 32
 DEEPEST = 5  # level of the last stage: stride 32

@@ -27,6 +27,7 @@ class ProposalConfig(Settings):
     before_nms: int = Field(default=6000, ge=1, le=100_000)
     after_nms: int = Field(default=300, ge=1, le=100_000)
     nms_iou: float = Field(default=0.7, gt=0, le=1)
+    rounded: bool = True  # anchors in whole pixels, as torchvision has them; mmdet does not round
 
 
 class RegionProposals(nn.Module):
@@ -40,7 +41,7 @@ class RegionProposals(nn.Module):
     def __init__(self, channels: int, config: ProposalConfig) -> None:
         super().__init__()
         self.config = config
-        anchors = AnchorGenerator((config.anchor_sizes,), (config.anchor_ratios,)).cell_anchors[0]
+        anchors = cell_anchors(config)
         self.head = RPNHead(channels, len(anchors))
         self.register_buffer("cell_anchors", anchors, persistent=False)
         self.coder = BoxCoder((1.0, 1.0, 1.0, 1.0))
@@ -70,19 +71,46 @@ class RegionProposals(nn.Module):
         return (shifts + self.cell_anchors).reshape(-1, 4)
 
     def select(
-        self, logits: Tensor, deltas: Tensor, anchors: Tensor, frames: Tensor, *, limits: tuple[int, int] | None = None
+        self,
+        logits: Tensor,
+        deltas: Tensor,
+        anchors: Tensor,
+        frames: Tensor,
+        *,
+        limits: tuple[int, int] | None = None,
+        min_side: float = MIN_SIDE,
     ) -> list[Tensor]:
-        """The best proposals of each image after NMS (see `forward`); `limits` replace the config's numbers before and after NMS."""
+        """The best proposals of each image after NMS (see `forward`).
+
+        Args:
+            logits: (B, A) of a person.
+            deltas: (B, A, 4) from the anchors.
+            anchors: (A, 4).
+            frames: (B, 4), see `forward`.
+            limits: Numbers before and after NMS in place of the config's.
+            min_side: Pixels; proposals with a shorter side are dropped.
+        """
         # Gradients reach the head through its losses, never through the position of a proposal
         before_nms, after_nms = limits or (self.config.before_nms, self.config.after_nms)
         scores, order = logits.detach().topk(min(before_nms, logits.shape[1]), dim=1)
         proposals = []
         for image, best in enumerate(order):
             boxes = cut(self.coder.decode_single(deltas[image, best].detach(), anchors[best]), frames[image])
-            big = remove_small_boxes(boxes, MIN_SIDE)
+            big = remove_small_boxes(boxes, min_side)
             boxes = boxes[big]
             proposals.append(boxes[first_after_nms(boxes, scores[image, big], self.config.nms_iou, after_nms)])
         return proposals
+
+
+def cell_anchors(config: ProposalConfig) -> Tensor:
+    """(K, 4) float32 xyxy anchors around the corner of a cell: ratio slowest, size fastest."""
+    if config.rounded:
+        anchors: Tensor = AnchorGenerator((config.anchor_sizes,), (config.anchor_ratios,)).cell_anchors[0]
+        return anchors
+    heights = torch.tensor(config.anchor_ratios, dtype=torch.float32).sqrt()[:, None]
+    sizes = torch.tensor(config.anchor_sizes, dtype=torch.float32)
+    corner = torch.stack([sizes / heights, sizes * heights], dim=2).flatten(0, 1) / 2
+    return torch.cat([-corner, corner], dim=1)
 
 
 def first_after_nms(boxes: Tensor, scores: Tensor, iou: float, limit: int) -> Tensor:

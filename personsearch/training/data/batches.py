@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from personsearch.training.data.dataset import PeopleDataset, Sample
 cv2 = opencv()
 
 Prepare = Callable[[Array, int, int], SceneInput]  # (RGB uint8 image, short side, long side) -> a network's input
+LastBatch = Literal["short", "drop", "fill"]
 Draw = tuple[int, int]  # (epoch, picture): what decides all of a picture's randomness
 
 
@@ -105,10 +107,32 @@ def collate(items: Sequence[TrainItem]) -> TrainBatch:
     return TrainBatch(scenes, [item.boxes for item in items], [item.identities for item in items])
 
 
-def epoch_batches(pictures: int, batch_size: int, seed: int, epoch: int) -> list[list[Draw]]:
-    """The batches of one epoch: every picture once, in an order of that epoch; the last batch may be smaller."""
-    order = np.random.default_rng([seed, epoch]).permutation(pictures).tolist()
-    return [[(epoch, number) for number in order[start : start + batch_size]] for start in range(0, pictures, batch_size)]
+def epoch_batches(
+    pictures: int, batch_size: int, seed: int, epoch: int, *, last: LastBatch = "short", groups: Sequence[Array] | None = None
+) -> list[list[Draw]]:
+    """The batches of one epoch: every picture once, in an order of that epoch.
+
+    Args:
+        pictures: Number of pictures.
+        batch_size: Pictures of a batch.
+        seed: Seed of the order, with the epoch.
+        epoch: Number of the epoch, from 0.
+        last: What becomes of a batch that the pictures do not fill: it stays "short", is left out ("drop", unless it is the only one), or
+            takes further pictures at random ("fill").
+        groups: Numbers of the pictures of each group; a batch has pictures of one group. None: one group.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    orders = [rng.permutation(pictures)] if groups is None else [rng.permutation(group) for group in groups if len(group)]
+    batches: list[list[Draw]] = []
+    for order in orders:
+        missing = -len(order) % batch_size
+        if last == "drop" and missing and len(order) > batch_size:
+            order = order[: len(order) + missing - batch_size]
+        elif last == "fill" and missing:
+            order = np.concatenate([order, rng.choice(order, missing)])
+        numbers = order.tolist()
+        batches += [[(epoch, number) for number in numbers[start : start + batch_size]] for start in range(0, len(numbers), batch_size)]
+    return batches if groups is None else [batches[i] for i in rng.permutation(len(batches))]
 
 
 class Loading:

@@ -1,6 +1,6 @@
 """Data sets to learn from: pictures with boxes and identities, one small protocol, and a reader of COCO-style JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -33,7 +33,8 @@ class Sample:
 class PeopleDataset(Protocol):
     """Pictures by number. Identities are numbered 0..L-1 without gaps over the whole set.
 
-    One that also has `people`, the number of boxes, is refused by a training if that is 0.
+    One that also has `people`, the number of boxes, is refused by a training if that is 0. One that has `path`, the file of a picture by
+    number, is sorted into wide and tall pictures without decoding.
     """
 
     @property
@@ -84,6 +85,10 @@ class CocoPeople:
         picture = self._pictures[index]
         return Sample(images.load(picture.path), picture.boxes, picture.identities, picture.camera)
 
+    def path(self, index: int) -> Path:
+        """The file of picture `index`."""
+        return self._pictures[index].path
+
 
 def people_of(dataset: PeopleDataset) -> int:
     """Number of boxes of a data set that states it (`people`); at least 1 for others, whose pictures would have to be decoded."""
@@ -111,7 +116,23 @@ class JoinedPeople:
         """Picture `index` of all, with its identities moved behind those of the earlier parts."""
         if not 0 <= index < len(self):
             raise IndexError(f"picture {index} of {len(self)}")
-        part = int(np.searchsorted(self._starts, index, side="right")) - 1
-        sample = self._parts[part][index - int(self._starts[part])]
+        part, own = self._place(index)
+        sample = self._parts[part][own]
         moved = np.where(sample.identities >= 0, sample.identities + self._names[part], UNLABELLED)
         return Sample(sample.image, sample.boxes, moved, sample.camera)
+
+    def path(self, index: int) -> Path | None:
+        """The file of picture `index`, if its part knows it."""
+        part, own = self._place(index)
+        return path_of(self._parts[part], own)
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """The part of a picture, and its number there."""
+        part = int(np.searchsorted(self._starts, index, side="right")) - 1
+        return part, index - int(self._starts[part])
+
+
+def path_of(dataset: PeopleDataset, index: int) -> Path | None:
+    """The file of a picture, if the data set knows it."""
+    path: Callable[[int], Path | None] | None = getattr(dataset, "path", None)
+    return None if path is None else path(index)

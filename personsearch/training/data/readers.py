@@ -28,7 +28,7 @@ from personsearch.datasets.identities import NONE
 from personsearch.datasets.people import UNLABELLED, Picture, number_identities
 from personsearch.datasets.problems import check_files
 from personsearch.errors import ConfigError
-from personsearch.training.data.dataset import JoinedPeople, PeopleDataset, Sample, people_of
+from personsearch.training.data.dataset import JoinedPeople, PeopleDataset, Sample, path_of, people_of
 
 NamedFolders = list[tuple[str, Path]]  # (name of a reader, folder of its data set)
 LUPERSON_30K = 30_000
@@ -65,6 +65,10 @@ class PicturePeople:
         seen = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
         identities = picture.identities if self._starts is None else self._starts[index] + np.arange(len(boxes))
         return Sample(image, boxes[seen], identities[seen], picture.camera)
+
+    def path(self, index: int) -> Path:
+        """The file of picture `index`."""
+        return self._pictures[index].path
 
 
 class CropPeople:
@@ -117,6 +121,10 @@ class PartPeople:
     def __getitem__(self, index: int) -> Sample:
         """Picture `index` of the part."""
         return self._whole[self._pictures[index]]
+
+    def path(self, index: int) -> Path | None:
+        """The file of picture `index`, if the whole knows it."""
+        return path_of(self._whole, self._pictures[index])
 
 
 def part_of(dataset: PeopleDataset, share: float, seed: int) -> PeopleDataset:

@@ -63,7 +63,8 @@ def propose(
     logits, deltas = rpn.predict(c4)
     anchors = rpn.anchors(c4)
     losses = proposal_losses(logits, deltas, anchors, frames, people, rpn.coder, recipe)
-    return rpn.select(logits, deltas, anchors, frames, limits=(recipe.before_nms, recipe.after_nms)), losses
+    limits = recipe.before_nms, recipe.after_nms
+    return rpn.select(logits, deltas, anchors, frames, limits=limits, min_side=recipe.min_side), losses
 
 
 def person_loss(head: BaselineHead, seen: HeadOutput, regions: SampledRegions) -> Tensor:

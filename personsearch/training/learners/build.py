@@ -45,7 +45,7 @@ def build_learner(recipe: Recipe, identities: int) -> Learner:
         if recipe.neck_offsets == "spread":
             spread_offsets(learner.network)
     if recipe.backbone_weights is not None:
-        load_backbone(learner.network, recipe.backbone_weights)
+        load_backbone(learner.network, learner.config, recipe.backbone_weights)
     if recipe.initial is not None:
         learner.taken = initialise(learner.network, learner.config, recipe.initial)
         log.info("%s: %s", recipe.initial.folder, learner.taken)

@@ -17,6 +17,9 @@ from personsearch.training.recipes.schema import RegionLosses
 class RegionLearner(Learner):
     """Faster R-CNN's losses and OIM; SeqNet's second head learns from the boxes that its first head has moved.
 
+    The box loss is a mean over all sampled regions, as the authors' code has it; Eq. 1 prints a mean over the positive ones, which
+    `box_mean` of the recipe chooses.
+
     Source: SeqNet (arXiv 2103.10148), Eq. 1-3 and "Training"; serend1p1ty/SeqNet@edec285; dichen-cd/NAE4PS@ec43d1e.
     """
 

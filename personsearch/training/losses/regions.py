@@ -12,9 +12,12 @@ from torchvision.models.detection._utils import BalancedPositiveNegativeSampler,
 from torchvision.ops import box_iou
 
 from personsearch.datasets.people import UNLABELLED
+from personsearch.models.parts.rpn import MIN_SIDE
 from personsearch.options import Settings
 
 BoxLoss = Literal["smooth_l1", "l1"]
+Matching = Literal["torchvision", "mmdet"]
+BoxMean = Literal["regions", "people"]
 POSITIVE, NEGATIVE, NO_PART = 1, 0, -1  # labels of a box
 NOWHERE = -1.0  # all corners of the box of an image without people
 
@@ -26,6 +29,7 @@ class SamplingRecipe(Settings):
     positive_share: float = Field(default=0.5, gt=0, lt=1)  # at most
     positive_iou: float = Field(default=0.5, gt=0, le=1)  # at least, with a person
     negative_iou: float = Field(default=0.5, ge=0, le=1)  # below it no person; in between no part
+    people_first: bool = False  # order of the regions: the true boxes before the proposals, as in mmdet, or after them
 
     @model_validator(mode="after")
     def _ordered(self) -> "SamplingRecipe":
@@ -35,14 +39,19 @@ class SamplingRecipe(Settings):
 
 
 class ProposalRecipe(Settings):
-    """How region proposals learn; the defaults are NAE's and SeqNet's."""
+    """How region proposals learn; the defaults are NAE's and SeqNet's, with the torchvision 0.4.0 that they ask for."""
 
     sampling: SamplingRecipe = SamplingRecipe(count=256, positive_iou=0.7, negative_iou=0.3)
     before_nms: int = Field(default=12000, ge=1)  # more than a trained network keeps
     after_nms: int = Field(default=2000, ge=1)
-    box_loss: BoxLoss = "smooth_l1"  # AlignPS's code: "l1"
+    box_loss: BoxLoss = "l1"  # "smooth_l1", with beta 1/9: later versions of torchvision
     box_weight: float = Field(default=1.0, ge=0)
-    inside_only: bool = False  # leave out anchors that stick out of the image (AlignPS's code)
+    # Anchors that a person overlaps most are positive. "torchvision": with any overlap, and an anchor learns the person that it overlaps
+    # most. "mmdet" (AlignPS's code): from an IoU of `best_iou` on, and the anchor learns that person, of several the last
+    matching: Matching = "torchvision"
+    best_iou: float = Field(default=0.3, ge=0, le=1)  # of "mmdet"
+    inside_only: bool = False  # only anchors inside the image are matched (AlignPS's code)
+    min_side: float = Field(default=MIN_SIDE, ge=0)  # pixels; proposals with a shorter side are dropped. AlignPS's code keeps all: 0
 
 
 class RegionRecipe(Settings):
@@ -52,6 +61,7 @@ class RegionRecipe(Settings):
     box_loss: BoxLoss = "smooth_l1"
     box_weight: float = Field(default=1.0, ge=0)
     class_weight: float = Field(default=1.0, ge=0)
+    box_mean: BoxMean = "regions"  # the box loss is a mean over all regions (the authors' code), or "people" (SeqNet, Eq. 1)
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,45 @@ def match(boxes: Tensor, people: Tensor, recipe: SamplingRecipe, *, keep_best: b
     return labels, torch.where(found >= 0, found, overlap.argmax(dim=0))
 
 
+def match_anchors(anchors: Tensor, people: Tensor, frame: Tensor, recipe: ProposalRecipe) -> tuple[Tensor, Tensor]:
+    """Labels and indices of the anchors, as `match` gives them; those that stick out have no part if the recipe says so.
+
+    Args:
+        anchors: (A, 4) xyxy pixels.
+        people: (M, 4).
+        frame: Width, height, width, height of the resized image, (4,).
+        recipe: Thresholds and rules.
+
+    Source: daodaofr/AlignPS@5d62dbc, mmdet 2.4.0 (`anchor_inside_flags`, `MaxIoUAssigner`) for "mmdet" and `inside_only`.
+    """
+    inside = torch.ones(len(anchors), dtype=torch.bool, device=anchors.device)
+    if recipe.inside_only:
+        inside = (anchors[:, :2] >= 0).all(dim=1) & (anchors[:, 2:] < frame[2:]).all(dim=1)
+    labels = torch.full((len(anchors),), NO_PART, dtype=torch.int64, device=anchors.device)
+    index = torch.zeros_like(labels)
+    rows = torch.where(inside)[0]  # before matching: a person's best anchor may stick out, and then the best one inside is taken
+    labels[rows], index[rows] = (
+        match(anchors[rows], people, recipe.sampling, keep_best=True)
+        if recipe.matching == "torchvision"
+        else _match_mmdet(anchors[rows], people, recipe)
+    )
+    return labels, index
+
+
+def _match_mmdet(anchors: Tensor, people: Tensor, recipe: ProposalRecipe) -> tuple[Tensor, Tensor]:
+    if not len(people) or not len(anchors):
+        return match(anchors, people, recipe.sampling)
+    overlap = box_iou(people, anchors)
+    most, index = overlap.max(dim=0)
+    labels = torch.where(most < recipe.sampling.negative_iou, NEGATIVE, NO_PART)
+    labels[most >= recipe.sampling.positive_iou] = POSITIVE
+    for person, row in enumerate(overlap):
+        best = row.max()
+        if best >= recipe.best_iou:
+            labels[row == best], index[row == best] = POSITIVE, person
+    return labels, index
+
+
 def sample_regions(
     proposals: Sequence[Tensor], people: Sequence[Tensor], identities: Sequence[Tensor], recipe: SamplingRecipe
 ) -> SampledRegions:
@@ -94,13 +143,14 @@ def sample_regions(
 
     Args:
         proposals: (N_i, 4) of each image; no gradient flows through them.
-        people: (M_i, 4) true boxes, which are proposals too.
+        people: (M_i, 4) true boxes, which are proposals too, in the recipe's order.
         identities: (M_i,), -1 for the unlabelled.
         recipe: number of regions, and the thresholds.
     """
     boxes, positives, matched, names = [], [], [], []
     for candidates, true_boxes, true_names in zip(proposals, people, identities, strict=True):
-        everyone = torch.cat([candidates.detach(), true_boxes])
+        parts = [candidates.detach(), true_boxes]
+        everyone = torch.cat(parts[::-1] if recipe.people_first else parts)
         labels, index = match(everyone, true_boxes, recipe)
         chosen = _draw(labels, recipe)
         kept, index, positive = everyone[chosen], index[chosen], labels[chosen] == POSITIVE
@@ -112,10 +162,11 @@ def sample_regions(
 
 
 def region_box_loss(deltas: Tensor, regions: SampledRegions, coder: BoxCoder, recipe: RegionRecipe) -> Tensor:
-    """The weighted box loss of the positive regions, over all regions."""
+    """The weighted box loss of the positive regions: the mean over all regions, or over these, as SeqNet's Eq. 1 is printed."""
     positive = regions.positive
     targets = coder.encode_single(regions.matched[positive], regions.all_boxes[positive])
-    return recipe.box_weight * _off(deltas[positive], targets, recipe.box_loss, beta=1.0) / max(1, len(positive))
+    count = int(positive.sum()) if recipe.box_mean == "people" else len(positive)
+    return recipe.box_weight * _off(deltas[positive], targets, recipe.box_loss, beta=1.0) / max(1, count)
 
 
 def proposal_losses(
@@ -136,10 +187,7 @@ def proposal_losses(
     """
     labels, targets = [], []
     for frame, true_boxes in zip(frames, people, strict=True):
-        label, index = match(anchors, true_boxes, recipe.sampling, keep_best=True)
-        if recipe.inside_only:
-            inside = (anchors[:, :2] >= 0).all(dim=1) & (anchors[:, 2:] <= frame[2:]).all(dim=1)
-            label = torch.where(inside, label, NO_PART)
+        label, index = match_anchors(anchors, true_boxes, frame, recipe)
         chosen = _draw(label, recipe.sampling)
         labels.append(torch.full_like(label, NO_PART).index_copy_(0, chosen, label[chosen]))
         targets.append(true_boxes[index] if len(true_boxes) else anchors)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from personsearch.errors import ConfigError
 from personsearch.models.alignps import AlignPSConfig
@@ -31,9 +31,10 @@ from personsearch.training.losses.agwf import AGWFRecipe
 from personsearch.training.losses.oim import Average, OIMRecipe
 from personsearch.training.losses.regions import ProposalRecipe, RegionRecipe
 from personsearch.training.losses.triplet import TripletRecipe
+from personsearch.training.recipes.ablations import alignps_variants, seqnet_builders, two_branch_variants
 from personsearch.training.recipes.common import DATA, FIRST_LAYERS, NEGATIVES_BELOW, Builder, Data, changed, network_of
 from personsearch.training.recipes.dkd import dkd_builders
-from personsearch.training.recipes.hybrid import BACKBONES, hybrid_builders, tuned_builders
+from personsearch.training.recipes.hybrid import BACKBONES, hybrid_builders, posetrack21_builders, tuned_builders
 from personsearch.training.recipes.schema import (
     DenseLosses,
     OptimizerRecipe,
@@ -47,6 +48,7 @@ QUEUES: dict[Data, int] = {"cuhk": 5000, "prw": 500}  # unlabelled people that O
 MIN_SCORES: dict[Data, float] = {"cuhk": 0.2, "prw": 0.15}  # in the evaluations of AlignPS
 MULTI_SCALE = AugmentRecipe(sizes=((400, 667), (600, 1000), (800, 1333), (900, 1500), (1000, 1666), (1200, 2000)))
 ALIGNPS_DROPS = (16, 22)
+MMDET_BATCHES: dict[str, Any] = {"by_aspect": True, "last_batch": "fill"}  # mmdet's GroupSampler
 # Our choices for training from scratch; all but the first are measured in benchmarks/ablation/ABLATION.md
 SCRATCH_RATE = 1e-3
 # A third for AlignPS and ROI-AlignPS, as in their papers, and for Trident, unlike in its paper: wide convolutions of a neck, and
@@ -79,6 +81,7 @@ TRIDENT_ABLATIONS = {
 def builders() -> dict[str, Builder]:
     """The function that builds each named recipe; building happens when it is called."""
     of_data = {name: build for data in DATA for name, build in _data_builders(data).items()}
+    of_data |= posetrack21_builders(of_data["roi-alignps-prw-pretrained"])
     hybrid = hybrid_builders()
     return of_data | hybrid | _scratch({name: build for name, build in hybrid.items() if name.removeprefix("hybrid-") in BACKBONES})
 
@@ -112,13 +115,16 @@ def from_scratch(recipe: Recipe) -> Recipe:
     """
     backbone = {**recipe.network.get("backbone", {}), "norm": "batch"}
     name = recipe.network["name"] + "-scratch"
-    slow = isinstance(recipe.losses, DenseLosses | TwoBranchLosses | TridentLosses)
+    without_norm = isinstance(recipe.losses, TridentLosses) and not recipe.network.get("encoder_norm", False)
+    slow = isinstance(recipe.losses, DenseLosses | TwoBranchLosses) or without_norm
     return changed(
         recipe,
         name=name,
         network={**recipe.network, "name": name, "backbone": backbone},
         frozen=(),
         neck_offsets="zero",
+        last_batch="short",  # for small data
+        by_aspect=False,
         optimizer=OptimizerRecipe(
             name="adamw",
             learning_rate=SLOW_SCRATCH_RATE if slow else SCRATCH_RATE,
@@ -137,7 +143,9 @@ def _data_builders(data: Data) -> dict[str, Builder]:
         f"oim-{data}": partial(_rcnn, "oim", data),
         f"nae-{data}": partial(_rcnn, "nae", data),
         f"seqnet-{data}": partial(_seqnet, data),
+        **seqnet_builders(data, partial(_seqnet, data)),
         f"trident-{data}": partial(_trident, data),
+        f"trident-{data}-with-norm": partial(_trident, data, encoder_norm=True),
         **{f"trident-{data}-without-{part}": partial(_trident, data, part) for part in TRIDENT_ABLATIONS if data == "prw"},
         **dkd_builders(data),
     }
@@ -151,9 +159,13 @@ def _data_builders(data: Data) -> dict[str, Builder]:
         f"alignps-plus-{data}-code": partial(_alignps_code, data, plus=True),
         f"roi-alignps-{data}-code": partial(_roi_code, data),
     }
+    variants = alignps_variants(f"alignps-{data}", paper[f"alignps-{data}"]) | two_branch_variants(
+        f"roi-alignps-{data}", paper[f"roi-alignps-{data}"]
+    )
     whole = {name: paper[name] for name in (f"alignps-{data}", f"roi-alignps-{data}")}
     tuned = tuned_builders(f"nae-{data}", region[f"nae-{data}"], whole)
-    return {**region, **{f"{name}-paper": build for name, build in paper.items()}, **code, **tuned, **_scratch(region | paper)}
+    named = {f"{name}-paper": build for name, build in paper.items()}
+    return {**region, **named, **code, **variants, **tuned, **_scratch(region | paper | variants)}
 
 
 def _scratch(starts: Mapping[str, Builder]) -> dict[str, Builder]:
@@ -184,21 +196,24 @@ def _seqnet(data: Data) -> Recipe:
         losses=RegionLosses(oim=OIMRecipe(queue_size=QUEUES[data])),
         optimizer=OptimizerRecipe(clip=10.0, warmup_steps="epoch", drops=(16,)),
         epochs=20 if data == "cuhk" else 18,
+        last_batch="drop",
         frozen=FIRST_LAYERS,
     )
 
 
-def _trident(data: Data, without: str | None = None) -> Recipe:
+def _trident(data: Data, without: str | None = None, *, encoder_norm: bool = False) -> Recipe:
     """Trident, as a whole or without one part. Its paper takes NAE's numbers for region proposals.
 
     The paper gives neither the sampling of regions, nor the weight of the box loss, frozen layers or clipping: these are NAE's too.
     """
     name = f"trident-{data}" if without is None else f"trident-{data}-without-{without}"
+    name += "-with-norm" if encoder_norm else ""
     keeps = Ablation() if without is None else TRIDENT_ABLATIONS[without]
-    whole = TridentConfig(architecture="trident", name=name)
+    network = network_of(TridentConfig(architecture="trident", name=name))
+    network |= ({} if keeps.parts else {"partitions": None}) | ({"encoder_norm": True} if encoder_norm else {})
     return Recipe(
         name=name,
-        network=network_of(whole if keeps.parts else TridentConfig(architecture="trident", name=name, partitions=None)),
+        network=network,
         losses=TridentLosses(
             head=RegionRecipe(sampling=NEGATIVES_BELOW, box_weight=10.0),
             reid=AGWFRecipe(queue_size=QUEUES[data], adaptive=keeps.adaptive, binary=keeps.binary, unlabelled=keeps.unlabelled),
@@ -225,7 +240,7 @@ def _alignps_code(data: Data, *, plus: bool = False) -> Recipe:
         oim = OIMRecipe(scale=15.0, queue_scale=10.0, focal_gamma=2.0, queue_size=QUEUES[data], queue_channels=64, average="all")
         losses, decay = DenseLosses(oim=oim, triplet=None), 7e-4 if plus else 1e-3
     rates = changed(paper.optimizer, weight_decay=decay, warmup_steps=500, biases="plain", bias_rate=2.0, bias_decay=0.0)
-    return changed(paper, name=f"{paper.network['name']}-code", losses=losses, optimizer=rates)
+    return changed(paper, name=f"{paper.network['name']}-code", losses=losses, optimizer=rates, **MMDET_BATCHES)
 
 
 def _roi_paper(data: Data) -> Recipe:
@@ -243,12 +258,15 @@ def _roi_code(data: Data) -> Recipe:
     paper = _roi_paper(data)
     losses = TwoBranchLosses(
         dense=_code_losses(data, average="labelled"),
-        proposals=ProposalRecipe(box_loss="l1", inside_only=True),
-        head=RegionRecipe(sampling=NEGATIVES_BELOW, box_loss="l1", box_weight=10.0),
+        proposals=ProposalRecipe(matching="mmdet", inside_only=True, min_side=0),
+        head=RegionRecipe(sampling=changed(NEGATIVES_BELOW, people_first=True), box_loss="l1", box_weight=10.0),
         oim=OIMRecipe(queue_size=QUEUES[data]),
     )
+    network = {**paper.network, "rpn": network_of(ProposalConfig(rounded=False))}
     rates = changed(paper.optimizer, learning_rate=0.0015, clip=10.0, warmup_steps=1141, warmup_start=1 / 200)
-    return changed(paper, name=f"{paper.network['name']}-code", losses=losses, optimizer=rates, batch_size=5)
+    return changed(
+        paper, name=f"{paper.network['name']}-code", network=network, losses=losses, optimizer=rates, batch_size=5, **MMDET_BATCHES
+    )
 
 
 def _alignps_backbone(*, plus: bool) -> BackboneConfig:

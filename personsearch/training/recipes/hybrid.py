@@ -2,7 +2,7 @@
 
 `train nae-prw --initial FOLDER --whole` starts NAE from the whole pre-trained model. Without `--whole` it starts from the backbone
 (Fig. 5), as all other networks do. `share` takes a part of the pictures (Fig. 5); `pretraining.detection` and `pretraining.reid` list
-the data sets (Fig. 6).
+the data sets, of which `hybrid-resnet50-1-sets` to `-4-sets` have fewer (Fig. 6).
 
 The paper leaves its numbers to "our code", of which only the README is public: it is built on MMDetection. So the length is that
 library's common schedule (12 epochs, drops after 8 and 11), and the rest is NAE's. Views differ in brightness and contrast as SimSiam's
@@ -27,7 +27,10 @@ from personsearch.training.recipes.common import FIRST_LAYERS, NEGATIVES_BELOW, 
 from personsearch.training.recipes.schema import OptimizerRecipe, Recipe, RegionLosses
 
 BACKBONES: tuple[BackboneName, ...] = ("resnet50", "resnet18", "shufflenet")  # Table 1; the last is v2 here, the paper cites v1
+# Fig. 6 adds one data set after the other; it does not say in which order, so it is the one in which the text names them
+SETS = (("crowdhuman", False), ("eurocity", False), ("msmt17", True), ("cuhk03", True), ("luperson-30k", True))
 FROZEN: dict[BackboneName, tuple[str, ...]] = {"resnet50": FIRST_LAYERS, "resnet18": FIRST_LAYERS, "shufflenet": ("backbone.conv1",)}
+POSETRACK21_SCORE = 0.2
 VARIANTS = {
     "": PretrainingRecipe(),
     "-random-paste": PretrainingRecipe(unify=UnifyRecipe(operation="random_paste")),  # Table 4
@@ -40,12 +43,19 @@ VARIANTS = {
 
 def hybrid_builders() -> dict[str, Builder]:
     """The pre-trainings: each backbone, and every ablation with a ResNet-50."""
-    return {
+    built: dict[str, Builder] = {
         f"hybrid-{backbone}{ending}": partial(_hybrid, backbone, ending)
         for backbone in BACKBONES
         for ending in VARIANTS
         if backbone == "resnet50" or not ending
     }
+    return built | {f"hybrid-resnet50-{count}-sets": partial(_fewer_sets, count) for count in range(1, len(SETS))}
+
+
+def posetrack21_builders(prw: Builder) -> dict[str, Builder]:
+    """ROI-AlignPS on PoseTrack21 (Table 3). The paper prints no numbers for it: PRW's, with the threshold of the published model."""
+    name = "roi-alignps-posetrack21-pretrained"
+    return {name: partial(_on_posetrack21, prw, name)}
 
 
 def tuned_builders(name: str, nae: Builder, others: Mapping[str, Builder]) -> dict[str, Builder]:
@@ -73,6 +83,18 @@ def _hybrid(backbone: BackboneName, ending: str) -> Recipe:
         frozen=FROZEN[backbone],
         pretraining=VARIANTS[ending],
     )
+
+
+def _fewer_sets(count: int) -> Recipe:
+    sets = SETS[:count]
+    plan = PretrainingRecipe(detection=tuple(name for name, crops in sets if not crops), reid=tuple(name for name, crops in sets if crops))
+    recipe, name = _hybrid("resnet50", ""), f"hybrid-resnet50-{count}-sets"
+    return changed(recipe, name=name, network={**recipe.network, "name": name}, pretraining=plan)
+
+
+def _on_posetrack21(prw: Builder, name: str) -> Recipe:
+    recipe = prw()
+    return changed(recipe, name=name, network={**recipe.network, "name": name, "min_score": POSETRACK21_SCORE})
 
 
 def _with_small_backbone(nae: Builder, backbone: BackboneName) -> Recipe:

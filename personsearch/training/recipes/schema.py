@@ -13,7 +13,7 @@ from personsearch.models.roi_alignps import ROIAlignPSConfig
 from personsearch.models.seqnet import SeqNetConfig
 from personsearch.models.trident import TridentConfig
 from personsearch.options import Precision, Settings, parse
-from personsearch.training.data.batches import AugmentRecipe
+from personsearch.training.data.batches import AugmentRecipe, LastBatch
 from personsearch.training.data.crop_augment import ErasingRecipe, ShiftRecipe
 from personsearch.training.initialise import InitialRecipe, NeckOffsets
 from personsearch.training.losses.agwf import AGWFRecipe
@@ -124,10 +124,12 @@ class Recipe(Settings):
     augment: AugmentRecipe = AugmentRecipe()
     epochs: int = Field(default=20, ge=1)
     batch_size: int = Field(default=5, ge=1)
+    last_batch: LastBatch = "short"  # where the pictures do not fill it: "drop" it (SeqNet's code), or "fill" it with others (mmdet)
+    by_aspect: bool = False  # no batch has wide and tall pictures; mmdet
     accumulate: int = Field(default=1, ge=1)  # batches to one step of the optimizer
     share: float = Field(default=1.0, gt=0, le=1)  # of the pictures, chosen by the seed (hybrid pre-training, Fig. 5)
     frozen: tuple[str, ...] = ()  # beginnings of the names of parameters that do not learn
-    backbone_weights: Path | None = None  # a safetensors file with a classifier's weights under torchvision's names
+    backbone_weights: Path | None = None  # a classifier's weights under torchvision's names, .pth or .safetensors
     initial: InitialRecipe | None = None  # a model to start from, whole or its backbone
     precision: Precision = "float32"
     neck_offsets: NeckOffsets = "zero"  # of AlignPS, at the start

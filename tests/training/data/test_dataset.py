@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -6,10 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from personsearch.errors import DataError, ImageError
 from personsearch.models.alignps import dense_input
 from personsearch.models.rcnn import region_input
+from personsearch.training.data.aspects import ORIENTATION, by_aspect
 from personsearch.training.data.batches import AugmentRecipe, Loading, TrainItems, augment, collate, epoch_batches
 from personsearch.training.data.dataset import CocoPeople, JoinedPeople, Sample
 from tests.helpers.training_scenes import HEIGHT, WIDTH, MadeUpScenes
@@ -151,6 +154,54 @@ def test_an_epoch_has_every_picture_once() -> None:
     assert [len(batch) for batch in batches] == [3, 3, 1]
     assert sorted(batch for one in batches for batch in one) == [(2, number) for number in range(7)]
     assert epoch_batches(7, 3, 0, 2) == batches != epoch_batches(7, 3, 0, 3)
+
+
+def test_a_batch_that_the_pictures_do_not_fill() -> None:
+    """SeqNet's code leaves it out: CUHK-SYSU's 11,206 pictures in fives would end each epoch with a batch of one."""
+    short = epoch_batches(7, 3, 0, 2)
+    assert epoch_batches(7, 3, 0, 2, last="drop") == short[:2]
+    assert epoch_batches(2, 3, 0, 2, last="drop") == epoch_batches(2, 3, 0, 2)  # there is no other
+    filled = epoch_batches(7, 3, 0, 2, last="fill")
+    assert [len(batch) for batch in filled] == [3, 3, 3]
+    assert filled[:2] == short[:2]
+    assert filled[2][0] == short[2][0]
+
+
+def test_batches_of_one_aspect() -> None:
+    groups = [np.array([0, 2, 4]), np.array([1, 3, 5, 6])]
+    batches = epoch_batches(7, 2, 0, 1, groups=groups, last="fill")
+    assert sorted(len(batch) for batch in batches) == [2, 2, 2, 2]
+    assert all(len({number in groups[0] for _, number in batch}) == 1 for batch in batches)
+    assert {number for batch in batches for _, number in batch} == set(range(7))
+    assert batches != epoch_batches(7, 2, 0, 2, groups=groups, last="fill")
+
+
+def test_pictures_by_aspect(tmp_path: Path) -> None:
+    """The header says it, with EXIF's turn; a data set without files is decoded."""
+
+    class Three:
+        identities = 1
+
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, index: int) -> Sample:
+            return Sample(
+                np.zeros([(20, 30, 3), (30, 20, 3), (20, 20, 3)][index], np.uint8), np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+            )
+
+    tall, wide = by_aspect(Three())
+    assert (tall.tolist(), wide.tolist()) == ([1, 2], [0])
+    turned = Image.new("RGB", (30, 20))
+    turned.getexif()[ORIENTATION] = 6
+    turned.save(tmp_path / "turned.jpg", exif=turned.getexif())
+    Image.new("RGB", (30, 20)).save(tmp_path / "wide.jpg")
+
+    class Files(Three):
+        def path(self, index: int) -> Path:
+            return tmp_path / ["turned.jpg", "wide.jpg", "wide.jpg"][index]
+
+    assert by_aspect(Files())[1].tolist() == [1, 2]
 
 
 @pytest.mark.slow

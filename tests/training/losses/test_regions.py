@@ -103,7 +103,26 @@ def test_proposal_losses_by_hand() -> None:
     deltas = torch.tensor([[[0.0, 0.0, 0.0, 0.5], [7.0] * 4, [7.0] * 4]])
     losses = proposal_losses(logits, deltas, anchors, torch.tensor([[90.0] * 4]), [PERSON], BoxCoder((1.0,) * 4), ProposalRecipe())
     assert losses["rpn_class"].item() == pytest.approx((math.log(1 + math.exp(-1)) + math.log(1 + math.exp(-2))) / 2, rel=1e-5)
-    assert losses["rpn_box"].item() == pytest.approx((0.5 - 0.5 / 9) / 2, rel=1e-5)
+    assert losses["rpn_box"].item() == pytest.approx(0.5 / 2, rel=1e-5)  # L1, as torchvision 0.4.0 has it
+    smooth = proposal_losses(
+        logits, deltas, anchors, torch.tensor([[90.0] * 4]), [PERSON], BoxCoder((1.0,) * 4), ProposalRecipe(box_loss="smooth_l1")
+    )
+    assert smooth["rpn_box"].item() == pytest.approx((0.5 - 0.5 / 9) / 2, rel=1e-5)
+
+
+def test_the_box_loss_of_seqnets_equation_1() -> None:
+    """Printed as a mean over positive regions; the authors' code divides by all, here by two."""
+    deltas, printed = torch.tensor([[0.5, 5.0, 0.0, 0.0], [9.0] * 4]), RegionRecipe(box_mean="people")
+    everyone = region_box_loss(deltas, two_regions(), CODER, RegionRecipe())
+    assert region_box_loss(deltas, two_regions(), CODER, printed).item() == pytest.approx(2 * everyone.item())
+
+
+def test_people_first_is_mmdets_order() -> None:
+    proposals, people, identities = [torch.tensor([[0.0, 0.0, 9.0, 20.0]])], [PERSON], [torch.tensor([4])]
+    after = sample_regions(proposals, people, identities, SamplingRecipe())
+    before = sample_regions(proposals, people, identities, SamplingRecipe(people_first=True))
+    assert torch.equal(after.boxes[0], torch.cat([proposals[0], PERSON]))
+    assert torch.equal(before.boxes[0], after.boxes[0].flip(0))
 
 
 def test_anchors_that_stick_out_can_be_left_out() -> None:

@@ -26,6 +26,7 @@ def test_every_backbone_and_every_ablation_has_a_name() -> None:
     assert names == {
         *(f"hybrid-{backbone}{end}" for backbone in BACKBONES for end in ("", "-scratch")),
         *(f"hybrid-resnet50{end}" for end in VARIANTS),
+        *(f"hybrid-resnet50-{count}-sets" for count in range(1, 5)),  # Fig. 6
     }
     changed = {end: recipes()[f"hybrid-resnet50{end}"].pretraining for end in VARIANTS}
     whole = changed[""]

@@ -1,0 +1,140 @@
+"""Every backbone starts from a classifier's weights, of torchvision's .pth or of safetensors, and from nothing else."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from personsearch.errors import ConfigError, WeightsError
+from personsearch.models.config import BackboneConfig
+from personsearch.models.parts.resnet import build_backbone
+from personsearch.training.initialise import InitialRecipe
+from personsearch.training.learners.build import build_learner
+from personsearch.training.learners.reid import ReidLearner
+from personsearch.training.recipes import load_recipe
+from personsearch.training.recipes.schema import Recipe
+from personsearch.training.run import TrainOptions, prepare
+from tests.helpers.training_scenes import QUIET, MadeUpScenes, recipe_of
+
+BACKBONES: dict[str, dict[str, Any]] = {
+    "resnet50": {"name": "resnet50", "width": 0.0625},
+    "resnet18": {"name": "resnet18", "width": 0.125},
+    "convnext-tiny": {"name": "convnext-tiny", "width": 0.09},
+}
+HEAD = {"fc.weight": torch.zeros(3, 5), "classifier.1.bias": torch.zeros(3)}
+
+
+def classifier(backbone: dict[str, Any], seed: int = 5) -> dict[str, Tensor]:
+    """Random weights under torchvision's names, with a classifier's layers."""
+    torch.manual_seed(seed)
+    state = build_backbone(BackboneConfig.model_validate(backbone)).state_dict()
+    return {name: torch.randn(one.shape) if one.is_floating_point() else one for name, one in state.items()} | HEAD
+
+
+def written(folder: Path, weights: dict[str, Tensor], suffix: str) -> Path:
+    file = folder / f"classifier{suffix}"
+    if suffix == ".pth":
+        torch.save(weights, file)
+    else:
+        save_file({name: one.contiguous() for name, one in weights.items()}, file)
+    return file
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_stage_starts_from_the_file(name: str, suffix: str, tmp_path: Path) -> None:
+    weights = classifier(BACKBONES[name])
+    network: Any = build_learner(
+        recipe_of("seqnet", backbone=BACKBONES[name], backbone_weights=written(tmp_path, weights, suffix)), 4
+    ).network
+    for key, tensor in network.backbone.state_dict().items():
+        if "num_batches" not in key:
+            assert torch.equal(tensor, weights[key])
+    last = {"layer4.0.": "features.6.", "layer4.1.": "features.7."} if name.startswith("convnext") else {}
+    for head in (network.first, network.second):
+        for key, tensor in head.res5.state_dict().items():
+            theirs = next((there + key.removeprefix(here) for here, there in last.items() if key.startswith(here)), key)
+            if "num_batches" not in key:
+                assert torch.equal(tensor, weights[theirs])
+
+
+def test_mobilenet_starts_but_for_its_narrow_last_layer(tmp_path: Path) -> None:
+    backbone = {"name": "mobilenet", "width": 0.25}
+    weights = classifier(backbone)
+    weights["features.18.0.weight"] = torch.zeros(1280, 80, 1, 1)  # torchvision's; 288 channels here
+    recipe = Recipe.model_validate(
+        {
+            "name": "reid",
+            "network": {
+                "architecture": "reid",
+                "name": "reid",
+                "backbone": backbone,
+                "height": 64,
+                "width": 32,
+                "embedding_dim": 8,
+                "last_stride": 2,
+            },
+            "losses": {},
+            "backbone_weights": written(tmp_path, weights, ".pth"),
+        }
+    )
+    learner = build_learner(recipe, 3)
+    assert isinstance(learner, ReidLearner)
+    own = learner.network.backbone.state_dict()
+    assert torch.equal(own["features.3.conv.0.0.weight"], weights["features.3.conv.0.0.weight"])
+    assert own["features.18.0.weight"].abs().sum() > 0
+
+
+def test_rgb_weights_are_turned_for_bgr_pixels(tmp_path: Path) -> None:
+    """AlignPS takes BGR pixels of 0..255 less their mean; torchvision's first layer is for RGB over its spread."""
+    weights = classifier(BACKBONES["resnet18"])
+    network: Any = build_learner(recipe_of("alignps", backbone_weights=written(tmp_path, weights, ".pth")), 4).network
+    rgb = torch.rand(1, 3, 9, 9)
+    bgr = (rgb * 255 * torch.tensor([0.229, 0.224, 0.225])[:, None, None]).flip(1)
+    expected = torch.nn.functional.conv2d(rgb, weights["conv1.weight"])
+    torch.testing.assert_close(torch.nn.functional.conv2d(bgr, network.backbone.conv1.weight), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"layer2.0.conv1.weight": None}, r"layer2.0.conv1.weight is missing"),
+        ({"conv1.weight": torch.zeros(8, 3, 5, 5)}, r"conv1.weight has shape \(8, 3, 5, 5\)"),
+        ({"layer3.9.conv1.weight": torch.zeros(3)}, r"1 tensors that a resnet18 lacks \(layer3.9.conv1.weight"),
+    ],
+)
+def test_another_networks_file_is_refused(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    weights = {name: one for name, one in (classifier(BACKBONES["resnet18"]) | change).items() if one is not None}
+    with pytest.raises(WeightsError, match=message):
+        build_learner(recipe_of("nae", backbone_weights=written(tmp_path, weights, ".pth")), 4)
+
+
+def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
+    torch.save({"conv1.weight": Path("a")}, tmp_path / "a.pth")
+    with pytest.raises(WeightsError, match="code in a checkpoint is never run"):
+        build_learner(recipe_of("nae", backbone_weights=tmp_path / "a.pth"), 4)
+    with pytest.raises(WeightsError, match="is missing"):
+        build_learner(recipe_of("nae", backbone_weights=tmp_path / "b.pth"), 4)
+
+
+def test_torchvisions_resnet_does_not_start_caffes(tmp_path: Path) -> None:
+    recipe = load_recipe("alignps-prw-paper").model_copy(update={"backbone_weights": tmp_path / "resnet50-0676ba61.pth"})
+    with pytest.raises(WeightsError, match="ends in -pretrained"):
+        build_learner(recipe, 4)
+
+
+def test_the_option_starts_a_training(tmp_path: Path) -> None:
+    weights = classifier(BACKBONES["resnet18"])
+    recipe = recipe_of("nae").model_copy(update={"frozen": ("backbone.conv1",)})
+    options = replace(QUIET, backbone_weights=written(tmp_path, weights, ".pth"))
+    trainer = prepare(recipe, MadeUpScenes(2), tmp_path / "out", options)
+    network: Any = trainer.learner.network
+    assert torch.equal(network.backbone.conv1.weight, weights["conv1.weight"])
+    with pytest.raises(ConfigError, match="--backbone-weights FILE"):
+        prepare(recipe, MadeUpScenes(2), tmp_path / "other", QUIET)
+    with pytest.raises(ConfigError, match="pass one of them"):
+        TrainOptions(backbone_weights="a", initial=InitialRecipe(folder=Path("b")))
