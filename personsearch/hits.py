@@ -92,6 +92,12 @@ class Hit:
         """Whether the person is less than `SMALL` pixels high, so that the similarity says less."""
         return self.box[3] - self.box[1] < SMALL
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, with `is_match` and `is_small`; numbers that are not finite are None."""
+        where = ("rank", "image", "frame", "row", "time", "start", "end", "box")
+        names = (*where, "score", "similarity", "ranked_by", "is_match", "is_small", "gallery")
+        return {name: _plain(getattr(self, name)) for name in names}
+
     def crop(self, *, margin: float = 0.0) -> "Image":
         """The person cut out of the picture or video frame, which is read again, as a PIL picture.
 
@@ -127,6 +133,13 @@ def _cut_out(scene: Array, box: Box, margin: float) -> "Image":
     sides = (inside[:, 2:] - inside[:, :2]) * share
     x1, y1, x2, y2 = clip(inside + np.concatenate([-sides, sides], axis=1), height, width)[0].tolist()
     return _as_picture(scene[math.floor(y1) : math.ceil(y2), math.floor(x1) : math.ceil(x2)])
+
+
+def _plain(value: Any) -> Any:
+    """A value of a hit for JSON, which has no NaN."""
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _as_picture(pixels: Array) -> "Image":

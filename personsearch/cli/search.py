@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 import typer
 
 from personsearch.cli.options import (
-    PICTURES,
     CBGMVariant,
     ConfidenceWeighted,
     Device,
@@ -20,11 +19,11 @@ from personsearch.cli.options import (
     RerankOption,
     Sources,
     cbgm_settings,
-    check_output,
     one_or_list,
     open_searcher,
     say,
 )
+from personsearch.cli.output import check_outputs, write
 from personsearch.errors import ConfigError, QueryError
 
 
@@ -75,7 +74,10 @@ def search(
     gallery: GalleryAt = None,
     every: Every = None,
     min_score: MinScore = None,
-    out: Annotated[Path | None, typer.Option(help="Also write the hits as .html, or as a montage (.png or .jpg).")] = None,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(help="Also write the hits: .html, .csv, .json, a montage (.png, .jpg), or a folder of crops; may be repeated."),
+    ] = None,
 ) -> None:
     """Find a person in a gallery; prints the hits as JSON.
 
@@ -85,16 +87,13 @@ def search(
     from personsearch.hits import Query
     from personsearch.searching import SearchOptions
 
-    if out is not None and out.suffix.lower() not in (".html", *PICTURES):
-        raise ConfigError(f"--out must end with .html, {', '.join(PICTURES)}, got {str(out)[-100:]}")
     settings = cbgm_settings(rerank, [] if cbgm is None else [cbgm], cbgm_variant)
     reranking = settings[0] if settings else None
     if reranking is not None and box is None and person is None:
         raise ConfigError("CBGM compares the people around the query; pass the query's scene, and --person or --box")
     options = SearchOptions(top_k, reranking, _min_similarity(min_similarity), confidence_weighted)
     asked = Query(query, _box(box), person=person, crop=crop, time=time)
-    if out is not None:
-        check_output("--out", out)
+    check_outputs(out or [])
     searcher = open_searcher(model, device, precision)
     options.threshold(searcher.calibration)
     embedded = _embedded(searcher, asked, reranking)  # before the source is indexed, which may take long
@@ -102,8 +101,8 @@ def search(
     result = searcher.search(embedded, people, options)
     _say_not_looked(people)
     typer.echo(result.to_json())
-    if out is not None:
-        _write(result, out)
+    if not write(result, out or []):
+        raise typer.Exit(1)
 
 
 def _chosen(every: int | None, min_score: float | None) -> dict[str, Any]:
@@ -131,14 +130,6 @@ def _say_not_looked(gallery: Any) -> None:
     not_looked = {} if gallery.report is None else gallery.report.not_looked
     if not_looked:
         say(f"warning: {len(not_looked)} pictures, videos or folders were not looked at, or only in part; the JSON names them")
-
-
-def _write(result: Any, out: Path) -> None:
-    if out.suffix.lower() == ".html":
-        result.save_html(out)
-    else:
-        result.montage().save(out)
-    say(f"wrote {out}")
 
 
 def _min_similarity(text: str | None) -> "float | Literal['auto'] | None":

@@ -7,6 +7,8 @@ from functools import lru_cache
 from pathlib import PurePath
 from typing import TYPE_CHECKING, TypeAlias
 
+from personsearch.hits import Hit
+
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
@@ -22,6 +24,7 @@ SYSTEM_FONTS = (
     "msyh.ttc",
     "wqy-zenhei.ttc",
 )
+PROBABLY_NOT = "probably somebody else"
 NO_GLYPH = "\uffff"  # never in a font, so it draws the font's sign for a missing letter
 ELLIPSIS = "..."
 
@@ -74,6 +77,25 @@ def clock(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     last = f"{rest // 10:02d}.{rest % 10}"
     return f"{hours}:{minutes:02d}:{last}" if hours else f"{minutes}:{last}"
+
+
+def moment(hit: Hit) -> str:
+    """When a hit of a video is seen, such as "0:45.2" or "0:31.0 to 1:01.5, best at 0:45.2"; "" for a picture."""
+    if hit.time is None:
+        return ""
+    if hit.start is None or hit.end is None or clock(hit.start) == clock(hit.end):
+        return clock(hit.time)
+    return f"{clock(hit.start)} to {clock(hit.end)}, best at {clock(hit.time)}"
+
+
+def doubt(hit: Hit) -> str:
+    """Why a hit may be somebody else: below the threshold; "" from the threshold on, or without one."""
+    return f"below {hit.threshold:.3f}: {PROBABLY_NOT}" if hit.is_match is False else ""
+
+
+def size_note(hit: Hit) -> str:
+    """That a person has few pixels, such as "small: 41 pixels high"; "" otherwise."""
+    return f"small: {hit.box[3] - hit.box[1]:.0f} pixels high" if hit.is_small else ""
 
 
 def _fonts(size: float) -> Iterator["Font"]:

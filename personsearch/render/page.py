@@ -1,26 +1,19 @@
 """Write a search result as one self-contained HTML page without scripts."""
 
-import base64
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from personsearch.hits import Hit, Query
 from personsearch.render import views
-from personsearch.render.lettering import clock, file_name, printable
-from personsearch.render.pictures import count, has_other_order, query_name
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from personsearch.render.files import replaced
+from personsearch.render.lettering import PROBABLY_NOT, doubt, file_name, moment, printable, size_note
+from personsearch.render.notebook import data_uri
+from personsearch.render.pictures import count, has_other_order, query_name, threshold
 
 TILE: views.Size = (300, 400)
 SCENE_SIDE = 640  # longer side of a whole scene, pixels
-QUALITY = 82  # JPEG quality
 
 
 @dataclass(frozen=True)
@@ -42,8 +35,11 @@ class Card:
     score: str
     path: str
     name: str
-    time: str  # "" for a picture
+    time: str  # "" for a picture; of a spell from when to when
     frame: int
+    doubt: str  # that the hit is below the threshold; "" for a match, and without a threshold
+    note: str  # that the person is small; "" otherwise
+    is_first_below: bool  # whether the threshold lies between this hit and the one before
     view: HitView
 
 
@@ -63,7 +59,7 @@ def save_html(query: Query, hits: Sequence[Hit], path: Path) -> None:
         OSError: The page cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _replaced(path) as temporary:
+    with replaced(path) as temporary:
         temporary.write_text(page(query, hits), encoding="utf-8")
 
 
@@ -78,10 +74,13 @@ def page(query: Query, hits: Sequence[Hit]) -> str:
         query_name=file_name(name),
         query_path=name,
         query_box=query.box,
-        query_picture=_data_uri(views.of_query(query, TILE)),
+        query_picture=data_uri(views.of_query(query, TILE)),
         count=count(hits),
         cards=_cards(hits),
         has_other_order=has_other_order(hits),
+        threshold=threshold(hits),
+        matches=sum(hit.is_match is True for hit in hits),
+        probably_not=PROBABLY_NOT,
         size=TILE,
     )
 
@@ -90,16 +89,26 @@ def _cards(hits: Sequence[Hit]) -> list[Card]:
     hit_views = views.of_hits(
         hits,
         lambda scene, box: HitView(
-            person=_data_uri(views.person(scene, box, TILE, views.HIT_COLOUR)),
-            scene=_data_uri(views.scene_with_box(scene, box, SCENE_SIDE, views.HIT_COLOUR)),
+            person=data_uri(views.person(scene, box, TILE, views.HIT_COLOUR)),
+            scene=data_uri(views.scene_with_box(scene, box, SCENE_SIDE, views.HIT_COLOUR)),
         ),
         lambda reason: HitView(missing=reason),
     )
     other_order = has_other_order(hits)
-    return [_card(hit, view, other_order) for hit, view in zip(hits, hit_views, strict=True)]
+    first_below = position_of_threshold(hits)
+    return [_card(hit, view, other_order, i == first_below) for i, (hit, view) in enumerate(zip(hits, hit_views, strict=True))]
 
 
-def _card(hit: Hit, view: HitView, other_order: bool) -> Card:
+def position_of_threshold(hits: Sequence[Hit]) -> int | None:
+    """The number of hits before the threshold; None if it does not cut the list in two, as in another order."""
+    matches = [hit.is_match for hit in hits]
+    if False not in matches or None in matches:
+        return None
+    first = matches.index(False)
+    return None if any(matches[first:]) else first
+
+
+def _card(hit: Hit, view: HitView, other_order: bool, is_first_below: bool) -> Card:
     return Card(
         rank=hit.rank,
         similarity=f"{hit.similarity:.3f}",
@@ -107,24 +116,10 @@ def _card(hit: Hit, view: HitView, other_order: bool) -> Card:
         score=f"{hit.score:.2f}",
         path=printable(hit.image),
         name=printable(file_name(hit.image)),
-        time="" if hit.time is None else clock(hit.time),
+        time=moment(hit),
         frame=hit.frame,
+        doubt=doubt(hit),
+        note=size_note(hit),
+        is_first_below=is_first_below,
         view=view,
     )
-
-
-def _data_uri(picture: "Image") -> str:
-    buffer = BytesIO()
-    picture.save(buffer, "JPEG", quality=QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
-
-
-@contextmanager
-def _replaced(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path`; it replaces `path` when the block ends, or is deleted on an error."""
-    temporary = path.with_name(f".{uuid4().hex}.part")  # not from the name, which may be as long as a name can be
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

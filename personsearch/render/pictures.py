@@ -9,7 +9,7 @@ from personsearch.boxes import Array
 from personsearch.errors import ImageError
 from personsearch.hits import Hit, Query
 from personsearch.render import views
-from personsearch.render.lettering import clock, file_name, shorten, text_and_font
+from personsearch.render.lettering import clock, doubt, file_name, moment, shorten, size_note, text_and_font
 from personsearch.sources import read_query
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def montage(query: Query, hits: Sequence[Hit]) -> "Image":
 
     A hit whose picture cannot be read again (deleted, or passed as an array) has a grey tile with the reason. Without
     hits the picture says "no hits". If hits are ordered by another number than the similarity (CBGM, confidence
-    weighting), that number is shown too.
+    weighting), that number is shown too. A hit below the calibrated threshold says so and has a grey rank; a small
+    person is marked.
     """
     from PIL import Image, ImageDraw
 
@@ -96,7 +97,7 @@ def montage(query: Query, hits: Sequence[Hit]) -> "Image":
     for i, (hit, tile, lines) in enumerate(zip(hits, tiles, captions, strict=True)):
         x, y = first + i % columns * across, GAP + i // columns * down
         sheet.paste(tile, (x, y))
-        _write(canvas, lines, x, y + TILE[1], indent=_badge(canvas, str(hit.rank), x, y + TILE[1] + LEADING))
+        _write(canvas, lines, x, y + TILE[1], indent=_badge(canvas, hit, x, y + TILE[1] + LEADING))
     return sheet
 
 
@@ -110,6 +111,12 @@ def count(hits: Sequence[Hit]) -> str:
     return {0: "no hits", 1: "1 hit"}.get(len(hits), f"{len(hits)} hits")
 
 
+def threshold(hits: Sequence[Hit]) -> str:
+    """The calibrated threshold as text; "" without hits or calibration."""
+    values = [hit.threshold for hit in hits if hit.threshold is not None]
+    return f"{values[0]:.3f}" if values else ""
+
+
 def query_name(query: Query) -> str:
     """The query's path as text, or "" if it is not a file."""
     return str(query.image) if isinstance(query.image, str | Path) else ""
@@ -119,14 +126,16 @@ def _caption(hit: Hit, other_order: bool) -> list[str]:
     lines = [f"similarity {hit.similarity:.3f}"]
     if other_order:
         lines.append(f"ranked by {hit.ranked_by:.3f}")
+    lines += [line for line in (doubt(hit), size_note(hit)) if line]
     lines.append(file_name(hit.image))
-    return lines if hit.time is None else [*lines, f"at {clock(hit.time)}"]
+    return lines if hit.time is None else [*lines, f"{'at ' if hit.start is None else ''}{moment(hit)}"]
 
 
 def _query_caption(query: Query, hits: Sequence[Hit]) -> list[str]:
-    name = query_name(query)
+    name, least = query_name(query), threshold(hits)
     at = [] if query.time is None else [f"at {clock(query.time)}"]
-    return ["query", *([file_name(name)] if name else []), *at, count(hits)]
+    matches = [f"{sum(hit.is_match is True for hit in hits)} match, threshold {least}"] if least else []
+    return ["query", *([file_name(name)] if name else []), *at, count(hits), *matches]
 
 
 def _height(lines: list[str]) -> int:
@@ -144,11 +153,15 @@ def _write(canvas: "ImageDraw", lines: list[str], x: int, y: int, indent: int = 
         y += size + LEADING
 
 
-def _badge(canvas: "ImageDraw", text: str, x: int, y: int) -> int:
-    """Draw the rank on a plate before the title (on the picture it could hide a face); returns its width with a gap."""
-    text, font = text_and_font(text, TITLE)
+def _badge(canvas: "ImageDraw", hit: Hit, x: int, y: int) -> int:
+    """Draw the rank on a plate before the title (on the picture it could hide a face), grey below the threshold.
+
+    Returns:
+        The plate's width with a gap.
+    """
+    text, font = text_and_font(str(hit.rank), TITLE)
     width = max(math.ceil(font.getlength(text)) + 12, 28)
-    canvas.rounded_rectangle((x, y - 1, x + width, y + TITLE + 3), radius=5, fill=views.HIT_COLOUR)
+    canvas.rounded_rectangle((x, y - 1, x + width, y + TITLE + 3), radius=5, fill=RULE if hit.is_match is False else views.HIT_COLOUR)
     canvas.text((x + width / 2, y + TITLE / 2 + 1), text, fill=views.DARK, font=font, anchor="mm")
     return width + 10
 

@@ -128,3 +128,35 @@ def test_a_long_name_of_a_page_is_written(folder: Path) -> None:
     assert search(folder, folder / "red.png", folder / "photos", "--out", out).exit_code == 0
     assert "<html" in out.read_text()
     assert [file.name for file in folder.glob(".*")] == []
+
+
+def test_out_writes_every_kind_of_file(folder: Path) -> None:
+    names = ("hits.html", "hits.PNG", "hits.jpg", "new/hits.csv", "hits.json", "crops")
+    outs = [argument for name in names for argument in ("--out", folder / name)]
+    result = search(folder, folder / "red.png", folder / "photos", "--gallery", folder / "g.lance", *outs)
+    assert result.exit_code == 0
+    assert (folder / "hits.json").read_text() == result.stdout.rstrip("\n")
+    assert len((folder / "new/hits.csv").read_text().splitlines()) == 1 + len(json.loads(result.stdout)["hits"]) == 2
+    assert [path.name for path in (folder / "crops").iterdir()] == ["0001_a.png"]
+    assert Image.open(folder / "crops/0001_a.png").size == (20, 60)
+    assert Image.open(folder / "hits.PNG").format == "PNG"
+    for name in names:
+        assert f"wrote {folder / name}" in result.stderr
+
+
+def test_out_to_a_folder_with_a_dot_in_its_name(folder: Path) -> None:
+    (folder / "crops.v2").mkdir()
+    assert (
+        search(folder, folder / "red.png", folder / "photos", "--gallery", folder / "g.lance", "--out", folder / "crops.v2").exit_code == 0
+    )
+    assert len(list((folder / "crops.v2").iterdir())) == 1
+
+
+def test_a_crop_that_is_missing_is_said(folder: Path) -> None:
+    """A gallery outlives its pictures."""
+    search(folder, folder / "red.png", folder / "photos", "--gallery", folder / "g.lance")
+    (folder / "photos" / "a.png").unlink()
+    result = search(folder, folder / "red.png", folder / "g.lance", "--out", folder / "crops")
+    assert result.exit_code == 1
+    assert "1 of 1 crops" in result.stderr
+    assert json.loads(result.stdout)["hits"]

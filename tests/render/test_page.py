@@ -129,3 +129,35 @@ def test_a_page_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pytes
         result().save_html(path)
     assert list(tmp_path.iterdir()) == [path]
     assert path.read_bytes() == b"old"
+
+
+def test_page_draws_the_threshold_between_the_hits(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png")
+    hits = [hit(path, rank, similarity=one, ranked_by=one, threshold=0.6) for rank, one in enumerate((0.9, 0.6, 0.5), start=1)]
+    text = page_of(result(*hits))
+    parsed = Page(text)
+    assert parsed.text.count("threshold 0.600; below: probably somebody else") == 1
+    assert text.index("Rank 2,") < text.index("threshold 0.600; below") < text.index("Rank 3,")
+    assert parsed.text.count("below 0.600: probably somebody else") == 1
+    assert "2 match" in parsed.text
+    assert [value for name, value in parsed.attributes if name == "class" and value and "below" in value] == ["card below"]
+
+
+def test_page_marks_hits_in_another_order_one_by_one(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png")
+    text = page_of(result(hit(path, 1, similarity=0.5, ranked_by=0.9, threshold=0.6), hit(path, 2, threshold=0.6)))
+    assert "threshold 0.600; below" not in text
+    assert text.count("below 0.600: probably somebody else") == 1
+
+
+def test_page_without_a_calibration_draws_no_threshold(tmp_path: Path) -> None:
+    text = page_of(result(hit(saved(tmp_path / "a.png"))))
+    assert "probably somebody else" not in text
+    assert "match" not in Page(text).text
+
+
+def test_page_says_that_a_hit_is_small_and_when_it_begins(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png")
+    text = Page(page_of(result(hit(path, box=(100, 60, 120, 101), time=45.2, start=31.0, end=61.5)))).text
+    assert "small: 41 pixels high" in text
+    assert "0:31.0 to 1:01.5, best at 0:45.2" in text

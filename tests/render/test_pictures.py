@@ -142,6 +142,22 @@ def test_caption_by_hand() -> None:
     assert pictures._caption(weighted, True) == ["similarity 0.500", "ranked by 0.450", "walk.mp4", "at 1:15.2"]
     plain = hit("scenes/a.png")
     assert pictures._caption(plain, False) == ["similarity 0.750", "a.png"]
+    doubtful = hit("walk.mp4", box=(0, 0, 20, 41), time=45.2, start=31.0, end=61.5, threshold=0.8)
+    assert pictures._caption(doubtful, False) == [
+        "similarity 0.750",
+        "below 0.800: probably somebody else",
+        "small: 41 pixels high",
+        "walk.mp4",
+        "0:31.0 to 1:01.5, best at 0:45.2",
+    ]
+
+
+def test_montage_greys_the_rank_below_the_threshold(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png")
+    picture = np.asarray(result(hit(path, threshold=0.7), hit(path, 2, similarity=0.6, ranked_by=0.6, threshold=0.7)).montage())
+    plates = [(np.abs(picture[345:370, x : x + 30].astype(int) - views.HIT_COLOUR) < 5).all(axis=2).any() for x in (300, 560)]
+    assert plates == [True, False]
+    assert pictures._query_caption(Query("q.jpg"), [hit(path, threshold=0.7)])[-1] == "1 match, threshold 0.700"
 
 
 def test_montage_without_hits_differs_from_the_query_alone() -> None:
