@@ -4,6 +4,7 @@ import runpy
 import sys
 
 BENCHMARKS = {
+    "start": "CPU seconds and peak memory of whole commands, beside an older commit",
     "latency": "seconds, images/s and peak memory of each network, as opened and in plain eager float32",
     "indexing": "images/s of indexing beside the bare network on pictures in memory",
     "search": "time of a search beside one pass over the gallery; recall of float16 storage and of the vector index",

@@ -29,6 +29,28 @@ def iou(a: Array, b: Array) -> Array:
     return np.asarray(np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0))
 
 
+def suppress(boxes: Array, scores: Array, most: float) -> Array:
+    """Non-maximum suppression: (K,) rows of the boxes that no better box overlaps by more than `most`, best first.
+
+    Of equal scores the earlier row is the better one, as in `torchvision.ops.nms`, whose rows these are.
+
+    Args:
+        boxes: Boxes (N, 4), xyxy; N may be 0.
+        scores: Scores (N,).
+        most: Greatest IoU with a better box.
+    """
+    order = np.argsort(-scores, kind="stable")
+    areas, people = area(boxes), []
+    while len(order):
+        best, order = order[0], order[1:]
+        people.append(best)
+        sides = np.minimum(boxes[order, 2:], boxes[best, 2:]) - np.maximum(boxes[order, :2], boxes[best, :2])
+        overlap = np.clip(sides, 0, None).prod(axis=1)
+        union = areas[order] + areas[best] - overlap
+        order = order[~(np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0) > np.float64(most))]
+    return np.array(people, np.int64)
+
+
 def area(boxes: Array) -> Array:
     """(N,) areas in square pixels of (N, 4) xyxy boxes."""
     sides: Array = boxes[:, 2:] - boxes[:, :2]

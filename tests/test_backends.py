@@ -7,7 +7,6 @@ import onnx as onnx_library
 import pytest
 import torch
 
-from personsearch import backends
 from personsearch.backends import open_file, open_model
 from personsearch.errors import ConfigError, WeightsError
 from personsearch.models.seqnet import SeqNet, SeqNetConfig
@@ -60,7 +59,7 @@ def test_options_of_pytorch_are_refused_for_onnx_runtime(folder: Path, tmp_path:
 
 def test_precision_and_compiled_are_passed_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[object] = []
-    monkeypatch.setattr(backends, "compile_model", compiled.append)
+    monkeypatch.setattr("personsearch.models.fast.compiled.compile_model", compiled.append)
     model = open_model(folder, "cpu", "auto", precision="bfloat16", compiled=True)
     assert model.fingerprint.endswith("-bfloat16")
     assert compiled == [model]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from personsearch.boxes import Array, area, check_boxes, clip, corners, iou
+from personsearch.boxes import Array, area, check_boxes, clip, corners, iou, suppress
 from personsearch.errors import BoxError
 
 BOXES = st.lists(st.tuples(*[st.integers(0, 9)] * 2, *[st.integers(10, 19)] * 2), max_size=6).map(
@@ -33,6 +33,27 @@ def test_iou_is_symmetric_and_within_0_and_1(a: Array, b: Array) -> None:
     assert np.array_equal(overlaps, iou(b, a).T)
     assert ((overlaps >= 0) & (overlaps <= 1)).all()
     assert (np.diag(iou(a, a)) == 1).all()
+
+
+def test_suppression_by_hand() -> None:
+    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 9], [0, 0, 10, 5], [50, 50, 60, 60], [0, 0, 10, 10]], np.float32)
+    scores = np.array([0.5, 0.9, 0.8, 0.1, 0.5], np.float32)
+    assert suppress(boxes, scores, 0.5).tolist() == [1, 3]  # overlaps of .9, 5/9 and .9 with row 1
+    assert suppress(boxes, scores, 0.6).tolist() == [1, 2, 3]
+    assert suppress(boxes, scores, 1.0).tolist() == [1, 2, 0, 4, 3]  # the earlier of two equal scores first
+    assert suppress(boxes[:0], scores[:0], 0.5).tolist() == []
+
+
+@given(st.integers(0, 60), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.3, 0.45, 0.6, 0.7]))
+def test_suppression_gives_the_rows_of_torchvision(count: int, seed: int, most: float) -> None:
+    import torch
+    from torchvision.ops import nms
+
+    random = np.random.default_rng(seed)
+    corner, sides = random.integers(0, 20, (2, count, 2))  # whole pixels: equal overlaps, equal scores and empty boxes do happen
+    boxes = np.concatenate([corner, corner + sides], axis=1).astype(np.float32)
+    scores = (random.integers(0, 10, count) / 10).astype(np.float32)
+    assert suppress(boxes, scores, most).tolist() == nms(torch.from_numpy(boxes), torch.from_numpy(scores), most).tolist()
 
 
 def test_area_by_hand() -> None:

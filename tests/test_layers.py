@@ -20,7 +20,7 @@ ROW = re.compile(r"^\| *(\d+) *\|(.*)\| *(yes|no) *\|$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Layer:
-    """One row of the table: its number and whether its modules may import torch."""
+    """One row of the table: its number and whether its modules load torch."""
 
     row: int
     torch: bool
@@ -37,6 +37,7 @@ def layers() -> dict[str, Layer]:
     return dict(named)
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Files of the package by their dotted names, without `personsearch` itself."""
     names = {path.relative_to(PACKAGE).with_suffix("").parts: path for path in PACKAGE.rglob("*.py")}
@@ -44,19 +45,25 @@ def modules() -> dict[str, Path]:
 
 
 def room_of(module: str) -> str:
-    """The table's longest name that holds this module: `models.parts` of `models.parts.afa`; "" if there is none."""
+    """The table's longest name that holds this module: `models.parts` of `models.parts.afa`; "" if there is none.
+
+    A folder that the table lists room by room holds its own `__init__` only.
+    """
     parts = module.split(".")
-    if len(parts) > 1 and f"{parts[0]}.{parts[1]}" in layers():
-        return f"{parts[0]}.{parts[1]}"
-    by_room = any(name.startswith(f"{parts[0]}.") for name in layers())
-    return parts[0] if parts[0] in layers() and (len(parts) == 1 or not by_room) else ""
+    names = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    room = next((name for name in names if name in layers()), "")
+    by_room = room == parts[0] and any(name.startswith(f"{room}.") for name in layers())
+    return "" if by_room and room != module else room
 
 
-def imported_names(source: str) -> set[str]:
-    """Dotted names imported anywhere in a file, inside functions too, but not for type checking only."""
+@cache
+def imported_names(source: str, *, inside_functions: bool = True) -> set[str]:
+    """Dotted names that a file imports, inside functions too or not, but not for type checking only."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = []
+        if isinstance(node, ast.FunctionDef) and not inside_functions:
             node.body = []
     names: set[str] = set()
     for node in ast.walk(tree):
@@ -68,10 +75,11 @@ def imported_names(source: str) -> set[str]:
     return names
 
 
-def imported_modules(source: str) -> set[str]:
+@cache
+def imported_modules(source: str, *, inside_functions: bool = True) -> set[str]:
     """Modules of the package that a file imports, without `personsearch` itself."""
     known, targets = modules(), set()
-    for name in imported_names(source):
+    for name in imported_names(source, inside_functions=inside_functions):
         target = name.removeprefix("personsearch.") if name.startswith("personsearch.") else ""
         while target and target not in known:
             target = target.rpartition(".")[0]
@@ -85,6 +93,22 @@ def violations(module: str, source: str) -> list[str]:
     torch = [] if layer.torch else [name for name in imported_names(source) if name.split(".")[0] in ("torch", "torchvision")]
     above = [name for name in imported_modules(source) if room_of(name) != room and layers()[room_of(name)].row >= layer.row]
     return [f"{module} imports {name}" for name in sorted(torch + above)]
+
+
+def loads_torch(module: str, sources: Mapping[str, str]) -> bool:
+    """Whether importing a module, and so the folders it is in, imports torch or torchvision."""
+    waiting, done = [module], set()
+    while waiting:
+        name = waiting.pop()
+        if name in done:
+            continue
+        done.add(name)
+        if {used.split(".")[0] for used in imported_names(sources[name], inside_functions=False)} & {"torch", "torchvision"}:
+            return True
+        parts = name.split(".")
+        waiting += [".".join(parts[:count]) for count in range(1, len(parts))]
+        waiting += imported_modules(sources[name], inside_functions=False)
+    return False
 
 
 def circle(imports: Mapping[str, set[str]]) -> list[str]:
@@ -104,12 +128,33 @@ def test_imports_point_up_the_table() -> None:
     assert [line for name, path in modules().items() for line in violations(name, path.read_text())] == []
 
 
+def test_the_table_says_which_rows_load_torch() -> None:
+    sources = {name: path.read_text() for name, path in modules().items()}
+    loading = {name for name in sources if loads_torch(name, sources)}
+    assert [name for name in sorted(loading) if not layers()[room_of(name)].torch] == []
+    rooms = {room_of(name) for name in loading}
+    assert [name for name, layer in layers().items() if layer.torch and name not in rooms] == []
+
+
+def test_a_way_to_torch_is_seen_through_other_modules() -> None:
+    sources = {
+        "images": "",
+        "boxes": "from personsearch.models.parts import afa",
+        "models": "",
+        "models.parts": "",
+        "models.parts.afa": "import torch",
+    }
+    assert loads_torch("boxes", sources)
+    assert not loads_torch("boxes", sources | {"boxes": "def f():\n    from personsearch.models.parts import afa"})
+    assert loads_torch("models.parts.afa", sources | {"models.parts.afa": "", "models": "from torch import nn"})
+
+
 def test_an_upward_import_is_seen_inside_a_function_too() -> None:
     assert violations("boxes", "def f():\n    from personsearch.searcher import PersonSearcher\n")
     assert violations("gallery.table", "def f():\n    import torch\n")
     assert violations("models.parts.afa", "from personsearch.models.rcnn import RCNN\n")
     assert violations("training.data.dataset", "from personsearch.training.losses.oim import OIM\n")
-    assert not violations("searcher", "from personsearch.boxes import iou\nimport torch\n")
+    assert not violations("training.run", "from personsearch.boxes import iou\nimport torch\n")
 
 
 def test_only_the_command_line_imports_training() -> None:

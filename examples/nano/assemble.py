@@ -17,8 +17,8 @@ from examples.nano.command import run
 from examples.nano.crops import config
 from personsearch.boxes import Array
 from personsearch.models.fast.fuse import optimize_for_inference
-from personsearch.models.nano.embedder import NanoReidOptions
-from personsearch.models.nano.model import DETECTOR, EMBEDDER, NanoConfig
+from personsearch.models.nano.model import DETECTOR, EMBEDDER
+from personsearch.models.nano.options import NanoConfig, NanoReidOptions
 from personsearch.models.reid import ReidNetwork
 from personsearch.training.checkpoint import STATE_FILE, load_state
 from personsearch.training.learners.base import tensors_of

@@ -25,8 +25,8 @@ from personsearch.boxes import Array
 from personsearch.memory import keep_freed_memory
 from personsearch.models.fast.fuse import optimize_for_inference
 from personsearch.models.parts.resnet import MobileNet
-from personsearch.models.rcnn import RGB_MEAN, RGB_STD
 from personsearch.models.reid import ReidConfig, ReidNetwork
+from personsearch.models.scene_input import RGB_MEAN, RGB_STD
 from personsearch.training.checkpoint import load_state
 
 PAIRS, BANK = 32, 1024  # of a batch: pairs of pictures, and rows of other pictures to compare with

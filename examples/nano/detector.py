@@ -18,7 +18,8 @@ from examples.nano.command import run
 from examples.nano.loop import Learner, Schedule, train
 from examples.nano.pictures import SIDE, Picture, TrainView, listed, rendered, view
 from examples.nano.teacher import Teacher
-from personsearch.models.nano.detector import CellPredictions, NanoNetwork, NanoOptions, pixels_of
+from personsearch.models.nano.detector import CellPredictions, NanoNetwork, pixels_of
+from personsearch.models.nano.options import NanoOptions
 from personsearch.models.parts.csp_darknet import STRIDES
 
 SCENES, PHOTOS = 3, 3  # of a batch

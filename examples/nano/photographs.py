@@ -14,7 +14,7 @@ from personsearch.boxes import Array, iou
 from personsearch.datasets import yolo
 from personsearch.datasets.files import check_folder
 from personsearch.errors import DataError, ImageError
-from personsearch.models.nano.embedder import resize
+from personsearch.models.nano.steps import resize
 from personsearch.models.two_step.model import crop
 from personsearch.sources import Frame, open_source
 

@@ -11,6 +11,8 @@ from personsearch.cli import demo, detect, evaluate, models, recipes, search, tr
 from personsearch.cli.options import say
 from personsearch.errors import PersonSearchError
 
+TORCH = ("torch", "torchvision")  # what an installation for models on ONNX Runtime may leave out
+
 app = typer.Typer(
     name="personsearch",
     help="Find a person in whole scene photos: detect everyone, embed everyone, rank. All data stays on this machine.",
@@ -54,4 +56,9 @@ def main() -> None:
         app()
     except (PersonSearchError, OSError) as error:  # OSError: for example a file that cannot be written
         say(f"error: {error}")
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        if error.name not in TORCH:
+            raise
+        say(f"error: {error.name} is not installed, and this command needs it; run: pip install torch torchvision")
         sys.exit(1)

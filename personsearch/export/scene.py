@@ -17,6 +17,7 @@ from personsearch.models.alignps import MIN_QUERY_IOU, AlignPS, AlignPSConfig, i
 from personsearch.models.coat import COAT, COATConfig
 from personsearch.models.config import SceneConfig
 from personsearch.models.dkd import DKD, DKDConfig
+from personsearch.models.exported import INPUTS, METADATA, OUTPUTS
 from personsearch.models.fast.fuse import optimize_for_inference
 from personsearch.models.folder import load_strict
 from personsearch.models.parts.fcos import LevelMaps
@@ -33,9 +34,6 @@ from personsearch.options import parse
 from personsearch.weights import WEIGHTS_FILE, read_config, read_tensors
 
 OPSET = 20  # the exporter writes DeformConv from 19 on
-METADATA = "personsearch"  # key of the file's metadata with the config as JSON
-INPUTS = ("pixels", "resized", "original", "wanted")
-OUTPUTS = ("boxes", "scores", "embeddings", "wanted_embeddings")
 FAR_AWAY = -1e6  # coordinate of a box that overlaps no other
 
 # architecture in config.json -> class of the config, class of the network

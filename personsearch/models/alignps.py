@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor
 
 from personsearch.boxes import Array
-from personsearch.images import opencv
 from personsearch.models.config import BackboneConfig, SceneConfig
 from personsearch.models.folder import open_scene_folder
 from personsearch.models.parts.afa import Aggregation, AlignedFeatureAggregation
@@ -25,11 +23,8 @@ from personsearch.models.parts.fcos import FCOSHead, LevelMaps, Structure
 from personsearch.models.parts.fcos_select import DenseDetections, SelectionRules, box_scale, features_at, select
 from personsearch.models.parts.resnet import build_backbone
 from personsearch.models.scene import SceneBatch, SceneDetections, SceneInput, SceneModel, SceneNetwork
+from personsearch.models.scene_input import dense_array
 
-cv2 = opencv()
-
-RGB_MEAN = np.array([123.675, 116.28, 103.53], np.float32)
-PAD_TO = 32
 MIN_QUERY_IOU = 0.1  # below it the released evaluation warns that the detection is not the query
 
 
@@ -140,13 +135,7 @@ class AlignPS(SceneNetwork):
 
 def dense_input(image: Array, short_side: int, long_side: int) -> SceneInput:
     """Resize an RGB uint8 image to fit short and long side (OpenCV, on uint8), subtract the mean, swap to BGR, pad to a multiple of 32."""
-    original = (image.shape[0], image.shape[1])
-    factor = min(long_side / max(original), short_side / min(original))
-    height, width = (max(1, int(side * factor + 0.5)) for side in original)
-    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-    pixels = np.zeros((3, -height % PAD_TO + height, -width % PAD_TO + width), np.float32)
-    pixels[:, :height, :width] = (resized - RGB_MEAN)[:, :, ::-1].transpose(2, 0, 1)
-    return SceneInput(torch.from_numpy(pixels), (height, width), original)
+    return SceneInput.of(dense_array(image, short_side, long_side))
 
 
 def open_folder(folder: Path, device: str) -> SceneModel:

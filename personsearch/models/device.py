@@ -1,15 +1,9 @@
-"""The device that a model runs on."""
-
-import os
-import sys
-from pathlib import Path
+"""The device that a model on PyTorch runs on."""
 
 import torch
 
 from personsearch.errors import DeviceError
-from personsearch.onnx_session import OnnxSession
-
-AUTO = "auto"
+from personsearch.models.onnx_device import AUTO
 
 
 def resolve_device(device: str) -> str:
@@ -30,24 +24,3 @@ def resolve_device(device: str) -> str:
     if parsed.type == "cuda" and (parsed.index or 0) >= count:
         raise DeviceError(f'device {device!r} is not available: torch {torch.__version__} sees {count} CUDA devices; use device="cpu"')
     return device
-
-
-def cores() -> int:
-    """Number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
-def open_onnx(path: Path, device: str, *, threads: int | None = None, spins: bool = False) -> OnnxSession:
-    """Open an ONNX file on `device`; "auto" falls back to the CPU, with a log line, if ONNX Runtime cannot use the CUDA device.
-
-    Args:
-        path: ONNX file.
-        device: Where it runs: "auto", "cpu", "cuda" or "cuda:1".
-        threads: CPU threads of a run, as for `OnnxSession`.
-        spins: Whether idle threads spin, as for `OnnxSession`.
-
-    Raises:
-        DeviceError: the machine does not have this device.
-        WeightsError, ConfigError: see `OnnxSession`.
-    """
-    return OnnxSession(path, device=resolve_device(device), threads=threads, spins=spins, allow_cpu=device == AUTO)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from personsearch.errors import ConfigError, ModelNotFoundError
+from personsearch.models.needs_torch import needs_torch
 from personsearch.weights import read_config
 
 if TYPE_CHECKING:
@@ -42,15 +43,20 @@ def open_folder(folder: Path, device: str) -> "PersonModel":
         ModelNotFoundError: the folder does not exist.
         ConfigError, WeightsError: a file of the model is missing, malformed or does not fit.
         DeviceError: the machine does not have this device.
+        MissingExtraError: the network needs PyTorch, and it is not installed.
     """
     if not os.path.isdir(folder):
         raise ModelNotFoundError(f"{folder} is not a folder; pass the folder of a model")
     architecture = read_config(folder)["architecture"]
     if architecture not in ARCHITECTURES:
         raise ConfigError(f"{folder}: architecture {architecture!r} is unknown; known: {', '.join(ARCHITECTURES)}")
-    if architecture not in SEVERAL_NETWORKS:
-        from personsearch.models.device import resolve_device
+    if architecture in SEVERAL_NETWORKS:
+        module = import_module(ARCHITECTURES[architecture])
+    else:
+        with needs_torch(f"the network of {folder} ({architecture})"):
+            from personsearch.models.device import resolve_device
 
+            module = import_module(ARCHITECTURES[architecture])
         device = resolve_device(device)
-    model: PersonModel = import_module(ARCHITECTURES[architecture]).open_folder(folder, device)
+    model: PersonModel = module.open_folder(folder, device)
     return model

@@ -21,9 +21,8 @@ from personsearch.models.parts.region_pool import LazyRegions, RegionPool
 from personsearch.models.parts.resnet import build_backbone
 from personsearch.models.parts.rpn import ProposalConfig, RegionProposals, cut, frames_of
 from personsearch.models.scene import SceneBatch, SceneDetections, SceneInput, SceneModel, SceneNetwork
+from personsearch.models.scene_input import PAD_TO, RGB_MEAN, RGB_STD, region_size
 
-RGB_MEAN, RGB_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, for values 0..1
-PAD_TO = 32
 MIN_SIDE = 1e-2  # pixels of the resized image; people with a shorter side are dropped
 BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # weights of the deltas x, y, width, height
 
@@ -168,8 +167,7 @@ class RegionNetwork(SceneNetwork):
 def region_input(image: Array, short_side: int, long_side: int) -> SceneInput:
     """Normalise an RGB uint8 image, resize it to fit short and long side (bilinear on float), pad with zeros to a multiple of 32."""
     original = (image.shape[0], image.shape[1])
-    factor = min(short_side / min(original), long_side / max(original))
-    height, width = (max(1, int(side * factor)) for side in original)
+    height, width = region_size(original, short_side, long_side)
     pixels = torch.tensor(np.ascontiguousarray(image)).permute(2, 0, 1).float().div_(255)
     pixels = pixels.sub_(torch.tensor(RGB_MEAN)[:, None, None]).div_(torch.tensor(RGB_STD)[:, None, None])
     pixels = F.interpolate(pixels[None], size=(height, width), mode="bilinear")[0]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError
+from personsearch.models.scene_input import SceneArray, scene_of_crop
 from personsearch.options import Precision
 from personsearch.ranking import SceneFilter
 from personsearch.results import Detections
@@ -27,6 +28,11 @@ class SceneInput:
     pixels: Tensor  # (3, H, W) float32, normalised, zero-padded right and bottom
     resized: tuple[int, int]  # (height, width) after resizing, before padding
     original: tuple[int, int]  # (height, width) of the image
+
+    @classmethod
+    def of(cls, array: SceneArray) -> "SceneInput":
+        """A prepared image as a tensor, without a copy."""
+        return cls(torch.from_numpy(array.pixels), array.resized, array.original)
 
 
 @dataclass(frozen=True)
@@ -198,26 +204,6 @@ def set_precision(model: object, precision: Precision) -> None:
     if precision == "float16" and model.device.type == "cpu":
         raise ConfigError('precision="float16" needs CUDA; use bfloat16 on a CPU')
     model.precision = precision
-
-
-def scene_of_crop(crop: Array) -> tuple[Array, Array]:
-    """An artificial scene around a crop, for networks that were trained on scenes only.
-
-    The crop is in the middle of a canvas of the crop's mean colour. The canvas is three times as high as the crop and
-    has the 5:3 shape of the papers' 1500x900 inputs, so that the person has a usual size (a third of the height).
-
-    Args:
-        crop: Image of one person, (h, w, 3) uint8.
-
-    Returns:
-        The scene, uint8 (3h, W, 3) with W = max(5h, w), and the crop's box in it, (4,) float32 xyxy.
-    """
-    height, width = crop.shape[:2]
-    scene = np.empty((3 * height, max(5 * height, width), 3), np.uint8)
-    scene[:] = crop.reshape(-1, 3).mean(axis=0).round().astype(np.uint8)
-    top, left = height, (scene.shape[1] - width) // 2
-    scene[top : top + height, left : left + width] = crop
-    return scene, np.array([left, top, left + width, top + height], np.float32)
 
 
 def _detections(found: SceneDetections) -> Detections:

@@ -8,24 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
 from personsearch.boxes import Array
-from personsearch.images import opencv
 from personsearch.models.config import BackboneConfig
 from personsearch.models.folder import open_scene_folder
 from personsearch.models.gfn import GalleryFilter, GalleryFilterConfig
 from personsearch.models.parts.heads import HeadKind
-from personsearch.models.rcnn import PAD_TO, RGB_MEAN, RGB_STD
 from personsearch.models.scene import SceneBatch, SceneDetections, SceneInput, SceneModel
+from personsearch.models.scene_input import window_array
 from personsearch.models.seqnet import SeqNet, SeqNetConfig
 from personsearch.ranking import SceneFilter
-
-cv2 = opencv()
 
 
 class SeqNeXtConfig(SeqNetConfig):
@@ -74,19 +68,8 @@ class SeqNeXt(SeqNet):
 
 
 def window_input(image: Array, short_side: int, long_side: int) -> SceneInput:
-    """Normalise an RGB uint8 image, resize it to fit short and long side (OpenCV's bilinear on float), pad with zeros to a multiple of 32.
-
-    Unlike `region_input` it rounds the new size, and the normalisation is computed in float64.
-    """
-    original = (image.shape[0], image.shape[1])
-    shortest, longest = min(original), max(original)
-    factor = long_side / longest if longest * (short_side / shortest) > long_side else short_side / shortest
-    height, width = (max(1, round(side * factor)) for side in original)
-    pixels = ((image / 255.0 - RGB_MEAN) / RGB_STD).astype(np.float32)
-    if factor != 1:
-        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
-    tensor = torch.from_numpy(pixels.transpose(2, 0, 1))
-    return SceneInput(F.pad(tensor, (0, -width % PAD_TO, 0, -height % PAD_TO)), (height, width), original)
+    """The image as `window_array` makes it: unlike `region_input`, normalised before resizing, to a rounded size."""
+    return SceneInput.of(window_array(image, short_side, long_side))
 
 
 def open_folder(folder: Path, device: str) -> SceneModel:

@@ -17,7 +17,7 @@ from personsearch.models.folder import UNUSED, check_names
 from personsearch.models.parts.afa import AlignedFeatureAggregation
 from personsearch.models.parts.deform import DeformConv
 from personsearch.models.parts.resnet import MOBILENET_LAST_LAYER, LastStage, MobileNet
-from personsearch.models.rcnn import RGB_STD
+from personsearch.models.scene_input import RGB_STD
 from personsearch.options import Settings, parse
 from personsearch.weights import WEIGHTS_FILE, read_config, read_tensors
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from personsearch.backends import OnnxSceneModel
 from personsearch.errors import ConfigError, WeightsError
 from personsearch.export import export_folder
 from personsearch.export.scene import export_network
@@ -17,6 +16,7 @@ from personsearch.models.alignps import AlignPS, AlignPSConfig
 from personsearch.models.coat import COAT, COATConfig
 from personsearch.models.config import BackboneConfig, SceneConfig
 from personsearch.models.dkd import DKD, DKDConfig
+from personsearch.models.exported import OnnxSceneModel
 from personsearch.models.rcnn import RCNN, RCNNConfig
 from personsearch.models.roi_alignps import ROIAlignPS, ROIAlignPSConfig
 from personsearch.models.scene import SceneModel, SceneNetwork

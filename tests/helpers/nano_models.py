@@ -8,9 +8,9 @@ from torch import nn
 
 from personsearch.boxes import Array
 from personsearch.models.folder import UNUSED
-from personsearch.models.nano.detector import NanoHead, NanoNetwork, NanoOptions
-from personsearch.models.nano.embedder import NanoReidOptions
-from personsearch.models.nano.model import DETECTOR, EMBEDDER, NanoConfig, build
+from personsearch.models.nano.detector import NanoHead, NanoNetwork
+from personsearch.models.nano.model import DETECTOR, EMBEDDER, build
+from personsearch.models.nano.options import NanoConfig, NanoOptions, NanoReidOptions
 from personsearch.weights import save_model
 
 OPTIONS = NanoOptions(width=8, channels=8, short_side=64, long_side=96)

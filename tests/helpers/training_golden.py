@@ -14,8 +14,8 @@ from torch import Tensor
 
 from personsearch.boxes import Array
 from personsearch.convert import alignps, names, seqnet
-from personsearch.models.rcnn import PAD_TO, RGB_MEAN, RGB_STD
 from personsearch.models.scene import SceneBatch
+from personsearch.models.scene_input import PAD_TO, RGB_MEAN, RGB_STD
 from personsearch.training.data.batches import TrainBatch
 from personsearch.training.learners.base import Learner
 from personsearch.training.learners.build import build_learner

@@ -12,7 +12,8 @@ from personsearch.models.config import BackboneConfig
 from personsearch.models.fast.deform_cpu import use_cpu_form
 from personsearch.models.parts.deform import DeformConv
 from personsearch.models.parts.fcos_select import DenseDetections, SelectionRules
-from personsearch.models.scene import SceneBatch, SceneInput, SceneModel, scene_of_crop
+from personsearch.models.scene import SceneBatch, SceneInput, SceneModel
+from personsearch.models.scene_input import scene_of_crop
 from personsearch.training.initialise import spread_offsets
 from tests.data.synth_image import synth
 from tests.helpers.alignps_golden import FORMS, assert_golden, assert_stages, embeddings, golden, model, picture

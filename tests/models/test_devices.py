@@ -1,5 +1,6 @@
 """The device of a model: the requested one or an error; only "auto" falls back to the CPU, with a log line."""
 
+import ctypes
 import logging
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import torch
 
 from personsearch import PersonSearcher, models, onnx_session
 from personsearch.errors import DeviceError
-from personsearch.models.device import open_onnx, resolve_device
+from personsearch.models import onnx_device
+from personsearch.models.device import resolve_device
+from personsearch.models.onnx_device import open_onnx, resolve_onnx_device
 from personsearch.models.two_step import save_two_step
 from personsearch.weights.find import find_model
 from tests.helpers.onnx_files import PERSON, reid, yolox
@@ -22,6 +25,7 @@ def cuda_for_torch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = onnx_session._providers
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(onnx_device, "cuda_devices", lambda: 1)
     monkeypatch.setattr(onnx_session, "_providers", lambda device: plain(device)[-1:])
 
 
@@ -41,6 +45,37 @@ def test_auto_is_the_first_cuda_device_else_the_cpu(monkeypatch: pytest.MonkeyPa
     for there, expected in ((True, "cuda"), (False, "cpu")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
         assert resolve_device("auto") == expected
+
+
+@pytest.mark.parametrize(("count", "expected"), [(0, "cpu"), (2, "cuda")])
+def test_auto_on_onnx_runtime_asks_the_driver(monkeypatch: pytest.MonkeyPatch, count: int, expected: str) -> None:
+    monkeypatch.setattr(onnx_device, "cuda_devices", lambda: count)
+    assert resolve_onnx_device("auto") == expected
+    assert resolve_onnx_device("cpu") == "cpu"
+    with pytest.raises(DeviceError, match=f"'cuda:{count}' is not available: the NVIDIA driver shows {count} CUDA devices"):
+        resolve_onnx_device(f"cuda:{count}")
+
+
+class Driver:
+    """The two functions of the NVIDIA driver that count its devices."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.fails = fails
+
+    def cuInit(self, flags: int) -> int:
+        return 100 if self.fails else 0
+
+    def cuDeviceGetCount(self, count: Any) -> int:
+        count._obj.value = 3
+        return 0
+
+
+def test_the_driver_counts_the_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_device, "DRIVER", "no-such-library.so")
+    assert onnx_device.cuda_devices() == 0
+    for driver, count in ((Driver(), 3), (Driver(fails=True), 0)):
+        monkeypatch.setattr(ctypes, "CDLL", lambda name, driver=driver: driver)
+        assert onnx_device.cuda_devices() == count
 
 
 def test_auto_falls_back_to_the_cpu_without_onnx_cuda(cuda_for_torch_alone: None, two_step: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -63,7 +98,7 @@ def test_a_requested_cuda_device_never_falls_back(cuda_for_torch_alone: None, tw
     for device in ("cuda", "cuda:0"):
         with pytest.raises(DeviceError, match=f"cannot use device '{device}' and fell back to the CPU"):
             PersonSearcher.from_pretrained(two_step, device=device)
-    with pytest.raises(DeviceError, match="sees 1 CUDA devices"):
+    with pytest.raises(DeviceError, match="driver shows 1 CUDA devices"):
         PersonSearcher.from_pretrained(two_step, device="cuda:1")
 
 

@@ -12,7 +12,8 @@ from personsearch.boxes import iou
 from personsearch.models import roi_alignps
 from personsearch.models.parts.rpn import ProposalConfig
 from personsearch.models.roi_alignps import ROIAlignPS, ROIAlignPSConfig
-from personsearch.models.scene import SceneModel, scene_of_crop
+from personsearch.models.scene import SceneModel
+from personsearch.models.scene_input import scene_of_crop
 from personsearch.training.initialise import spread_offsets
 from tests.data.synth_image import synth
 from tests.helpers.alignps_golden import BOXES, EMBEDDINGS, FORMS, SCORES, assert_golden, assert_stages, embeddings, golden, model, picture

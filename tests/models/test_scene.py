@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from personsearch.boxes import Array
-from personsearch.models.scene import SceneBatch, SceneDetections, SceneInput, SceneModel, SceneNetwork, scene_of_crop
+from personsearch.models.scene import SceneBatch, SceneDetections, SceneInput, SceneModel, SceneNetwork
+from personsearch.models.scene_input import scene_of_crop
 
 
 class Echo(SceneNetwork):

@@ -1,33 +1,19 @@
 """The bundled model's folder: a small detector and a small crop network in one weights file."""
 
 from pathlib import Path
-from typing import Literal
 
-from pydantic import Field
 from torch import nn
 
-from personsearch.calibration import Calibration
 from personsearch.models.folder import load_strict
-from personsearch.models.nano.detector import NanoDetector, NanoNetwork, NanoOptions
-from personsearch.models.nano.embedder import NanoEmbedder, NanoReidOptions
+from personsearch.models.nano.detector import NanoDetector, NanoNetwork
+from personsearch.models.nano.embedder import NanoEmbedder, crop_network
+from personsearch.models.nano.options import NanoConfig
 from personsearch.models.reid import ReidNetwork
-from personsearch.models.two_step.model import MIN_SCORE, TwoStep
+from personsearch.models.two_step.model import TwoStep
 from personsearch.options import Settings, parse
 from personsearch.weights import WEIGHTS_FILE, fingerprint, read_config, read_tensors
 
 DETECTOR, EMBEDDER = "detector.", "embedder."  # prefixes of their tensors' names
-
-
-class NanoConfig(Settings):
-    """The config.json of a nano model."""
-
-    architecture: Literal["nano"] = "nano"
-    name: str = "nano"  # shown to users
-    trained_on: str | None = None  # shown to users
-    min_score: float = Field(default=MIN_SCORE, ge=0, le=1)  # detections below this score do not enter a gallery
-    detector: NanoOptions = NanoOptions()
-    embedder: NanoReidOptions = NanoReidOptions()
-    calibration: Calibration | None = None
 
 
 def open_folder(folder: Path, device: str) -> TwoStep:
@@ -66,4 +52,4 @@ def read_networks(folder: Path) -> tuple[NanoConfig, NanoNetwork, ReidNetwork]:
 
 def build(config: NanoConfig) -> tuple[NanoNetwork, ReidNetwork]:
     """Both networks, with random weights."""
-    return NanoNetwork(config.detector), config.embedder.network()
+    return NanoNetwork(config.detector), crop_network(config.embedder)

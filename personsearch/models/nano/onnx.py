@@ -11,14 +11,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from personsearch.boxes import Array
 from personsearch.images import opencv
-from personsearch.models.device import cores, open_onnx
-from personsearch.models.nano.detector import CellPredictions, NanoDetector, NanoOptions
-from personsearch.models.nano.embedder import CROPS_AT_ONCE, NanoEmbedder, NanoReidOptions
-from personsearch.models.nano.model import NanoConfig
+from personsearch.models.nano.options import NanoConfig, NanoOptions, NanoReidOptions
+from personsearch.models.nano.steps import CROPS_AT_ONCE, CropEmbedder, ViewDetector
+from personsearch.models.onnx_device import cores, open_onnx
 from personsearch.models.two_step.model import TwoStep
 from personsearch.onnx_session import OnnxSession
 from personsearch.options import parse
@@ -36,29 +34,28 @@ def has_onnx(folder: Path) -> bool:
     return (folder / DETECTOR_FILE).is_file() and (folder / EMBEDDER_FILE).is_file()
 
 
-class OnnxNanoDetector(NanoDetector):
-    """The detector of an ONNX file: pixels (B, 3, H, W) BGR 0..255 in, `CellPredictions` out.
+class OnnxNanoDetector(ViewDetector):
+    """The detector of an ONNX file: pixels (B, 3, H, W) BGR 0..255 in, logits (B, P) and boxes (B, P, 4) out.
 
     Args:
         session: Session on all cores, for one image; on CUDA for any number of images.
         alone: Session on one core, for one of several images; None on CUDA.
-        options, fingerprint: Options and digest, as for `NanoDetector`.
+        options, fingerprint: Options and digest, as for `ViewDetector`.
     """
 
     def __init__(self, session: OnnxSession, alone: OnnxSession | None, options: NanoOptions, *, fingerprint: str) -> None:
+        super().__init__(options, fingerprint=fingerprint)
         self.session, self.alone = session, alone
-        self.options = options
-        self.fingerprint = fingerprint
         self._workers = PerProcess(lambda: ThreadPoolExecutor(cores(), "detect"))
 
-    def _cells(self, canvases: Array) -> CellPredictions:
+    def _cells(self, canvases: Array) -> tuple[Array, Array]:
         if self.alone is None or len(canvases) == 1:
             logits, boxes = self.session.run(_pixels_of(canvases))
         else:
             alone = self.alone
             images = self._workers.get().map(lambda canvas: alone.run(_pixels_of(canvas[None])), canvases)
             logits, boxes = map(np.concatenate, zip(*images, strict=True))
-        return CellPredictions(torch.from_numpy(logits), torch.from_numpy(boxes))
+        return logits, boxes
 
 
 def _pixels_of(canvases: Array) -> Array:
@@ -70,18 +67,18 @@ def _pixels_of(canvases: Array) -> Array:
     return pixels
 
 
-class OnnxNanoEmbedder(NanoEmbedder):
+class OnnxNanoEmbedder(CropEmbedder):
     """The embedder of an ONNX file: normalised crops (N, height, width, 3) in, unit rows out.
 
     Args:
         session: Session on one core on a CPU, where each core takes a share of the crops.
-        options, fingerprint: Options and digest, as for `NanoEmbedder`.
+        options, fingerprint: Options and digest, as for `CropEmbedder`.
     """
 
     def __init__(self, session: OnnxSession, options: NanoReidOptions, *, fingerprint: str) -> None:
+        super().__init__(options, fingerprint=fingerprint)
         self.session = session
         self._workers = PerProcess(lambda: ThreadPoolExecutor(cores(), "embed"))
-        self._describe(options, fingerprint)
 
     def embed(self, crops: Sequence[Array]) -> Array:
         """(N, D) float32 unit rows of N crops, RGB uint8 (h, w, 3); N may be 0."""

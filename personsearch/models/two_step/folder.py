@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, Field
 
 from personsearch.errors import ConfigError
-from personsearch.models.device import resolve_device
+from personsearch.models.needs_torch import needs_torch
 from personsearch.models.two_step.model import MIN_SCORE, TwoStep
 from personsearch.models.two_step.openvino_detector import OpenVinoDetector, OpenVinoDetectorOptions
 from personsearch.models.two_step.openvino_session import OPENVINO_SUFFIX, openvino_files
 from personsearch.models.two_step.protocols import Detector
 from personsearch.models.two_step.reid_onnx import OpenVinoReidOptions, ReidEmbedder, ReidOptions
-from personsearch.models.two_step.torchvision_detector import TorchvisionFileOptions, open_torchvision
+from personsearch.models.two_step.torchvision_options import TorchvisionFileOptions
 from personsearch.models.two_step.yolox_onnx import YoloxDetector, YoloxOptions
 from personsearch.onnx_session import external_files
 from personsearch.options import Settings, parse
@@ -144,6 +144,9 @@ def _open_detector(part: YoloxPart | TorchvisionPart | OpenVinoPart, file: Path,
         return YoloxDetector(file, _options(YoloxOptions, part), device=device)
     if isinstance(part, OpenVinoPart):
         return OpenVinoDetector(file, _options(OpenVinoDetectorOptions, part), device=device)
+    with needs_torch("a torchvision detector"):
+        from personsearch.models.device import resolve_device
+        from personsearch.models.two_step.torchvision_detector import open_torchvision
     return open_torchvision(file, _options(TorchvisionFileOptions, part), device=resolve_device(device))
 
 

@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 from pydantic import Field
-from torchvision.ops import nms
 
-from personsearch.boxes import Array
+from personsearch.boxes import Array, suppress
 from personsearch.errors import WeightsError
 from personsearch.images import opencv
 from personsearch.models.parts.letterbox import INTERPOLATION, Region, View, tile_regions
@@ -90,7 +88,7 @@ class OpenVinoDetector:
         if len(views) == 1:
             order = np.argsort(-scores, kind="stable")
             return boxes[order], scores[order]
-        people = nms(torch.from_numpy(boxes), torch.from_numpy(scores), self.options.nms_iou).numpy()
+        people = suppress(boxes, scores, self.options.nms_iou)
         return boxes[people], scores[people]
 
     def _people(self, canvas: Array) -> tuple[Array, Array]:

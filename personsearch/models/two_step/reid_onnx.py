@@ -10,7 +10,7 @@ from pydantic import Field, PositiveFloat
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, WeightsError
 from personsearch.images import opencv
-from personsearch.models.device import open_onnx
+from personsearch.models.onnx_device import open_onnx
 from personsearch.models.parts.letterbox import INTERPOLATION
 from personsearch.models.two_step.onnx_input import input_size
 from personsearch.models.two_step.openvino_session import OPENVINO_SUFFIX, OpenVinoSession, openvino_files

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torchvision.models import detection, get_model, list_models
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
@@ -16,30 +15,12 @@ from torchvision.models.detection.ssd import SSD
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, WeightsError
 from personsearch.models.folder import UNUSED, load_strict
-from personsearch.options import Settings
+from personsearch.models.two_step.torchvision_options import TorchvisionFileOptions, TorchvisionOptions
 from personsearch.weights import fingerprint, read_tensors
 
 FAMILIES = (GeneralizedRCNN, detection.FCOS, detection.RetinaNet, SSD)
 # settings that decide the detections but are neither in the weights nor in the printed form of these networks
 SETTINGS = ("score_thresh", "nms_thresh", "detections_per_img", "topk_candidates", "eps", "_pre_nms_top_n", "_post_nms_top_n")
-
-
-class TorchvisionOptions(Settings):
-    """Label and threshold of a torchvision detector."""
-
-    person_label: int = Field(default=1, ge=0)  # 1 in COCO
-    score_threshold: float = Field(
-        default=0.1, ge=0, le=1
-    )  # people below this score are not embedded; the network has a threshold of its own too
-
-
-class TorchvisionFileOptions(TorchvisionOptions):
-    """Facts about the network that its weights file does not hold."""
-
-    network: str  # name for torchvision.models.get_model
-    num_classes: int = Field(default=91, ge=1, le=10_000)  # including the background
-    # eps of batch norm; 0 for torchvision's COCO_V1 weights of *rcnn and retinanet on resnet50_fpn
-    norm_eps: float | None = Field(default=None, ge=0)
 
 
 class TorchvisionDetector:

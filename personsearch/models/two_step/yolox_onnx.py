@@ -8,14 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from pydantic import Field
-from torchvision.ops import nms
 
-from personsearch.boxes import Array
+from personsearch.boxes import Array, suppress
 from personsearch.errors import ConfigError, WeightsError
 from personsearch.images import opencv
-from personsearch.models.device import open_onnx
+from personsearch.models.onnx_device import open_onnx
 from personsearch.models.parts.letterbox import View, letterbox, tile_regions
 from personsearch.models.two_step.onnx_input import input_size
 from personsearch.onnx_session import OnnxSession, external_files
@@ -95,7 +93,7 @@ class YoloxDetector:
     def _merge(self, views: list[tuple[Array, Array]]) -> tuple[Array, Array]:
         """Boxes and scores of all views of an image, each person once."""
         boxes, scores = (np.concatenate(arrays) for arrays in zip(*views, strict=True))
-        people = nms(torch.from_numpy(boxes), torch.from_numpy(scores), self.options.nms_iou).numpy()
+        people = suppress(boxes, scores, self.options.nms_iou)
         return boxes[people], scores[people]
 
     def _check_output(self) -> None:

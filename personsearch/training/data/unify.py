@@ -44,7 +44,7 @@ def unify(crop: Sample, recipe: UnifyRecipe, rng: np.random.Generator) -> Sample
     of the fixed size, as a canvas of the crop's shape would stretch people (`stretch` does that). "random_paste" keeps the
     crop's own size; one that does not fit is made smaller.
 
-    What is around the person has the crop's mean colour, as in `personsearch.models.scene.scene_of_crop`; the paper does not say.
+    What is around the person has the crop's mean colour, as in `personsearch.models.scene_input.scene_of_crop`; the paper does not say.
 
     Args:
         crop: one person, whose box is the whole picture.

@@ -16,7 +16,8 @@ from examples.nano.loop import Schedule, train
 from examples.nano.pool import files
 from examples.nano.targets import Targets
 from personsearch.models import open_folder
-from personsearch.models.nano.detector import NanoNetwork, NanoOptions
+from personsearch.models.nano.detector import NanoNetwork
+from personsearch.models.nano.options import NanoOptions
 from personsearch.models.reid import ReidNetwork
 from personsearch.training.checkpoint import save_state
 from tests.helpers.bundled_files import assert_goes_on

@@ -87,7 +87,7 @@ def test_models_without_one_pytorch_network_are_refused(tmp_path: Path) -> None:
 
 def test_a_folder_opens_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[object] = []
-    monkeypatch.setattr("personsearch.backends.compile_model", compiled.append)
+    monkeypatch.setattr("personsearch.models.fast.compiled.compile_model", compiled.append)
     tensors = {name: tensor.numpy() for name, tensor in SeqNet(REGIONS).state_dict().items() if not name.endswith("num_batches_tracked")}
     save_model(tmp_path, REGIONS.model_dump(mode="json"), tensors)
     assert compiled == []

@@ -11,7 +11,7 @@ from personsearch import PersonSearcher
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, WeightsError
 from personsearch.models import open_folder
-from personsearch.models.nano import embedder as nano_embedder
+from personsearch.models.nano import steps
 from personsearch.models.nano.detector import (
     CellPredictions,
     NanoDetector,
@@ -19,10 +19,10 @@ from personsearch.models.nano.detector import (
     NanoNetwork,
     cell_boxes,
     pixels_of,
-    resized,
 )
-from personsearch.models.nano.embedder import NanoEmbedder, resize
+from personsearch.models.nano.embedder import NanoEmbedder, crop_network
 from personsearch.models.nano.model import DETECTOR, EMBEDDER, build
+from personsearch.models.nano.steps import resize, resized
 from personsearch.models.two_step import TwoStep
 from tests.helpers.nano_models import CONFIG, OPTIONS, REID, lively, tensors, write
 from tests.helpers.pictures import gradient
@@ -163,13 +163,13 @@ def test_an_untrained_network_detects_nothing_on_grey() -> None:
 
 def make_embedder(**changes) -> NanoEmbedder:
     options = REID.model_copy(update=changes)
-    return NanoEmbedder(lively(options.network()), options, fingerprint="x")
+    return NanoEmbedder(lively(crop_network(options)), options, fingerprint="x")
 
 
 def test_rows_are_the_network_output_for_normalised_crops() -> None:
     """A crop of the network's own size is not resized; the mean and deviation are those of ImageNet."""
     crop = np.random.default_rng(0).integers(0, 255, (32, 16, 3), dtype=np.uint8)
-    plain = lively(REID.network())
+    plain = lively(crop_network(REID))
     values = (crop / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
     with torch.inference_mode():
         expected = plain(torch.from_numpy(values.astype(np.float32)).permute(2, 0, 1)[None]).numpy()
@@ -184,7 +184,7 @@ def test_rows_do_not_depend_on_the_batch(monkeypatch) -> None:
     crops = [gradient(40 + 5 * k, 20 + k)[:, :: (-1) ** k] for k in range(5)]
     embedder = make_embedder()
     together = embedder.embed(crops)
-    monkeypatch.setattr(nano_embedder, "CROPS_AT_ONCE", 2)
+    monkeypatch.setattr(steps, "CROPS_AT_ONCE", 2)
     np.testing.assert_allclose(embedder.embed(crops), together, atol=1e-5)
     np.testing.assert_allclose(np.concatenate([embedder.embed([crop]) for crop in crops]), together, atol=1e-5)
     assert np.abs(together[0] - together[1]).max() > 1e-3

@@ -10,10 +10,10 @@ from torch import nn
 from personsearch.boxes import Array
 from personsearch.models.config import BackboneConfig
 from personsearch.models.fast.fuse import optimize_for_inference
-from personsearch.models.nano.detector import NanoOptions
-from personsearch.models.nano.embedder import CROPS_AT_ONCE, NanoReidOptions
 from personsearch.models.nano.onnx import OnnxNanoDetector, OnnxNanoEmbedder
 from personsearch.models.nano.onnx_forms import with_blocks, with_one_stem
+from personsearch.models.nano.options import NanoOptions, NanoReidOptions
+from personsearch.models.nano.steps import CROPS_AT_ONCE
 from personsearch.models.parts.csp_darknet import CSPDarknet, FocusStem
 from personsearch.models.parts.resnet import build_backbone
 from tests.helpers.nano_models import lively
@@ -90,9 +90,9 @@ def test_one_image_runs_on_all_cores_and_several_on_one_each(count) -> None:
     all_cores, alone = Session(), Session()
     detector = OnnxNanoDetector(all_cores, alone, NanoOptions(), fingerprint="x")
     canvases = np.stack([np.full((32, 64, 3), (level, 10, 20), np.uint8) for level in range(count)])
-    cells = detector._cells(canvases)
-    assert cells.logits[:, 2].tolist() == list(range(count))  # blue, green, red
-    assert cells.boxes.shape == (count, 3, 4)
+    logits, boxes = detector._cells(canvases)
+    assert logits[:, 2].tolist() == list(range(count))  # blue, green, red
+    assert boxes.shape == (count, 3, 4)
     assert (all_cores.batch_sizes, alone.batch_sizes) == (([1], []) if count == 1 else ([], [1] * count))
 
 

@@ -11,12 +11,8 @@ from torch import Tensor, nn
 from torchvision.models import detection, resnet18
 
 from personsearch.errors import ConfigError, WeightsError
-from personsearch.models.two_step.torchvision_detector import (
-    TorchvisionDetector,
-    TorchvisionFileOptions,
-    TorchvisionOptions,
-    open_torchvision,
-)
+from personsearch.models.two_step.torchvision_detector import TorchvisionDetector, open_torchvision
+from personsearch.models.two_step.torchvision_options import TorchvisionFileOptions, TorchvisionOptions
 
 NAME = "ssdlite320_mobilenet_v3_large"
 
