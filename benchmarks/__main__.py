@@ -7,7 +7,10 @@ BENCHMARKS = {
     "start": "CPU seconds and peak memory of whole commands, beside an older commit",
     "latency": "seconds, images/s and peak memory of each network, as opened and in plain eager float32",
     "indexing": "images/s of indexing beside the bare network on pictures in memory",
+    "distributed": "pictures/s of indexing by 1 and 2 workers of a Ray cluster in turns",
+    "growth": "CPU seconds and bytes of indexing, updating and searching as a gallery grows",
     "search": "time of a search beside one pass over the gallery; recall of float16 storage and of the vector index",
+    "vector_index": "recall and CPU time of the vector index beside the exact search, on embeddings of people",
     "bundled": "accuracy and speed of the bundled model beside two public networks",
     "ablation": "every comparison of the five papers, trained at one small size",
 }
@@ -33,7 +36,7 @@ def main(arguments: list[str]) -> int:
 
 def usage() -> str:
     """How to run a benchmark, and a line for each."""
-    lines = [f"  {name:10}{measures}" for name, measures in BENCHMARKS.items()]
+    lines = [f"  {name:14}{measures}" for name, measures in BENCHMARKS.items()]
     return "\n".join(["usage: python -m benchmarks NAME [OPTION ...]   (NAME --help prints its options)", *lines])
 
 

@@ -121,14 +121,20 @@ def around(rng: np.random.Generator, people: Array, which: Array) -> Array:
 def write_gallery(folder: Path, embeddings: Array, storage: Storage) -> Gallery:
     """A gallery of scenes with six people each, in the order of the rows."""
     made = Gallery.create_or_open(folder, ModelKey("made up", "made up", embeddings.shape[1]), storage=storage)
+    frames = frames_of(embeddings)
+    for start in range(0, len(frames), FRAMES_A_COMMIT):
+        made.add(frames[start : start + FRAMES_A_COMMIT])
+    return made
+
+
+def frames_of(embeddings: Array, first: int = 0) -> list[FramePeople]:
+    """Scenes with six people each, whose names are the numbers of their first rows, counted from `first`."""
     frames = []
     for start in range(0, len(embeddings), PEOPLE_A_SCENE):
         rows = embeddings[start : start + PEOPLE_A_SCENE]
         detections = Detections(np.zeros((len(rows), 4), np.float32), np.ones(len(rows), np.float32), rows)
-        frames.append(FramePeople(f"{start:09d}", 0, None, 900, 1500, "", None, None, None, True, detections))
-    for start in range(0, len(frames), FRAMES_A_COMMIT):
-        made.add(frames[start : start + FRAMES_A_COMMIT])
-    return made
+        frames.append(FramePeople(f"{first + start:09d}", 0, None, 900, 1500, "", None, None, None, True, detections))
+    return frames
 
 
 def rows_of(ranking: RankedPeople) -> set[int]:

@@ -82,6 +82,10 @@ class GalleryOptionError(GalleryError, ValueError):
     """An option contradicts what a gallery was indexed with."""
 
 
+class GalleryConflictError(GalleryError):
+    """Other programs changed a gallery on an object store during every attempt; trying again later helps."""
+
+
 class GalleryPermissionError(GalleryError, PermissionError):
     """Permission to write a gallery's folder is missing."""
 
@@ -108,6 +112,10 @@ class DeviceError(PersonSearchError, RuntimeError):
 
 class CompilerError(PersonSearchError, RuntimeError):
     """This machine cannot compile networks."""
+
+
+class WorkerError(PersonSearchError, RuntimeError):
+    """The workers of a cluster end again and again."""
 
 
 class DataError(PersonSearchError, ValueError):

@@ -216,6 +216,7 @@ class PersonSearcher:
         storage: Storage | None = None,
         force: bool = False,
         prune: bool = False,
+        storage_options: dict[str, str] | None = None,
     ) -> Gallery:
         """Detect and embed the people of a source into a gallery. Images indexed before are read again only if they changed.
 
@@ -227,11 +228,11 @@ class PersonSearcher:
             batch_size: Number of images per forward pass.
             workers: Number of decoding threads.
             progress: Whether to show a progress bar on stderr; None: only on a terminal. A function gets a `Progress` after each batch.
-            storage: Number format of the embeddings: "float32", or "float16" for half the disk; None: the gallery's own,
-                float32 for a new gallery.
+            storage: Number format of the embeddings: "float32", or "float16" for half the disk; None: the gallery's own, or float32.
             force: Whether to read every picture again; `every` may then differ from the gallery's.
             prune: Whether to remove the people of folders that have gone or are empty. Without it they stay, as a disk may be
                 missing, and the report's `not_seen` names the folders. Deleted pictures of other folders are always removed.
+            storage_options: Region, endpoint and credentials of an object store; by default those of the environment.
 
         Returns:
             The gallery, whose `report` says what was added, changed, renamed, removed, unchanged, unreadable and not seen.
@@ -252,6 +253,7 @@ class PersonSearcher:
             progress=progress,
             force=force,
             prune=prune,
+            storage_options=storage_options,
         )
         location = None if gallery is None else checks.path("gallery", gallery)
         return indexing.index_source(self.model, source, options, gallery=location, every=every, min_score=min_score, storage=storage)

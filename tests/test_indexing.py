@@ -123,10 +123,10 @@ def test_another_process_may_drop_the_same_pictures_first(photos: Path, monkeypa
     searcher = PersonSearcher(RectangleModel())
     gallery = searcher.index(photos)
     (photos / "a.png").unlink()
-    records = gallery.images()
+    records = gallery.records()
     PersonSearcher(RectangleModel()).index(photos)
     with monkeypatch.context() as patch:
-        patch.setattr(Gallery, "images", lambda _: records)
+        patch.setattr(Gallery, "records", lambda _: records)
         assert names(searcher.index(photos).report.removed) == ["a.png"]  # type: ignore[union-attr]
     assert len(gallery) == 2
 

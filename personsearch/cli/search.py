@@ -40,10 +40,21 @@ def index(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Read every picture again.")] = False,
     prune: Annotated[bool, typer.Option("--prune", help="Remove the people of folders that have gone or are empty.")] = False,
+    workers: Annotated[
+        int,
+        typer.Option(help="Number of workers of the Ray cluster of RAY_ADDRESS, or of one on this machine (extra ray); 1: this process."),
+    ] = 1,
+    gpus_per_worker: Annotated[float, typer.Option(help="Number of GPUs of each worker.")] = 0,
 ) -> None:
     """Detect and embed the people of sources into a gallery; a second run reads only new and changed images."""
-    searcher = open_searcher(model, device, precision)
-    result = searcher.index(one_or_list(sources), gallery=gallery, storage=storage, force=force, prune=prune, **_chosen(every, min_score))
+    places, keywords = one_or_list(sources), {"gallery": gallery, "storage": storage, "force": force, "prune": prune}
+    if workers > 1:
+        from personsearch import distributed
+
+        placing = {"model": model, "device": device, "precision": precision, "workers": workers, "gpus_per_worker": gpus_per_worker}
+        result = distributed.index(places, **keywords, **placing, **_chosen(every, min_score))  # type: ignore[arg-type]
+    else:
+        result = open_searcher(model, device, precision).index(places, **keywords, **_chosen(every, min_score))
     report = result.report
     counts = {name: len(value) for name, value in asdict(report).items() if isinstance(value, tuple)} if report else {}
     reasons = {name: value for name, value in asdict(report).items() if isinstance(value, dict)} if report else {}

@@ -1,27 +1,40 @@
 """Galleries: the people of a source and their embeddings, stored in one Lance table."""
 
+from personsearch.gallery.changes import add_files, settle_index, write_files
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.location import default_location
+from personsearch.gallery.records import NEVER, ImageRecords, Replaced
 from personsearch.gallery.scenes import scene_embeddings
+from personsearch.gallery.shards import file_count, people_of_files
+from personsearch.gallery.snapshot import next_time
 from personsearch.gallery.table import FileFacts, FramePeople, ImageRecord, ModelKey, People, Storage
 from personsearch.gallery.temporary import temporary_gallery
 from personsearch.gallery.videos import PeopleOfGalleries, PeopleOfVideos
 from personsearch.gallery.where import Where, people_where, where_options
 
 __all__ = [
+    "NEVER",
     "FileFacts",
     "FramePeople",
     "Gallery",
     "ImageRecord",
+    "ImageRecords",
     "ModelKey",
     "People",
     "PeopleOfGalleries",
     "PeopleOfVideos",
+    "Replaced",
     "Storage",
     "Where",
+    "add_files",
     "default_location",
+    "file_count",
+    "next_time",
+    "people_of_files",
     "people_where",
     "scene_embeddings",
+    "settle_index",
     "temporary_gallery",
     "where_options",
+    "write_files",
 ]

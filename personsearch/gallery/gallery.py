@@ -5,17 +5,16 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from personsearch import checks
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, GalleryError, GalleryModelError
-from personsearch.gallery import export, removal, vector_index
+from personsearch.gallery import changes, export, removal, vector_index
 from personsearch.gallery.creation import create_table
-from personsearch.gallery.location import check_free, find_table, guarded, make_files_private, resolve
-from personsearch.gallery.snapshot import Snapshot, next_time
+from personsearch.gallery.location import check_free, find_table, guarded, make_files_private, resolve, retried
+from personsearch.gallery.records import ImageRecords
+from personsearch.gallery.snapshot import Snapshot
 from personsearch.gallery.table import (
     STORAGES,
     FileFacts,
@@ -27,7 +26,6 @@ from personsearch.gallery.table import (
     read_every,
     read_key,
     storage_of,
-    to_rows,
     with_every,
 )
 from personsearch.gallery.where import Where
@@ -40,15 +38,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Every commit writes the list of all files anew, so that the lists grow with the square of the commits:
-# 1000 commits make 41 MB of lists, 30,000 would make 40 GB. Files are merged before that.
-_MAX_FILES = 256
-_RENAMED_AT_ONCE = 1000  # images whose rows are in memory together
-
 MEMORY_LIMIT = 4 * 2**30  # bytes: the embeddings of 4 million people with 256 numbers each
 
 T = TypeVar("T")
 _STEP = re.compile(r"-every(\d+)$")  # at the end of a video's fingerprint
+Location: TypeAlias = str | os.PathLike[str]
+Options: TypeAlias = Mapping[str, str]  # of an object store, as Lance takes them
 
 
 class Gallery:
@@ -57,6 +52,10 @@ class Gallery:
     A new gallery in a local folder is private: other users can neither read nor enter it. A gallery may be used from several
     threads. It can be pickled and travels as its location, so that another process opens it again. Every method sees what other
     processes have written in the meantime. Several processes may add at once; if two write the same frame, the newest write counts.
+
+    Args:
+        location: Folder or URI of the gallery.
+        storage_options: Options of an object store, such as its region and credentials; the environment has the others.
 
     Attributes:
         location: Absolute path or URI of the gallery.
@@ -68,9 +67,10 @@ class Gallery:
 
     report: "IndexReport | None" = None
 
-    def __init__(self, location: str | os.PathLike[str]) -> None:
+    def __init__(self, location: Location, *, storage_options: Options | None = None) -> None:
         self.location = resolve(location)
-        table = find_table(self.location)
+        self.storage_options = None if storage_options is None else dict(storage_options)
+        table = find_table(self.location, self.storage_options)
         if table is None:
             raise GalleryError(f"no gallery at {self.location}; index some pictures first")
         self.key, created_ns = read_key(table.schema, self.location)
@@ -79,17 +79,23 @@ class Gallery:
         self._last = Snapshot(table, created_ns)
 
     @classmethod
-    def open(cls, location: str | os.PathLike[str]) -> "Gallery":
+    def open(cls, location: Location, *, storage_options: Options | None = None) -> "Gallery":
         """Open an existing gallery.
 
         Raises:
             GalleryError: The location has no gallery, a damaged one, or something else.
         """
-        return cls(location)
+        return cls(location, storage_options=storage_options)
 
     @classmethod
     def create_or_open(
-        cls, location: str | os.PathLike[str], key: ModelKey, *, storage: Storage | None = None, every: int | None = None
+        cls,
+        location: Location,
+        key: ModelKey,
+        *,
+        storage: Storage | None = None,
+        every: int | None = None,
+        storage_options: Options | None = None,
     ) -> "Gallery":
         """Open the gallery if it holds this model's embeddings; create it if the location is empty.
 
@@ -99,6 +105,7 @@ class Gallery:
             storage: Number format of the embeddings on disk: "float32", or "float16" for half the size. None keeps the format
                 of an existing gallery and takes float32 for a new one.
             every: Step between the frames of videos that a new gallery says it was indexed with.
+            storage_options: Options of an object store.
 
         Raises:
             GalleryModelError: The gallery holds another model's embeddings.
@@ -111,10 +118,10 @@ class Gallery:
         if not isinstance(key, ModelKey):
             raise ConfigError(f"key must be a ModelKey, got {key!r:.80}")
         absolute = resolve(location)
-        if find_table(absolute) is None:
+        if find_table(absolute, storage_options) is None:
             check_free(absolute)
-            create_table(absolute, key, storage or "float32", every)
-        gallery = cls(absolute)
+            create_table(absolute, key, storage or "float32", every, storage_options)
+        gallery = cls(absolute, storage_options=storage_options)
         gallery._check_model(key)
         if storage not in (None, gallery.storage):
             raise GalleryError(
@@ -124,14 +131,14 @@ class Gallery:
         return gallery
 
     @staticmethod
-    def exists(location: str | os.PathLike[str]) -> bool:
+    def exists(location: Location, *, storage_options: Options | None = None) -> bool:
         """Whether the location has a gallery.
 
         Raises:
             GalleryError: The location has a Lance table of another kind, or a damaged gallery.
         """
         absolute = resolve(location)
-        table = find_table(absolute)
+        table = find_table(absolute, storage_options)
         if table is not None:
             read_key(table.schema, absolute)
         return table is not None
@@ -145,7 +152,8 @@ class Gallery:
         return f"Gallery({checks.shown(self.location)}: {content}, model {self.key.name}{every})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Gallery, (self.location,), {"memory_limit": self.memory_limit, "report": self.report}
+        state = {"memory_limit": self.memory_limit, "report": self.report}
+        return _open_again, (self.location, self.storage_options), state
 
     @property
     def every(self) -> int | None:
@@ -153,13 +161,13 @@ class Gallery:
         stored = self._read(lambda snapshot: read_every(snapshot.table.schema, self.location))
         if stored is not None:
             return stored
-        steps = {int(step) for record in self.images().values() for step in _STEP.findall(record.fingerprint)}
+        steps = {int(step) for record in self.records().values() for step in _STEP.findall(record.fingerprint)}
         return steps.pop() if len(steps) == 1 else None
 
     @property
     def has_videos(self) -> bool:
         """Whether frames of videos were indexed."""
-        return any(_STEP.search(record.fingerprint) for record in self.images().values())
+        return self.records().has_videos
 
     @property
     def min_score(self) -> float | None:
@@ -187,16 +195,20 @@ class Gallery:
 
     def __len__(self) -> int:
         """Number of people."""
-        return self._read(lambda snapshot: len(snapshot.person_keys[0]))
+        return self._read(lambda snapshot: snapshot.person_count)
 
     @property
     def image_count(self) -> int:
         """Number of pictures and videos, including those without people."""
-        return self._read(lambda snapshot: len(snapshot.names))
+        return len(self.records())
 
     def images(self) -> dict[str, ImageRecord]:
         """Facts about each picture and video by name, sorted, including those without people."""
-        return dict(self._read(lambda snapshot: snapshot.images))
+        return self.records().all()
+
+    def records(self) -> ImageRecords:
+        """What `images` gives, as a mapping that makes each record when it is looked at."""
+        return self._read(lambda snapshot: snapshot.records)
 
     def people(self) -> People:
         """All people, sorted by (image, frame, row). Kept in memory until the gallery changes."""
@@ -205,18 +217,22 @@ class Gallery:
     @property
     def fits_in_memory(self) -> bool:
         """Whether a search compares all people, which is exact; otherwise it uses `nearest`."""
+        bytes_a_person = self.key.embedding_dim * 4
+        rows = self._read(lambda snapshot: snapshot.table.count_rows())  # from the metadata; with the frames' own rows
+        if rows < vector_index.LEAST_ROWS or rows * bytes_a_person <= self.memory_limit:
+            return True
         count = len(self)
-        return count < vector_index.LEAST_ROWS or count * self.key.embedding_dim * 4 <= self.memory_limit
+        return count < vector_index.LEAST_ROWS or count * bytes_a_person <= self.memory_limit
 
     def nearest(self, queries: Array, count: int, *, scenes: bool = False, where: Where | None = None) -> list[People]:
         """For each query about `count` of the most similar people, by the table's vector index; it may miss some.
 
-        The index is built at the first call, and rebuilt when a tenth of the people are newer than it.
+        A missing index is built; see `build_index`. Only the people found are read, and the keys of those newer than the index.
 
         Args:
             queries: (Q, D) float32 unit rows.
             count: Number of people, at least 1.
-            scenes: Whether to add all other people of their scenes.
+            scenes: Whether to add all other people of their scenes; for this the names of all images are read.
             where: Conditions on the people, which the index applies.
 
         Returns:
@@ -234,18 +250,21 @@ class Gallery:
         condition = None if where is None else where.sql()
 
         def find(snapshot: Snapshot) -> list[People]:
-            row_sets = [vector_index.nearest(snapshot, query, count, condition) for query in queries]
-            if scenes:
-                row_sets = [np.flatnonzero(np.isin(snapshot.scenes, snapshot.scenes[rows])) for rows in row_sets]
-            return [snapshot.people_at(rows) for rows in row_sets]
+            parts = [snapshot.people_in(vector_index.nearest(snapshot, query, count, condition)) for query in queries]
+            return [snapshot.whole_scenes(people) for people in parts] if scenes else parts
 
-        with self._guarded():
-            table = self._refresh().table
-            if not vector_index.is_current(table):
-                logger.info("building the vector index of %s, for %d rows", self.location, table.count_rows())
-                vector_index.build(table)
-                make_files_private(self.location)
+        if not self._read(lambda snapshot: vector_index.exists(snapshot.table)):
+            self.build_index()
         return self._read(find)
+
+    def build_index(self) -> None:
+        """Build the vector index, or add the people that it does not have yet; a run of indexing does so for a large gallery.
+
+        Raises:
+            GalleryPermissionError: The gallery may not be written.
+        """
+        logger.info("bringing the vector index of %s up to date", self.location)
+        changes.build_index(self)
 
     def add(self, batch: Sequence[FramePeople]) -> None:
         """Commit frames with their people: either all of them or none.
@@ -261,22 +280,12 @@ class Gallery:
             raise GalleryError(f"a batch must be a list of FramePeople, got {batch!r:.80}")
         if not batch:
             return
-        import lance
-
-        with self._guarded() as is_locked:
-            table = self._refresh().table
-            rows = to_rows(batch, table.schema, next_time(table))
-            written = lance.write_dataset(rows, table, mode="append")
-            make_files_private(self.location)
-            crowded = is_locked and len(written.get_fragments()) >= _MAX_FILES
-        if crowded:
-            self.compact()
+        changes.add(self, batch)
 
     def remove(self, *images: str | os.PathLike[str], missing_ok: bool = False) -> int:
         """Remove pictures and videos with all their people from the disk, including old versions.
 
         The files that contained them are rewritten, so many images take little longer than one: pass them together.
-        On an object store no other process may write at the same time.
 
         Args:
             images: Names as in `People.images`, or paths to the same files.
@@ -291,7 +300,7 @@ class Gallery:
         checks.flag("missing_ok", missing_ok)
         if not images:
             return 0
-        return self._purge(lambda snapshot: removal.of_images(snapshot, images, self.location, missing_ok=missing_ok))
+        return changes.purge(self, lambda snapshot: removal.of_images(snapshot, images, self.location, missing_ok=missing_ok))
 
     def remove_person(self, image: str | os.PathLike[str], row: int, frame: int = 0) -> None:
         """Remove one person from the disk, including old versions. The image stays indexed while it is unchanged.
@@ -304,7 +313,7 @@ class Gallery:
         Raises:
             GalleryError: The gallery has no such person.
         """
-        self._purge(lambda snapshot: removal.of_person(snapshot, image, row, frame, self.location))
+        changes.purge(self, lambda snapshot: removal.of_person(snapshot, image, row, frame, self.location))
 
     def rename(self, facts: Mapping[str, FileFacts]) -> None:
         """Give images other names and facts, without embedding their people again; the old names are gone from the disk.
@@ -312,24 +321,16 @@ class Gallery:
         Args:
             facts: New name and facts by the name in the gallery; names that the gallery does not have are ignored.
         """
-        if not facts:
-            return
-        import lance
-
-        with self._guarded(exclusive=True) as is_locked:
-            names = list(facts)
-            for start in range(0, len(names), _RENAMED_AT_ONCE):
-                part = {name: facts[name] for name in names[start : start + _RENAMED_AT_ONCE]}
-                snapshot = self._refresh()
-                now = next_time(snapshot.table)
-                lance.write_dataset(snapshot.moved_rows(part, now), snapshot.table, mode="append")
-                self._refresh().table.delete(removal.older_rows(list(part), now))
-            removal.rewrite(self._refresh().table, self.location, is_locked=is_locked)
+        if facts:
+            changes.rename(self, facts)
 
     def compact(self) -> None:
-        """Merge small files, and delete old versions and the remains of interrupted writes; useful after many `add` calls."""
-        with self._guarded(exclusive=True) as is_locked:
-            removal.rewrite(self._refresh().table, self.location, is_locked=is_locked)
+        """Merge all small files, and delete old versions, what changed pictures left, and the remains of interrupted writes."""
+        changes.compact(self)
+
+    def tidy(self) -> None:
+        """Merge small files where there are many, and `compact` if a tenth of the frames were replaced; `index` does so at its end."""
+        changes.tidy(self)
 
     def delete(self) -> None:
         """Delete the whole gallery with its folder. This object cannot be used afterwards."""
@@ -337,7 +338,7 @@ class Gallery:
 
         with self._guarded(exclusive=True):
             self._refresh()  # fails if another program has put something else here
-            lance.LanceDataset.drop(self.location)
+            lance.LanceDataset.drop(self.location, storage_options=self.storage_options)
 
     def to_arrow(self) -> "pa.Table":
         """All people as an Arrow table: image, frame, row, time (null in pictures), box, score, embedding."""
@@ -367,11 +368,11 @@ class Gallery:
     def _read(self, part: Callable[[Snapshot], T]) -> T:
         """A part of the newest version; locked, because cleaning up deletes files that may be being read."""
         with self._guarded():
-            return part(self._refresh())
+            return retried(lambda attempt: part(self._refresh()), self.location)
 
     def _refresh(self) -> Snapshot:
         """The newest version: the one read last if nothing has changed."""
-        table = find_table(self.location)
+        table = find_table(self.location, self.storage_options)
         if table is None:
             raise GalleryError(f"the gallery {self.location} was deleted; index again")
         key, created_ns = read_key(table.schema, self.location)
@@ -388,11 +389,7 @@ class Gallery:
                 "use the gallery's model, choose another gallery folder, or delete the gallery and index again"
             )
 
-    def _purge(self, choose: Callable[[Snapshot], removal.Removal]) -> int:
-        """Delete rows so that no file contains them; returns the number of people deleted."""
-        with self._guarded(exclusive=True) as is_locked:
-            snapshot = self._refresh()
-            rows = choose(snapshot)
-            snapshot.table.delete(rows.predicate)  # only marks them
-            removal.rewrite(snapshot.table, self.location, is_locked=is_locked)
-        return rows.people
+
+def _open_again(location: str, storage_options: Options | None) -> Gallery:
+    """The gallery that was pickled."""
+    return Gallery(location, storage_options=storage_options)

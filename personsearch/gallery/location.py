@@ -2,28 +2,36 @@
 
 A folder on this machine is locked while a gallery reads, writes or cleans up. Cleaning up deletes every file that no
 version names; without the lock it could delete a file that another process is just writing. Object stores and systems
-without `flock` have no such lock; there the files of interrupted writes wait for Lance's own limit of a week.
+without `flock` have no such lock; there a change is tried again if it meets another one, and the files of interrupted writes
+wait for Lance's own limit of a week.
 Programs that write to a local table through Lance alone do not take the lock: run none while a gallery removes or compacts.
 """
 
 import hashlib
 import os
+import random
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from personsearch import checks
-from personsearch.errors import GalleryError, GalleryPermissionError, PersonSearchError
+from personsearch.errors import GalleryConflictError, GalleryError, GalleryPermissionError, PersonSearchError
 from personsearch.home import expand_user, home, make_folder
 
 LANCE_FOLDERS = ("data", "_versions", "_transactions", "_deletions", "_indices", "_refs")
 OTHERS = 0o077  # rights of the group and of all others
 # Classes of what Lance and Arrow raise for damaged files
 _RAISED = (OSError, ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, AttributeError, MemoryError)
+# What Lance says if another program has changed an object store's table; "not found" is a version or file that it has cleaned up.
+_CONFLICTS = ("commit conflict", "concurrent", "preempted", "not found", "does not exist", "please retry", "contention")
+ATTEMPTS = 12
+FIRST_WAIT, LONGEST_WAIT = 0.05, 4.0  # seconds before the second attempt, and at most
+T = TypeVar("T")
 _FORBIDDEN = ("permission denied", "read-only file system", "operation not permitted", "access is denied", "accessdenied")
 
 
@@ -44,8 +52,12 @@ def default_location(source_key: str, model_key: str) -> Path:
     return home() / "galleries" / f"{slug}-{digest}.lance"
 
 
-def find_table(location: str) -> Any:
+def find_table(location: str, storage_options: Mapping[str, str] | None = None) -> Any:
     """The Lance table at a location, at its newest version; None if there is nothing, a file, or a folder of other things.
+
+    Args:
+        location: Absolute path or URI.
+        storage_options: Options of an object store, such as its region and credentials; the environment has the others.
 
     Raises:
         GalleryError: The table is damaged.
@@ -56,7 +68,7 @@ def find_table(location: str) -> Any:
         if Path(location).is_file():
             return None
         try:
-            return lance.dataset(location)
+            return lance.dataset(location, storage_options=storage_options)
         except ValueError as error:  # Lance has no error class of its own for this
             if "was not found" in str(error):
                 return None
@@ -87,6 +99,29 @@ def guarded(location: str, *, exclusive: bool) -> Iterator[bool]:
         yield is_locked
 
 
+def retried(work: Callable[[int], T], location: str) -> T:
+    """The result of some work on a table, tried again if another program has changed the table meanwhile.
+
+    That happens on object stores only, which have no lock.
+
+    Args:
+        work: Work, which takes the number of the attempt, from 0, and opens the table anew.
+        location: Absolute path or URI of the gallery.
+
+    Raises:
+        GalleryConflictError: Every attempt met another change.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            with lance_errors(location):
+                return work(attempt)
+        except GalleryConflictError:
+            if attempt == ATTEMPTS - 1:
+                raise
+            time.sleep(random.uniform(0.5, 1) * min(FIRST_WAIT * 2**attempt, LONGEST_WAIT))
+    raise AssertionError  # not reached
+
+
 @contextmanager
 def lance_errors(location: str) -> Iterator[None]:
     """Turn what Lance and the file system raise into gallery errors."""
@@ -95,6 +130,10 @@ def lance_errors(location: str) -> Iterator[None]:
     except BaseException as error:  # a panic of Lance's Rust is not an Exception
         if isinstance(error, PersonSearchError) or not (isinstance(error, _RAISED) or type(error).__name__ == "PanicException"):
             raise
+        if "://" in location and any(words in str(error).lower() for words in _CONFLICTS):
+            raise GalleryConflictError(
+                f"gallery {location} was changed by another program at the same moment: {error}; try again"
+            ) from error
         if any(words in str(error).lower() for words in _FORBIDDEN):
             raise GalleryPermissionError(
                 f"no permission for the gallery {location}: {error}; give yourself the right to write there, or keep the gallery elsewhere"

@@ -8,13 +8,14 @@ from difflib import get_close_matches
 from numbers import Integral
 from typing import Any
 
-import numpy as np
-
 from personsearch import checks
 from personsearch.errors import GalleryError
 from personsearch.gallery import vector_index
 from personsearch.gallery.location import make_files_private, remove_partial_files
 from personsearch.gallery.snapshot import Snapshot
+
+# Rows of a full file. A removal writes the files anew that had the removed rows: 300 MB each with 256 numbers a person.
+ROWS_A_FILE = 2**18
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,11 @@ def of_images(snapshot: Snapshot, images: Sequence[str | os.PathLike[str]], loca
     """
     for image in images:
         checks.path("image", image, GalleryError)
-    known = {name: code for code, name in enumerate(snapshot.names)}
-    names = [_known_name(image, known) for image in images]
+    names = [_known_name(image, snapshot.records) for image in images]
     for name in names:
-        if name not in known and not missing_ok:
-            raise GalleryError(f"{name} is not in gallery {location}; {_suggestion(name, list(known))}")
-    quoted = ", ".join(quote(name) for name in names)
-    people = np.isin(snapshot.person_keys[0], [known[name] for name in names if name in known])
-    return Removal(f"image IN ({quoted})", int(people.sum()))
+        if name not in snapshot.records and not missing_ok:
+            raise GalleryError(f"{name} is not in gallery {location}; {_suggestion(name, list(snapshot.records))}")
+    return Removal(f"image IN ({', '.join(map(quote, names))})", snapshot.people_of(names).num_rows)
 
 
 def of_person(snapshot: Snapshot, image: str | os.PathLike[str], row: int, frame: int, location: str) -> Removal:
@@ -49,13 +47,18 @@ def of_person(snapshot: Snapshot, image: str | os.PathLike[str], row: int, frame
     Raises:
         GalleryError: The gallery has no such person.
     """
+    import pyarrow.compute as pc
+
     checks.path("image", image, GalleryError)
     row, frame = _number("row", row), _number("frame", frame)
-    codes, frames, rows = snapshot.person_keys
-    name = _known_name(image, set(snapshot.names.tolist()))
-    if not ((snapshot.names[codes] == name) & (frames == frame) & (rows == row)).any():
+    name = _known_name(image, snapshot.records)
+    people = snapshot.people_of([name])
+    person = people.filter((pc.field("frame") == frame) & (pc.field("row") == row))
+    if not person.num_rows:
         raise GalleryError(f"gallery {location} has no person {row} in frame {frame} of {name}; people() lists them all")
-    return Removal(f"image = {quote(name)} AND frame = {int(frame)} AND row = {int(row)}", 1)
+    newest = person["indexed_ns"][0].as_py()
+    # Older writes of the frame may have the person under another number.
+    return Removal(f"image = {quote(name)} AND frame = {frame} AND (row = {row} OR indexed_ns < {newest})", 1)
 
 
 def older_rows(images: Sequence[str], indexed_ns: int) -> str:
@@ -71,12 +74,24 @@ def rewrite(table: Any, location: str, *, is_locked: bool) -> None:
         location: Absolute path or URI of the gallery.
         is_locked: Whether no other process can be writing, so that files that no version names are remains.
     """
-    table.optimize.compact_files(materialize_deletions_threshold=0.0)
+    table.optimize.compact_files(target_rows_per_fragment=ROWS_A_FILE, materialize_deletions_threshold=0.0)
     vector_index.drop_if_stale(table)
+    clean(table, location, is_locked=is_locked, older_than=timedelta(0))
+
+
+def clean(table: Any, location: str, *, is_locked: bool, older_than: timedelta) -> None:
+    """Delete old versions, and the remains of interrupted writes.
+
+    Args:
+        table: Table at its newest version.
+        location: Absolute path or URI of the gallery.
+        is_locked: Whether no other process can be writing.
+        older_than: Age from which a version is deleted.
+    """
     if len(table.versions()) > 1:
         # A deletion that left nothing to merge is the newest version and names its predicate, and so the image.
         table.update_config({"personsearch.cleaned": "true"})
-    table.cleanup_old_versions(timedelta(0), delete_unverified=is_locked)
+    table.cleanup_old_versions(older_than, delete_unverified=is_locked)
     if is_locked:
         remove_partial_files(location)
     make_files_private(location)

@@ -1,8 +1,7 @@
 """One version of a gallery's table, read in parts."""
 
 import time
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +10,15 @@ import numpy as np
 from personsearch.boxes import Array
 from personsearch.errors import GalleryError
 from personsearch.gallery.checksum import CHECKSUM, checksums, moved
-from personsearch.gallery.table import FileFacts, ImageRecord, People
+from personsearch.gallery.records import ImageRecords, Replaced
+from personsearch.gallery.records import read as read_records
+from personsearch.gallery.table import FileFacts, People
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+KEYS = ["image", "frame", "row", "indexed_ns"]  # columns that name a row
+_REPLACED_AT_ONCE = 1000  # replaced frames whose people are counted without reading everybody's keys
 FEATURES = ["time", "box", "score", "embedding"]  # columns that `_features` reads
 
 
@@ -34,31 +37,45 @@ class Snapshot:
         self.scene_cache: Array | None = None  # of `scenes.scene_embeddings`
 
     @cached_property
-    def names(self) -> Array:
-        """(G,) str objects: names of all indexed images, sorted."""
-        return self._order[0]
+    def records(self) -> ImageRecords:
+        """Facts about each image by name, sorted; read from the frames' rows alone."""
+        return read_records(self.table)
+
+    @property
+    def person_keys(self) -> tuple[Array, Array, Array]:
+        """Per person, (N,) each: number of the image in the sorted names, frame, row; sorted by all three."""
+        return self._order[1]
 
     @cached_property
-    def person_keys(self) -> tuple[Array, Array, Array]:
-        """Per person, (N,) each: number of the image in `names`, frame, row; sorted by all three."""
-        return self._order[1]
+    def person_count(self) -> int:
+        """Number of people; reads the frames' rows, and of people only those whose frame was written again."""
+        replaced = {(item.image, item.frame): item.indexed_ns for item in self.records.replaced}
+        if "_order" in vars(self) or len(replaced) > _REPLACED_AT_ONCE:
+            return len(self.person_keys[0])
+        older = 0
+        if replaced:
+            keys = self._keys_of(list({image for image, _ in replaced}))
+            for image, frame, row, indexed_ns in zip(*(keys[name].to_pylist() for name in KEYS), strict=True):
+                older += row >= 0 and indexed_ns < replaced.get((image, frame), 0)
+        return int(self.table.count_rows() - self.records.frame_count - older)
+
+    def people_of(self, images: Sequence[str]) -> "pa.Table":
+        """Image, frame, row and time of writing of the people of some images, read without the others."""
+        keys = self._keys_of(images)
+        return keys.take(_newest_people(keys)[3])
+
+    def _keys_of(self, images: Sequence[str]) -> "pa.Table":
+        return self.table.to_table(columns=KEYS, filter=_is_of(images))
 
     @cached_property
     def _order(self) -> tuple[Array, tuple[Array, Array, Array], Array]:
         """Names, person keys, and the gallery row (number among the person keys) of each table row, -1 for other rows."""
-        keys = self.table.to_table(columns=["image", "frame", "row", "indexed_ns"])
-        frames, rows, indexed = (keys[name].to_numpy() for name in ("frame", "row", "indexed_ns"))
-        images = keys["image"].combine_chunks().dictionary_encode()
-        unsorted = np.array(images.dictionary.to_pylist(), dtype=object)
-        by_name = np.argsort(unsorted)
-        codes = np.argsort(by_name)[images.indices.to_numpy()]
-
-        order = np.lexsort((rows, -indexed, frames, codes))
-        order = order[_newest(codes[order], frames[order], indexed[order])]
-        order = order[rows[order] >= 0]
+        keys = self.table.to_table(columns=KEYS)
+        names, codes, frames, order = _newest_people(keys)
+        rows = keys["row"].to_numpy()
         gallery_rows = np.full(len(rows), -1, np.int64)
         gallery_rows[order] = np.arange(len(order))
-        return unsorted[by_name], (codes[order], frames[order], rows[order]), gallery_rows
+        return names, (codes[order], frames[order], rows[order]), gallery_rows
 
     @cached_property
     def people(self) -> People:
@@ -87,26 +104,50 @@ class Snapshot:
         return people
 
     @cached_property
-    def scenes(self) -> Array:
-        """(N,) int: number of each person's scene, ascending; as `People.scenes`, without reading the people."""
-        codes, frames, _ = self.person_keys
-        return np.cumsum((np.diff(codes, prepend=codes[:1]) != 0) | (np.diff(frames, prepend=frames[:1]) != 0))
+    def newer_frames(self) -> dict[tuple[str, int], int]:
+        """Time of writing of each (image, frame) in the files that the vector index does not cover, whose older rows it may still have."""
+        files = uncovered(self.table)
+        if not files:
+            return {}
+        frames = self.table.scanner(columns=KEYS, filter="row = -1", fragments=files).to_table().sort_by("indexed_ns")
+        images, numbers, _, times = (frames[name].to_pylist() for name in KEYS)
+        return {(image, number): time for image, number, time in zip(images, numbers, times, strict=True)}
 
-    def gallery_rows(self, row_ids: Array) -> Array:
-        """(K,) int: gallery rows of people by the table's row ids (K,); -1 for replaced people and for frames."""
-        ids, order = self._row_ids
-        return np.asarray(self._order[2][order[np.searchsorted(ids, row_ids)]])
-
-    def people_at(self, gallery_rows: Array) -> People:
-        """The people in some gallery rows (K,), ascending, read from the table."""
-        names, (codes, frames, rows), _ = self._order
-        has_sums = CHECKSUM in self.table.schema.names
-        features = self.table.take(self._table_rows[gallery_rows], columns=[*FEATURES, *([CHECKSUM] if has_sums else [])])
-        columns = _features({name: features[name].combine_chunks() for name in FEATURES}, np.ones(len(gallery_rows), bool))
-        people = People(names[codes[gallery_rows]], frames[gallery_rows], rows[gallery_rows], *columns)
-        if has_sums:
-            self._check_sums(people, _sums(features[CHECKSUM]))
+    def people_in(self, rows: "pa.Table") -> People:
+        """The people in some rows of the table, with the columns `person_columns`; of two writes of a frame the newest counts."""
+        names, codes, frames, order = _newest_people(rows)
+        rows = rows.take(order)
+        columns = _features({name: rows[name].combine_chunks() for name in FEATURES}, np.ones(len(order), bool))
+        people = People(names[codes[order]], frames[order], rows["row"].to_numpy(), *columns)
+        if CHECKSUM in rows.column_names:
+            self._check_sums(people, _sums(rows[CHECKSUM]))
         return people
+
+    def people_from(self, images: Sequence[str]) -> People:
+        """All people of some images; reads the names of all images, and of the people only these."""
+        return self.people_in(self.table.to_table(columns=self.person_columns, filter=_is_of(images)))
+
+    def without_replaced(self, rows: "pa.Table", replaced: Sequence[Replaced] | None = None) -> "pa.Table":
+        """Some rows of the table without those of frames that were written again.
+
+        Args:
+            rows: Rows with the columns image, frame and indexed_ns.
+            replaced: The frames that were written again; None: reads them.
+        """
+        newest = {(frame.image, frame.frame): frame.indexed_ns for frame in (self.records.replaced if replaced is None else replaced)}
+        return newest_rows(rows, newest)
+
+    def whole_scenes(self, people: People) -> People:
+        """All people of the scenes of some people."""
+        everyone = self.people_from(list(dict.fromkeys(people.images.tolist())))
+        scenes = set(zip(people.images.tolist(), people.frames.tolist(), strict=True))
+        is_member = [scene in scenes for scene in zip(everyone.images.tolist(), everyone.frames.tolist(), strict=True)]
+        return People(*(column[np.array(is_member, bool)] for column in vars(everyone).values()))
+
+    @property
+    def person_columns(self) -> list[str]:
+        """Columns that `people_in` needs."""
+        return [*KEYS, *FEATURES, *([CHECKSUM] if CHECKSUM in self.table.schema.names else [])]
 
     def _check_sums(self, people: People, sums: Array) -> None:
         """Check what was read against the checksums that were written with it.
@@ -154,30 +195,28 @@ class Snapshot:
             replaced(name, [None if person else getattr(item, name) for item, person in zip(new, is_person, strict=True)])
         return rows
 
-    @cached_property
-    def _row_ids(self) -> tuple[Array, Array]:
-        """The table's row ids, ascending, and the table row (in the order of a scan) of each."""
-        ids = self.table.to_table(columns=[], with_row_id=True)["_rowid"].to_numpy()
-        order = np.argsort(ids)
-        return ids[order], order
 
-    @cached_property
-    def _table_rows(self) -> Array:
-        """(N,) int: table row of each person."""
-        gallery_rows = self._order[2]
-        rows = np.flatnonzero(gallery_rows >= 0)
-        return rows[np.argsort(gallery_rows[rows])]
+def uncovered(table: Any) -> list[Any]:
+    """Files of a table that its vector index does not cover."""
+    parts = [part for index in table.describe_indices() if index.field_names == ["embedding"] for part in index.segments]
+    covered = {fragment for part in parts for fragment in part.fragment_ids}
+    return [fragment for fragment in table.get_fragments() if fragment.fragment_id not in covered]
 
-    @cached_property
-    def images(self) -> Mapping[str, ImageRecord]:
-        """Facts about each image by name, sorted."""
-        columns = ["image", "frame", "indexed_ns", "fingerprint", "size", "modified_ns", "root", "done"]
-        columns += ["changed_ns"] if "changed_ns" in self.table.schema.names else []
-        frames = self.table.to_table(columns=columns, filter="row = -1").sort_by("indexed_ns")
-        by_image: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
-        for image, *facts in zip(*(frames[name].to_pylist() for name in columns), strict=True):
-            by_image[image].append(tuple(facts))
-        return {image: _record(image, by_image[image]) for image in sorted(by_image)}
+
+def newest_rows(rows: "pa.Table", newest: Mapping[tuple[str, int], int]) -> "pa.Table":
+    """Some rows of the table without those that are older than the newest write of their (image, frame)."""
+    if not newest:
+        return rows
+    keys = zip(*(rows[name].to_pylist() for name in ("image", "frame", "indexed_ns")), strict=True)
+    return rows.filter(np.array([newest.get((image, frame), 0) <= indexed_ns for image, frame, indexed_ns in keys], bool))
+
+
+def _is_of(images: Sequence[str]) -> Any:
+    """Arrow's condition for the rows of some images."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.field("image").isin(pa.array(list(images), pa.string()))
 
 
 def next_time(table: Any) -> int:
@@ -201,17 +240,24 @@ def _sums(column: Any) -> Array:
     return np.asarray(column.fill_null(0).to_numpy(zero_copy_only=False))
 
 
+def _newest_people(keys: "pa.Table") -> tuple[Array, Array, Array, Array]:
+    """Of rows with the columns `KEYS`: the sorted names, each row's number among them and frame, and the order of the newest people.
+
+    The order has the positions of the people whose frame was not written again, sorted by image, frame and row.
+    """
+    frames, rows, indexed = (keys[name].to_numpy() for name in ("frame", "row", "indexed_ns"))
+    images = keys["image"].combine_chunks().dictionary_encode()
+    unsorted = np.array(images.dictionary.to_pylist(), dtype=object)
+    by_name = np.argsort(unsorted)
+    codes = np.argsort(by_name)[images.indices.to_numpy()]
+    order = np.lexsort((rows, -indexed, frames, codes))
+    order = order[_newest(codes[order], frames[order], indexed[order])]
+    return unsorted[by_name], codes, frames, order[rows[order] >= 0]
+
+
 def _newest(codes: Array, frames: Array, indexed: Array) -> Array:
     """(rows,) bool: which rows belong to the newest write of their frame; rows are grouped by frame, newest first."""
     starts = np.ones(len(codes), bool)
     starts[1:] = (np.diff(codes) != 0) | (np.diff(frames) != 0)
     newest: Array = indexed[starts][np.cumsum(starts) - 1]
     return np.asarray(indexed == newest)
-
-
-def _record(image: str, facts: list[tuple[Any, ...]]) -> ImageRecord:
-    """The record of one image, from the facts of its frames in the order of the columns above, oldest first."""
-    _, _, fingerprint, size, modified_ns, root, _, *changed_ns = facts[-1]
-    same = [fact for fact in facts if fact[2] == fingerprint]  # frames of an older content of the file do not count
-    frames, complete = frozenset(fact[0] for fact in same), any(fact[6] for fact in same)
-    return ImageRecord(image, fingerprint, size, modified_ns, root, frames, complete, same[0][1], *changed_ns)

@@ -69,9 +69,8 @@ class PeopleOfGalleries:
 
 
 def _people_of(snapshot: Snapshot, images: Sequence[str], *, in_memory: bool) -> People:
-    wanted = np.flatnonzero(np.isin(snapshot.names, np.array(list(images), object)))
-    rows = np.flatnonzero(np.isin(snapshot.person_keys[0], wanted))
     if not in_memory:
-        return snapshot.people_at(rows)
+        return snapshot.people_from(images)
     people = snapshot.people
+    rows = np.flatnonzero(np.isin(people.images, np.array(list(images), object)))
     return people if len(rows) == len(people) else People(*(getattr(people, column.name)[rows] for column in fields(People)))

@@ -117,12 +117,13 @@ def people_where(gallery: "Gallery", where: Where) -> People | None:
 
 
 def _read(snapshot: "Snapshot", where: Where) -> People | None:
-    found = snapshot.table.to_table(columns=[], filter=where.sql(), with_row_id=True, limit=2 * MOST_READ)["_rowid"].to_numpy()
-    if len(found) >= 2 * MOST_READ:
+    rows = snapshot.table.to_table(columns=["image", "frame", "indexed_ns"], filter=where.sql(), with_row_id=True, limit=2 * MOST_READ)
+    if rows.num_rows >= 2 * MOST_READ:
         return None
-    rows = snapshot.gallery_rows(found)  # a replaced frame still has rows
-    rows = np.sort(rows[rows >= 0])
-    return snapshot.people_at(rows) if len(rows) <= MOST_READ else None
+    rows = snapshot.without_replaced(rows)
+    if rows.num_rows > MOST_READ:
+        return None
+    return snapshot.people_in(snapshot.table._take_rows(rows["_rowid"].to_pylist(), columns=snapshot.person_columns))
 
 
 def _paths(name: str, value: Any) -> tuple[str, ...] | None:

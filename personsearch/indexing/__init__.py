@@ -2,8 +2,27 @@
 
 from personsearch.indexing.choices import Choices, choose, model_key
 from personsearch.indexing.options import IndexOptions
+from personsearch.indexing.plan import Plan, make_plan, reason_of
 from personsearch.indexing.progress import OnProgress, Progress
 from personsearch.indexing.run import index_source
-from personsearch.indexing.updating import open_source, update
+from personsearch.indexing.updating import Run, added_report, checked, drop_unreadable, open_source, prepare, update
 
-__all__ = ["Choices", "IndexOptions", "OnProgress", "Progress", "choose", "index_source", "model_key", "open_source", "update"]
+__all__ = [
+    "Choices",
+    "IndexOptions",
+    "OnProgress",
+    "Plan",
+    "Progress",
+    "Run",
+    "added_report",
+    "checked",
+    "choose",
+    "drop_unreadable",
+    "index_source",
+    "make_plan",
+    "model_key",
+    "open_source",
+    "prepare",
+    "reason_of",
+    "update",
+]

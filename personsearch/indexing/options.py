@@ -1,6 +1,6 @@
 """How to index."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ class IndexOptions:
     progress: Callable[[Any], None] | bool | None = None  # progress bar on stderr; None: only on a terminal; or a function of `Progress`
     force: bool = False  # read every picture again
     prune: bool = False  # remove people of folders that have gone or are empty
+    storage_options: Mapping[str, str] | None = None  # region, endpoint and credentials of an object store
 
     def __post_init__(self) -> None:
         for name in ("every", "batch_size", "workers"):
@@ -32,6 +33,11 @@ class IndexOptions:
         if self.progress is not None and not callable(self.progress):
             checks.flag("progress", self.progress)
         check_min_score(self.min_score)
+        options = self.storage_options
+        if options is not None and not (
+            isinstance(options, Mapping) and all(isinstance(part, str) for pair in options.items() for part in pair)
+        ):
+            raise ConfigError(f"storage_options must be a dict of texts, such as aws_region, got {type(options).__name__}")
 
 
 def check_min_score(value: object) -> None:

@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 
+import numpy as np
+
+from personsearch.boxes import Array
 from personsearch.errors import ImageError
-from personsearch.gallery import ImageRecord
+from personsearch.gallery import NEVER, ImageRecord, ImageRecords
 from personsearch.indexing.options import IndexOptions
 from personsearch.sources import Item, Source
 
@@ -30,9 +33,10 @@ class Plan:
     partial: dict[str, str] = field(default_factory=dict)
     renamed: dict[str, Item] = field(default_factory=dict)  # old name -> item with the same content
     touched: dict[str, Item] = field(default_factory=dict)  # image -> item with the same content and other dates
+    replaced: set[str] = field(default_factory=set)  # changed stills, whose people count until the new ones are written
 
 
-def make_plan(items: Iterable[Item], source: Source, records: dict[str, ImageRecord], options: IndexOptions, *, owned: bool) -> Plan:
+def make_plan(items: Iterable[Item], source: Source, records: ImageRecords, options: IndexOptions, *, owned: bool) -> Plan:
     """The plan for some items of a source.
 
     Args:
@@ -44,10 +48,15 @@ def make_plan(items: Iterable[Item], source: Source, records: dict[str, ImageRec
     """
     plan = Plan()
     by_name = {item.image: item for item in items}  # a list may name a picture twice
-    gone = {} if source.is_stream else _gone(by_name, source, records, owned=owned)
-    moved = _Moved({image: record for image, record in records.items() if image not in by_name and _may_have_moved(record)}, options)
-    for item in by_name.values():
-        _place(item, records.get(item.image), plan, moved, options)
+    positions = records.positions(list(by_name))
+    others = records.without(positions)
+    gone = {} if source.is_stream else _gone(by_name, source, others, owned=owned)
+    moved = _Moved({image: record for image, record in others.items() if _may_have_moved(record)}, options)
+    for item, is_unchanged in zip(by_name.values(), _are_unchanged(list(by_name.values()), positions, records, options), strict=True):
+        if is_unchanged:
+            plan.unchanged.append(item.image)
+        else:
+            _place(item, records.get(item.image), plan, moved, options)
     for image, reason in gone.items():
         if image in plan.renamed:
             continue
@@ -77,6 +86,25 @@ def is_out_of_reach(error: ImageError) -> bool:
     return isinstance(cause, OSError) and cause.errno is not None
 
 
+def _are_unchanged(items: list[Item], positions: Array, records: ImageRecords, options: IndexOptions) -> list[bool]:
+    """Which items were indexed whole and have the size and times of then, so that nothing else needs to be looked at; as `_is_same`."""
+    known = np.flatnonzero(positions >= 0)
+    result = np.zeros(len(items), bool)
+    if options.force or not len(known):
+        return result.tolist()
+    at = positions[known]
+    sizes, modified, changed = (
+        np.array([NEVER if (value := getattr(items[i], name)) is None else value for i in known.tolist()], np.int64)
+        for name in ("size", "modified_ns", "changed_ns")
+    )
+    then_modified, then_changed, indexed = records.column("modified_ns")[at], records.column("changed_ns")[at], records.indexed_ns[at]
+    is_settled = (then_modified != NEVER) & (indexed - np.maximum(then_modified, np.maximum(then_changed, 0)) > RACY_NS)
+    same_change = (changed == NEVER) | np.where(then_changed == NEVER, changed < indexed - RACY_NS, changed == then_changed)
+    same_file = (sizes == records.column("size")[at]) & (modified == then_modified) & same_change
+    result[known] = is_settled & same_file & records.complete[at] & records.has_step(options.every)[at]
+    return result.tolist()
+
+
 def _place(item: Item, record: ImageRecord | None, plan: Plan, moved: "_Moved", options: IndexOptions) -> None:
     try:
         same = record is not None and _is_same(item, record, plan, options)
@@ -97,6 +125,8 @@ def _place(item: Item, record: ImageRecord | None, plan: Plan, moved: "_Moved", 
         plan.added.append(item.image)
     elif not same:
         plan.changed.append(item.image)
+        if record.frames == {0} and "-every" not in record.fingerprint and not item.is_video:
+            plan.replaced.add(item.image)
     elif record.complete:
         plan.unchanged.append(item.image)
         return
@@ -132,7 +162,8 @@ def _has_same_change(item: Item, record: ImageRecord) -> bool:
 
 
 def _may_have_moved(record: ImageRecord) -> bool:
-    return record.complete and record.size is not None and not os.path.lexists(record.image)
+    """Whether the file of an image has gone; whether an object of a store has, only its own listing says."""
+    return record.complete and record.size is not None and "://" not in record.image and not os.path.lexists(record.image)
 
 
 class _Moved:

@@ -37,9 +37,12 @@ def index_source(
     Raises:
         PersonSearchError: See `PersonSearcher.index`.
     """
-    opened = open_source(source)
+    stored = options.storage_options
+    opened = open_source(source, stored)
     location = _location(model, opened, options) if gallery is None else gallery
-    existing = Gallery.open(location) if location is not None and Gallery.exists(location) else None
+    existing = None
+    if location is not None and Gallery.exists(location, storage_options=stored):
+        existing = Gallery.open(location, storage_options=stored)
     if existing is None and opened.problems and not opened.items:  # nothing is known of it
         raise SourceError(next(iter(opened.problems.values())))
     choices = choose(existing, model, every, min_score, force=options.force)
@@ -48,7 +51,7 @@ def index_source(
     if location is None:  # nothing finds it again
         result = temporary_gallery(key, storage=storage)
     else:
-        result = Gallery.create_or_open(location, key, storage=storage, every=options.every)
+        result = Gallery.create_or_open(location, key, storage=storage, every=options.every, storage_options=stored)
         result.set_every(options.every)
     result.report = update(model, opened, result, options, owned=gallery is None)
     return result

@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -30,14 +30,14 @@ COMMIT_FRAMES = 512
 STREAM_ITEMS = 32  # items of a stream that are looked at together
 
 
-def open_source(source: Any) -> Source:
+def open_source(source: Any, storage_options: Mapping[str, str] | None = None) -> Source:
     """The source, or one of no items if its folder or pattern has gone, is empty or cannot be listed; `problems` then says why.
 
     Raises:
         SourceError: The source is not a path, or its content cannot be a source.
     """
     try:
-        return sources.open_source(source)
+        return sources.open_source(source, storage_options)
     except SourceError as error:
         if not isinstance(source, str | os.PathLike) or not os.fsdecode(source) or "://" in os.fsdecode(source):
             raise
@@ -61,15 +61,30 @@ def update(model: PersonModel, source: Source, gallery: Gallery, options: IndexO
     Raises:
         SourceError: No item of the source can be read, or it has none and never had.
     """
-    if not source.is_stream and not source.items and source.problems and not any(map(_belongs(source), gallery.images().values())):
+    if not source.is_stream and not source.items and source.problems and not any(map(_belongs(source), gallery.records().values())):
         raise SourceError(next(iter(source.problems.values())))
-    run = _Run(model, gallery, options)
+    run = Run(model, gallery.add, options)
     report = IndexReport((), (), (), (), {})
     for items in _chunks(source):
-        plan = make_plan(items, source, gallery.images(), options, owned=owned)
-        run.index(plan)
-        report = _added(report, plan)
+        plan = make_plan(items, source, gallery.records(), options, owned=owned)
+        prepare(gallery, plan)
+        run.read(plan)
+        if not plan.replaced.isdisjoint(plan.unreadable):
+            run.finish()
+            drop_unreadable(gallery, plan)
+        report = added_report(report, plan)
     run.finish()
+    if run.commits > 1 or report.changed:  # a single commit is one file already
+        gallery.tidy()
+    return checked(report)
+
+
+def checked(report: IndexReport) -> IndexReport:
+    """The report, after its problems were logged.
+
+    Raises:
+        SourceError: Nothing of the source can be read.
+    """
     for problems, what in ((report.unreadable, "not indexed"), (report.not_seen, "not seen"), (report.partial, "read in part")):
         for image, reason in problems.items():
             logger.warning("%s: %s: %s", what, shown(image), shown(reason))
@@ -96,7 +111,7 @@ def _chunks(source: Source) -> Iterator[list[Item]]:
         yield chunk
 
 
-def _added(report: IndexReport, plan: Plan) -> IndexReport:
+def added_report(report: IndexReport, plan: Plan) -> IndexReport:
     """The report with what one plan did."""
     return IndexReport(
         added=report.added + tuple(image for image in plan.added if image not in plan.unreadable),
@@ -110,21 +125,37 @@ def _added(report: IndexReport, plan: Plan) -> IndexReport:
     )
 
 
-class _Run:
-    """One run of indexing: detects people of plans, and commits them now and then."""
+def prepare(gallery: Gallery, plan: Plan) -> None:
+    """Do what a plan says of files that are not read: give new names, and remove people. Changed stills keep theirs until they are read."""
+    if plan.renamed or plan.touched:
+        gallery.rename({old: _facts(item) for old, item in (plan.renamed | plan.touched).items()})
+    removed = [*(image for image in plan.changed if image not in plan.replaced), *plan.removed]
+    if removed:
+        gallery.remove(*removed, missing_ok=True)  # another process may update the same gallery
 
-    def __init__(self, model: PersonModel, gallery: Gallery, options: IndexOptions) -> None:
-        self.model, self.gallery, self.options = model, gallery, options
+
+def drop_unreadable(gallery: Gallery, plan: Plan) -> None:
+    """Remove the people of changed stills that could not be read after all."""
+    gallery.remove(*(image for image in plan.unreadable if image in plan.replaced), missing_ok=True)
+
+
+class Run:
+    """One run of indexing: detects people of plans, and hands them to a gallery, or another sink, now and then.
+
+    Args:
+        model: Model to detect with.
+        add: Takes several frames with their people at a time.
+        options: How to index.
+    """
+
+    def __init__(self, model: PersonModel, add: Callable[[list[FramePeople]], None], options: IndexOptions) -> None:
+        self.model, self.add, self.options = model, add, options
         self.pending: list[FramePeople] = []
         self.committed, self.commits = time.monotonic(), 0
         self.tally, self.unreadable = Tally(), 0
 
-    def index(self, plan: Plan) -> None:
-        """Do what the plan says."""
-        if plan.renamed or plan.touched:
-            self.gallery.rename({old: _facts(item) for old, item in (plan.renamed | plan.touched).items()})
-        if plan.changed or plan.removed:
-            self.gallery.remove(*plan.changed, *plan.removed, missing_ok=True)  # another process may update the same gallery
+    def read(self, plan: Plan) -> None:
+        """Read the pictures and videos of a plan that must be read, and detect their people."""
         finished, before = 0, len(plan.unreadable)  # those known before are not read again
         self.tally.total += len(plan.todo)
         progress = False if callable(self.options.progress) else self.options.progress
@@ -147,14 +178,12 @@ class _Run:
             self.options.progress(self.tally.progress())
 
     def finish(self) -> None:
-        """Commit the rest, and merge the files of several commits."""
+        """Commit the rest."""
         if self.pending:
             self._commit()
-        if self.commits > 1:  # a single commit is one file already
-            self.gallery.compact()
 
     def _commit(self) -> None:
-        self.gallery.add(self.pending)
+        self.add(self.pending)
         self.pending, self.committed, self.commits = [], time.monotonic(), self.commits + 1
 
     def _detect(self, batch: list[Decoded], plan: Plan) -> None:

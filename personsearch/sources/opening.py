@@ -12,22 +12,26 @@ from personsearch.images import load, refuse_address
 from personsearch.sources.files import common_folder, file_item, open_path
 from personsearch.sources.items import Item, Source
 from personsearch.sources.memory import is_memory_name, is_picture, memory_name, picture_content, picture_of_name
+from personsearch.sources.stores import is_store, open_store, stored_item
 from personsearch.sources.videos import pixels_at
 
 
-def open_source(source: Any) -> Source:
+def open_source(source: Any, storage_options: Mapping[str, str] | None = None) -> Source:
     """Find the pictures and videos of a source, without decoding them. Unreadable ones raise in `Item.frames`.
 
     Args:
         source: A folder (searched with its subfolders, linked ones too; hidden files and folders are skipped), a glob pattern
             ("photos/*.jpg", also with **; an existing path wins), one picture or video, bytes, a file object, a PIL picture,
-            an array (H, W, 3) or (N, H, W, 3), or a list of these. A generator of the same is read as it comes.
+            an array (H, W, 3) or (N, H, W, 3), or a list of these. A generator of the same is read as it comes. An address in
+            an object store (s3://bucket/photos, gs://, az://) is listed as a folder is.
+        storage_options: Region, endpoint and credentials of the object store; the environment has the others.
 
     Raises:
         SourceError: The path does not exist, contains nothing to index, the list is empty, or the type is not supported.
     """
     if isinstance(source, str | os.PathLike):
-        return open_path(os.fsdecode(source))
+        path = os.fsdecode(source)
+        return open_store(path, storage_options) if is_store(path) else open_path(path)
     if is_picture(source) and not (isinstance(source, np.ndarray) and source.ndim == 4):
         source = [source]
     if not isinstance(source, Iterable) or isinstance(source, Mapping):
@@ -54,10 +58,10 @@ def read_frame(image: str, frame: int, time: float | None = None) -> Array:
         if pixels is not None:
             return pixels
         raise ImageError(f"{image} was passed as an array, bytes or PIL picture; its pixels are not stored")
-    item = Item(image)
-    if not item.is_video:
+    item = stored_item(image) if is_store(image) else Item(image)
+    if not item.is_video and not is_store(image):
         return load(image)
-    pixels = None if time is None or item.kind == "animation" else pixels_at(image, time)
+    pixels = None if time is None or item.kind == "animation" or is_store(image) else pixels_at(image, time)
     if pixels is not None:
         return pixels
     first = next((one for one in item.frames(max(frame, 1), {0} if frame else frozenset()) if one.frame == frame), None)

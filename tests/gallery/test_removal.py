@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from personsearch.errors import GalleryError
-from personsearch.gallery import Gallery
-from personsearch.gallery import gallery as gallery_module
+from personsearch.gallery import Gallery, merging
 from tests.helpers.gallery_frames import KEY, embeddings_of, files_with, frame
 
 
@@ -150,8 +149,44 @@ def test_compact_finishes_an_interrupted_removal(gallery: Gallery, folder: Path)
 
 
 def test_many_small_commits_are_merged(gallery: Gallery, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gallery_module, "_MAX_FILES", 4)
+    monkeypatch.setattr(merging, "FEW_FILES", 4)
     for n in range(11):
         gallery.add([frame(f"{n:02}.jpg")])
         assert len(list((folder / "data").iterdir())) < 4
     assert gallery.people().images.tolist() == [f"{n:02}.jpg" for n in range(11)]
+
+
+def test_merging_small_files_leaves_large_ones(gallery: Gallery, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An addition would otherwise cost as much as the gallery is large."""
+    monkeypatch.setattr(merging, "FEW_FILES", 4)
+    monkeypatch.setattr(merging, "SIZES", (20, 200))
+    gallery.add([frame("large.jpg", 50)])
+    (large,) = (folder / "data").iterdir()
+    for n in range(10):
+        gallery.add([frame(f"{n:02}.jpg")])
+    assert large.exists()
+    assert len(list((folder / "data").iterdir())) < 5
+    gallery.compact()
+    assert not large.exists()
+    assert len(gallery) == 60
+
+
+def test_a_removed_person_leaves_older_writes_of_the_frame(gallery: Gallery, folder: Path) -> None:
+    """The person had another number in the picture before it changed."""
+    before, after = frame("a.jpg", 3), frame("a.jpg", 2, seed=1)
+    gallery.add([before, frame("b.jpg")])
+    gallery.add([after])
+    gallery.remove_person("a.jpg", 0)
+    assert [files_with(folder, row.tobytes()) for row in before.detections.embeddings] == [[], [], []]
+    assert np.array_equal(embeddings_of(gallery, "a.jpg"), after.detections.embeddings[1:])
+
+
+def test_compacting_drops_what_changed_pictures_left(gallery: Gallery, folder: Path) -> None:
+    before = frame("a.jpg", 3)
+    gallery.add([before, frame("b.jpg")])
+    gallery.add([frame("a.jpg", 1, seed=1)])
+    secret = before.detections.embeddings[1].tobytes()
+    assert len(files_with(folder, secret)) == 1
+    gallery.compact()
+    assert files_with(folder, secret) == []
+    assert len(gallery) == 2

@@ -40,7 +40,7 @@ def test_rows_of_another_length_or_twice_are_refused() -> None:
         to_rows([frame("a.jpg"), frame("a.jpg")], schema(KEY, 1, "float32"), 1)
 
 
-def test_a_snapshot_finds_people_by_table_row(tmp_path: Path) -> None:
+def test_a_snapshot_makes_people_of_any_rows(tmp_path: Path) -> None:
     """Table rows come in the order of writing: b.jpg, its old and new people, then a.jpg."""
     import lance
 
@@ -48,11 +48,27 @@ def test_a_snapshot_finds_people_by_table_row(tmp_path: Path) -> None:
     for batch in ([frame("b.jpg", 2, seed=1)], [frame("b.jpg", 1)], [frame("a.jpg", 2)]):
         gallery.add(batch)
     snapshot = Snapshot(lance.dataset(gallery.location), 1)
-    row_ids = snapshot.table.to_table(columns=[], with_row_id=True)["_rowid"].to_numpy()
-    assert snapshot.gallery_rows(row_ids).tolist() == [-1, -1, -1, -1, 2, -1, 0, 1]
     all_people = gallery.people()
     assert all_people.images.tolist() == ["a.jpg", "a.jpg", "b.jpg"]
-    part = snapshot.people_at(np.array([1, 2]))
-    for name in People.__dataclass_fields__:
-        assert np.array_equal(getattr(part, name), getattr(all_people, name)[1:], equal_nan=name == "times"), name
-    assert snapshot.scenes.tolist() == all_people.scenes.tolist() == [0, 0, 1]
+    for rows, first in (
+        (snapshot.table.to_table(), 0),
+        (snapshot.table.to_table().slice(4, 3), 1),
+    ):  # the last has b.jpg's and a.jpg's first
+        part = snapshot.people_in(rows)
+        chosen = [0, 1, 2] if first == 0 else [0, 2]
+        for name in People.__dataclass_fields__:
+            assert np.array_equal(getattr(part, name), getattr(all_people, name)[chosen], equal_nan=name == "times"), name
+    (one,) = [snapshot.people_in(snapshot.table.to_table(filter="image = 'a.jpg' AND row = 0"))]
+    assert snapshot.whole_scenes(one).rows.tolist() == [0, 1]
+
+
+def test_people_are_counted_without_those_of_replaced_frames(tmp_path: Path) -> None:
+    gallery = Gallery.create_or_open(tmp_path / "gallery", KEY)
+    gallery.add([frame("a.jpg", 3), frame("v.mp4", 2, number=4, last=False), frame("empty.jpg", 0)])
+    gallery.add([frame("a.jpg", 1, seed=1), frame("v.mp4", 5, number=4), frame("v.mp4", 1, number=5)])
+    gallery.add([frame("a.jpg", 2, seed=2)])
+    fresh = Gallery.open(gallery.location)
+    assert (len(fresh), fresh.image_count, len(fresh.people())) == (8, 3, 8)
+    assert [(item.image, item.frame) for item in fresh.records().replaced] == [("a.jpg", 0), ("v.mp4", 4)]
+    gallery.compact()
+    assert (len(gallery), gallery.records().replaced, len(gallery.people())) == (8, [], 8)

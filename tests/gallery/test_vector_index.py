@@ -90,17 +90,40 @@ def test_replaced_and_removed_people_leave_the_index(gallery: Gallery) -> None:
     assert not set(before) & set(after)  # codes are personal data just as embeddings are
 
 
-def test_new_people_are_found_and_many_rebuild_the_index(gallery: Gallery) -> None:
+def test_new_people_are_found_and_the_index_takes_them_in(gallery: Gallery) -> None:
     gallery.nearest(gallery.people().embeddings[:1], 5)
     index = os.listdir(Path(gallery.location, "_indices"))
-    new = crowd(500)
-    gallery.add([new])
-    assert "0500.jpg" in gallery.nearest(new.detections.embeddings[:1], 5)[0].images
-    assert os.listdir(Path(gallery.location, "_indices")) == index
-    gallery.add([crowd(number) for number in range(600, 620)])
+    gallery.add([crowd(number) for number in range(500, 540)])
+    new = crowd(539).detections.embeddings[:1]
+    assert "0539.jpg" in gallery.nearest(new, 5)[0].images
+    assert os.listdir(Path(gallery.location, "_indices")) == index  # a search builds nothing
     assert not vector_index.is_current(gallery._refresh().table)
-    gallery.nearest(new.detections.embeddings[:1], 5)
+    gallery.tidy()
     assert vector_index.is_current(gallery._refresh().table)
+    assert gallery._refresh().newer_frames == {}
+    assert "0539.jpg" in gallery.nearest(new, 5)[0].images
+
+
+def test_a_person_of_a_changed_picture_is_not_proposed_again(gallery: Gallery) -> None:
+    """The index still has the old person, and the new picture has no people."""
+    old = crowd(7).detections.embeddings[:1]
+    assert "0007.jpg" in gallery.nearest(old, 3)[0].images
+    gallery.add([frame("0007.jpg", 0, dim=DIM)])
+    assert "0007.jpg" not in gallery.nearest(old, 700)[0].images
+    gallery.build_index()
+    assert "0007.jpg" not in gallery.nearest(old, 700)[0].images
+
+
+def test_the_partitions_that_a_search_reads_are_chosen_on_a_sample(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vector_index, "partitions", lambda rows: 12)
+    monkeypatch.setattr(vector_index, "CANDIDATES", 10)
+    chosen = []
+    for recall in (0.1, 1.1):  # the second cannot be reached
+        monkeypatch.setattr(vector_index, "RECALL", recall)
+        monkeypatch.setattr(vector_index, "OUTGROWN", 0)
+        gallery.build_index()
+        chosen.append(vector_index._choices(gallery._refresh().table)["probes"])
+    assert chosen == [1, 12]
 
 
 def test_only_large_galleries_use_the_index(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,189 @@
+"""How a gallery's table is changed. On an object store, what another program's change has thwarted is tried again."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from personsearch.errors import GalleryError
+from personsearch.gallery import merging, removal, vector_index
+from personsearch.gallery.location import make_files_private, retried
+from personsearch.gallery.snapshot import Snapshot, next_time
+from personsearch.gallery.table import FileFacts, FramePeople, to_rows
+
+if TYPE_CHECKING:
+    from personsearch.gallery.gallery import Gallery
+
+_RENAMED_AT_ONCE = 1000  # images whose rows are in memory together
+_DROPPED_AT_ONCE = 1000  # names in one deletion
+# Share of frames that may be older writes of changed pictures before a run of indexing rewrites their files.
+MAX_REPLACED = 0.1
+
+
+def add(gallery: "Gallery", batch: Sequence[FramePeople]) -> None:
+    """See `Gallery.add`."""
+    import lance
+
+    def commit(attempt: int) -> Any:
+        table = gallery._refresh().table
+        rows = to_rows(batch, table.schema, next_time(table))
+        return lance.write_dataset(rows, table, mode="append", storage_options=gallery.storage_options)
+
+    _committed(gallery, commit)
+
+
+def add_files(gallery: "Gallery", fragments: Sequence[str]) -> None:
+    """Commit files that `write_files` wrote, all of them or none, without merging any.
+
+    Args:
+        gallery: Gallery to add to.
+        fragments: What `write_files` returned.
+    """
+    import lance
+
+    def commit(attempt: int) -> Any:
+        table = gallery._refresh().table
+        files = [lance.FragmentMetadata.from_json(text) for text in fragments]
+        return lance.LanceDataset.commit(
+            table.uri, lance.LanceOperation.Append(files), read_version=table.version, storage_options=gallery.storage_options
+        )
+
+    with gallery._guarded():
+        retried(commit, gallery.location)
+        make_files_private(gallery.location)
+
+
+def write_files(gallery: "Gallery", batch: Sequence[FramePeople], indexed_ns: int) -> list[str]:
+    """Write frames with their people to files that no version of the table names yet; what `add_files` takes.
+
+    Args:
+        gallery: Gallery that they are for.
+        batch: Frames with their people.
+        indexed_ns: Time of writing, later than that of the rows to replace.
+    """
+    from lance.fragment import write_fragments
+
+    table = gallery._read(lambda snapshot: snapshot.table)
+    rows = to_rows(batch, table.schema, indexed_ns)
+    written = write_fragments(rows, table, mode="append", storage_options=gallery.storage_options)
+    make_files_private(gallery.location)
+    return [json.dumps(fragment.to_json()) for fragment in written]
+
+
+def purge(gallery: "Gallery", choose: Callable[[Snapshot], removal.Removal]) -> int:
+    """Delete rows so that no file contains them; returns the number of people deleted."""
+    people = 0
+
+    def mark(attempt: int) -> None:
+        nonlocal people
+        snapshot = gallery._refresh()
+        try:
+            rows = choose(snapshot)
+        except GalleryError:
+            if attempt == 0:
+                raise
+            return  # the attempt before had deleted them
+        people = max(people, rows.people)
+        snapshot.table.delete(rows.predicate)  # only marks them
+
+    with gallery._guarded(exclusive=True) as is_locked:
+        retried(mark, gallery.location)
+        _rewrite(gallery, is_locked=is_locked)
+    return people
+
+
+def rename(gallery: "Gallery", facts: Mapping[str, FileFacts]) -> None:
+    """See `Gallery.rename`."""
+    import lance
+
+    def move(part: Mapping[str, FileFacts]) -> Callable[[int], None]:
+        def work(attempt: int) -> None:
+            snapshot = gallery._refresh()
+            now = next_time(snapshot.table)
+            moved = snapshot.moved_rows(part, now)
+            lance.write_dataset(moved, snapshot.table, mode="append", storage_options=gallery.storage_options)
+            gallery._refresh().table.delete(removal.older_rows(list(part), now))
+
+        return work
+
+    with gallery._guarded(exclusive=True) as is_locked:
+        names = list(facts)
+        for start in range(0, len(names), _RENAMED_AT_ONCE):
+            retried(move({name: facts[name] for name in names[start : start + _RENAMED_AT_ONCE]}), gallery.location)
+        _rewrite(gallery, is_locked=is_locked)
+
+
+def compact(gallery: "Gallery") -> None:
+    """See `Gallery.compact`."""
+    with gallery._guarded(exclusive=True) as is_locked:
+        retried(lambda attempt: _drop_replaced(gallery._refresh()), gallery.location)
+        _rewrite(gallery, is_locked=is_locked)
+
+
+def tidy(gallery: "Gallery") -> None:
+    """See `Gallery.tidy`."""
+    records = gallery.records()
+    if len(records.replaced) > MAX_REPLACED * records.frame_count:
+        compact(gallery)
+    else:
+        with gallery._guarded(exclusive=True) as is_locked:
+            retried(lambda attempt: merging.merge(gallery._refresh().table, gallery.location, is_locked=is_locked), gallery.location)
+    if not gallery.fits_in_memory and not gallery._read(lambda snapshot: vector_index.is_current(snapshot.table)):
+        build_index(gallery)
+
+
+def build_index(gallery: "Gallery") -> None:
+    """See `Gallery.build_index`."""
+
+    def build(attempt: int) -> None:
+        _drop_replaced(gallery._refresh())
+        vector_index.update(gallery._refresh().table)
+
+    with gallery._guarded(exclusive=True):
+        retried(build, gallery.location)
+        make_files_private(gallery.location)
+
+
+def settle_index(gallery: "Gallery", build: Callable[[dict[str, int]], None]) -> None:
+    """Have a new vector index built by another program, and choose how much of it a search reads.
+
+    Args:
+        gallery: Gallery of the index.
+        build: Builds it, with these numbers of partitions and codes.
+    """
+    compact(gallery)
+    build(gallery._read(lambda snapshot: vector_index.settings(snapshot.table)))
+    with gallery._guarded(exclusive=True):
+        retried(lambda attempt: vector_index.settle(gallery._refresh().table), gallery.location)
+        make_files_private(gallery.location)
+
+
+def _committed(gallery: "Gallery", commit: Callable[[int], Any]) -> None:
+    """Commit, and merge the files if there are many."""
+    with gallery._guarded():
+        written = retried(commit, gallery.location)
+        make_files_private(gallery.location)
+    if merging.is_crowded(written):
+        tidy(gallery)
+
+
+def _rewrite(gallery: "Gallery", *, is_locked: bool) -> None:
+    retried(lambda attempt: removal.rewrite(gallery._refresh().table, gallery.location, is_locked=is_locked), gallery.location)
+
+
+def _drop_replaced(snapshot: Snapshot) -> None:
+    """Mark the rows of frames that were written again as deleted."""
+    stills: dict[int, list[str]] = defaultdict(list)
+    videos: dict[tuple[int, str], list[int]] = defaultdict(list)
+    for item in snapshot.records.replaced:
+        if item.frame:
+            videos[item.indexed_ns, item.image].append(item.frame)
+        else:
+            stills[item.indexed_ns].append(item.image)
+    for indexed_ns, images in stills.items():
+        for start in range(0, len(images), _DROPPED_AT_ONCE):
+            older = removal.older_rows(images[start : start + _DROPPED_AT_ONCE], indexed_ns)
+            snapshot.table.delete(f"frame = 0 AND {older}")
+    for (indexed_ns, image), frames in videos.items():
+        numbers = ", ".join(map(str, frames))
+        snapshot.table.delete(f"frame IN ({numbers}) AND {removal.older_rows([image], indexed_ns)}")

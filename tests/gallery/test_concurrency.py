@@ -1,0 +1,86 @@
+"""Several programs change one gallery at once, in a local folder and on an object store, which has no lock."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from personsearch.errors import GalleryConflictError, GalleryError
+from personsearch.gallery import Gallery, location
+from tests.helpers.gallery_frames import KEY, environment
+
+# Adds, reads, and now and then merges and removes, as several cameras with one gallery do.
+WRITER = """
+import sys
+from tests.helpers import gallery_frames
+from personsearch.gallery import Gallery
+gallery = Gallery.create_or_open(sys.argv[1], gallery_frames.KEY)
+name, loops = sys.argv[2], int(sys.argv[3])
+for n in range(loops):
+    gallery.add([gallery_frames.frame(f"{name}-{n}.jpg", 2), gallery_frames.frame(f"{name}-{n}-left.jpg", 2)])
+    assert f"{name}-{n}.jpg" in gallery.records()
+    assert (gallery.people().images == f"{name}-{n}.jpg").sum() == 2
+    if n % 3 == 2:
+        gallery.compact()
+    if n % 5 == 4:
+        assert gallery.remove(f"{name}-{n}-left.jpg") == 2
+"""
+
+
+def write_at_once(uri: str, loops: int, writers: str = "xyz") -> None:
+    """Run several writers in processes of their own, and check that no row was lost, and none was left."""
+    processes = [
+        subprocess.Popen([sys.executable, "-c", WRITER, uri, name, str(loops)], env=environment(), stderr=subprocess.PIPE, text=True)
+        for name in writers
+    ]
+    errors = [process.communicate(timeout=900)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(writers), errors
+    expected = {f"{name}-{n}.jpg" for name in writers for n in range(loops)}
+    expected |= {f"{name}-{n}-left.jpg" for name in writers for n in range(loops) if n % 5 != 4}
+    gallery = Gallery.open(uri)
+    assert set(gallery.images()) == expected
+    assert (len(gallery), len(gallery.people())) == (2 * len(expected), 2 * len(expected))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["", "file-object-store://"])
+def test_writers_at_once_lose_nothing_and_meet_no_error(tmp_path: Path, scheme: str) -> None:
+    """On an object store every fifth change failed, and said that the gallery should be deleted."""
+    write_at_once(f"{scheme}{tmp_path / 'gallery'}", 6)
+
+
+def test_a_change_that_meets_another_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(location, "FIRST_WAIT", 0.001)
+    attempts: list[int] = []
+
+    def work(attempt: int) -> str:
+        attempts.append(attempt)
+        if attempt < 3:
+            raise OSError("Retryable commit conflict for version 7")
+        return "done"
+
+    assert location.retried(work, "s3://bucket/people.lance") == "done"
+    assert attempts == [0, 1, 2, 3]
+
+
+def test_a_conflict_that_stays_does_not_tell_anybody_to_delete(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(location, "FIRST_WAIT", 0.0001)
+
+    def work(attempt: int) -> None:
+        raise OSError("Not found: bucket/people.lance/_versions/17.manifest")
+
+    with pytest.raises(GalleryConflictError, match=r"by another program at the same moment: .*; try again") as caught:
+        location.retried(work, "s3://bucket/people.lance")
+    assert "delete" not in str(caught.value)
+    with pytest.raises(GalleryError, match="delete it and index again"):  # a folder is locked, so that a lost file is damage
+        location.retried(work, "/photos/people.lance")
+
+
+def test_options_of_the_object_store_travel_with_the_gallery(tmp_path: Path) -> None:
+    import pickle
+
+    options = {"allow_http": "true"}
+    gallery = Gallery.create_or_open(tmp_path / "gallery", KEY, storage_options=options)
+    again = pickle.loads(pickle.dumps(gallery))
+    assert (again.storage_options, Gallery.open(tmp_path / "gallery").storage_options) == (options, None)
