@@ -11,9 +11,25 @@ from personsearch.models.base import PersonModel
 from personsearch.models.exported import OnnxSceneModel
 from personsearch.models.nano.onnx import has_onnx, open_onnx_folder
 from personsearch.models.onnx_device import resolve_onnx_device
+from personsearch.models.two_step import set_tiles
 from personsearch.options import Backend, Precision
 
 ONNX_SUFFIX = ".onnx"
+
+
+def open_path(
+    path: Path, *, device: str, backend: Backend, precision: Precision, compiled: bool, tiles: tuple[int, int] | None
+) -> PersonModel:
+    """The model of an exported file or of a folder, whose detector searches tiles too if there are any.
+
+    Raises:
+        ConfigError, WeightsError, DeviceError, CompilerError: see `open_file`, `open_model` and `set_tiles`.
+    """
+    opened = open_file if path.name.endswith(ONNX_SUFFIX) else open_model
+    model = opened(path, device, backend, precision=precision, compiled=compiled)
+    if tiles is not None:
+        set_tiles(model, tiles)
+    return model
 
 
 def open_file(file: Path, device: str, backend: Backend, *, precision: Precision = "float32", compiled: bool = False) -> PersonModel:

@@ -71,6 +71,7 @@ class PersonSearcher:
         backend: Backend = "auto",
         precision: Precision = "float32",
         compiled: bool = False,
+        tiles: tuple[int, int] | None = None,
     ) -> "PersonSearcher":
         """Open a model.
 
@@ -85,6 +86,8 @@ class PersonSearcher:
                 with native support, moves boxes by up to a pixel, and has its own galleries; "float16" is for CUDA.
             compiled: Whether to run the backbone of a single-network model through `torch.compile`. Compiling takes minutes at
                 the first image and at the first batch, and needs a compiler; benchmarks/README.md has the gain.
+            tiles: (rows, columns) of overlapping tiles that the detector searches beside the whole picture: finds smaller people and
+                takes longer. For the bundled models and two-step models with YOLOX; has its own galleries.
 
         Raises:
             ModelNotFoundError: unknown model; the message lists the known ones, or says how to get it.
@@ -100,16 +103,13 @@ class PersonSearcher:
         checks.flag("compiled", compiled)
         from personsearch import backends  # loads torch and all networks; only opening a model needs them
 
-        keywords: dict[str, Any] = {"device": device, "backend": backend, "precision": precision, "compiled": compiled}
-        if name.endswith(backends.ONNX_SUFFIX):
-            searcher = cls(backends.open_file(Path(name), device, backend, precision=precision, compiled=compiled))
-            searcher._opening = os.path.abspath(name), keywords
-            return searcher
-        folder = find.find_model(name)
-        model = backends.open_model(folder, device, backend, precision=precision, compiled=compiled)
-        searcher = cls(model, calibration=calibration.stored(read_config(folder)))
-        searcher.folder = folder
-        searcher._opening = os.path.abspath(folder), keywords
+        keywords: dict[str, Any] = {"device": device, "backend": backend, "precision": precision, "compiled": compiled, "tiles": tiles}
+        is_file = name.endswith(backends.ONNX_SUFFIX)
+        path = Path(name) if is_file else find.find_model(name)
+        model = backends.open_path(path, **keywords)
+        searcher = cls(model, calibration=None if is_file else calibration.stored(read_config(path)))
+        searcher.folder = None if is_file else path
+        searcher._opening = os.path.abspath(path), keywords
         return searcher
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> Path:

@@ -15,6 +15,7 @@ from personsearch.cli.options import (
     MinScore,
     Model,
     PrecisionOption,
+    TilesOption,
     check_output,
     open_searcher,
     say,
@@ -73,6 +74,7 @@ def detect(
     model: Model = None,
     device: Device = "auto",
     precision: PrecisionOption = "float32",
+    tiles: TilesOption = None,
     min_score: MinScore = None,
     every: Annotated[int, typer.Option(help="Step between the frames of a video; 1 takes all frames.")] = 1,
     time: Annotated[float | None, typer.Option(help="Seconds into a video: take the frame shown then.")] = None,
@@ -98,7 +100,7 @@ def detect(
         check_output("--draw", draw)
     elif draw is not None:
         draw.mkdir(parents=True, exist_ok=True)
-    searcher = open_searcher(model, device, precision)
+    searcher = open_searcher(model, device, precision, tiles)
     reader, count = _Reader(every, time), 0
     waiting = reader.frames(sources)
     while frames := list(islice(waiting, BATCH)):

@@ -16,6 +16,10 @@ Model = Annotated[str | None, typer.Option(help="Model folder, a name that `pers
 PrecisionOption = Annotated[
     Precision, typer.Option("--precision", help="Number format of a single-network model; below float32 it is faster and less exact.")
 ]
+TilesOption = Annotated[
+    str | None,
+    typer.Option("--tiles", help="ROWS,COLUMNS of overlapping tiles to search beside the whole picture: smaller people, more time."),
+]
 MinScore = Annotated[float | None, typer.Option(help="Score below which people are dropped; by default the model's own threshold.")]
 Sources = Annotated[list[str], typer.Argument(help="Folders, glob patterns, pictures or videos, or one gallery.")]
 GalleryAt = Annotated[str | None, typer.Option(help="Folder or URI of the gallery; by default a folder in PERSONSEARCH_HOME.")]
@@ -42,16 +46,17 @@ def cbgm_settings(rerank: Literal["cbgm"] | None, pairs: list[str], variant: Var
         raise ConfigError("--cbgm-variant needs --rerank cbgm or --cbgm K1,K2")
     if not pairs:
         return [] if rerank is None else [CBGM(variant=variant or CBGM.variant)]
-    return [CBGM(*_pair(pair), variant or CBGM.variant) for pair in pairs]
+    return [CBGM(*_pair(pair, "--cbgm must be K1,K2"), variant or CBGM.variant) for pair in pairs]
 
 
-def open_searcher(model: str | None, device: str, precision: Precision = "float32") -> Any:
+def open_searcher(model: str | None, device: str, precision: Precision = "float32", tiles: str | None = None) -> Any:
     """A `PersonSearcher` for one command."""
     from personsearch.memory import keep_freed_memory
     from personsearch.searcher import PersonSearcher
 
     keep_freed_memory()
-    return PersonSearcher.from_pretrained(model, device=device, precision=precision)
+    parts = None if tiles is None else _pair(tiles, "--tiles must be ROWS,COLUMNS")
+    return PersonSearcher.from_pretrained(model, device=device, precision=precision, tiles=parts)
 
 
 def check_output(option: str, path: Path) -> None:
@@ -83,9 +88,9 @@ def say(message: str) -> None:
     typer.echo(message, err=True)
 
 
-def _pair(text: str) -> tuple[int, int]:
+def _pair(text: str, rule: str) -> tuple[int, int]:
     try:
-        k1, k2 = (int(part) for part in text.split(","))
+        first, second = (int(part) for part in text.split(","))
     except ValueError as error:
-        raise ConfigError(f"--cbgm must be K1,K2, two whole numbers, got {text!r}") from error
-    return k1, k2
+        raise ConfigError(f"{rule}, two whole numbers, got {text!r}") from error
+    return first, second

@@ -18,6 +18,7 @@ from personsearch.cli.options import (
     PrecisionOption,
     RerankOption,
     Sources,
+    TilesOption,
     cbgm_settings,
     one_or_list,
     open_searcher,
@@ -32,6 +33,7 @@ def index(
     model: Model = None,
     device: Device = "auto",
     precision: PrecisionOption = "float32",
+    tiles: TilesOption = None,
     gallery: GalleryAt = None,
     every: Every = None,
     min_score: MinScore = None,
@@ -48,13 +50,15 @@ def index(
 ) -> None:
     """Detect and embed the people of sources into a gallery; a second run reads only new and changed images."""
     places, keywords = one_or_list(sources), {"gallery": gallery, "storage": storage, "force": force, "prune": prune}
+    if workers > 1 and tiles is not None:
+        raise ConfigError("--tiles works in this process only; leave --workers out, or write tiles into the model's config.json")
     if workers > 1:
         from personsearch import distributed
 
         placing = {"model": model, "device": device, "precision": precision, "workers": workers, "gpus_per_worker": gpus_per_worker}
         result = distributed.index(places, **keywords, **placing, **_chosen(every, min_score))  # type: ignore[arg-type]
     else:
-        result = open_searcher(model, device, precision).index(places, **keywords, **_chosen(every, min_score))
+        result = open_searcher(model, device, precision, tiles).index(places, **keywords, **_chosen(every, min_score))
     report = result.report
     counts = {name: len(value) for name, value in asdict(report).items() if isinstance(value, tuple)} if report else {}
     reasons = {name: value for name, value in asdict(report).items() if isinstance(value, dict)} if report else {}
@@ -70,6 +74,7 @@ def search(
     model: Model = None,
     device: Device = "auto",
     precision: PrecisionOption = "float32",
+    tiles: TilesOption = None,
     box: Annotated[str | None, typer.Option(help="x1,y1,x2,y2 of the person in the query picture, in pixels.")] = None,
     person: Annotated[int | None, typer.Option(help="Number of the person in the query picture, as `personsearch detect` prints.")] = None,
     crop: Annotated[bool, typer.Option("--crop", help="Take the whole query picture as the person, without looking at it.")] = False,
@@ -105,7 +110,7 @@ def search(
     options = SearchOptions(top_k, reranking, _min_similarity(min_similarity), confidence_weighted)
     asked = Query(query, _box(box), person=person, crop=crop, time=time)
     check_outputs(out or [])
-    searcher = open_searcher(model, device, precision)
+    searcher = open_searcher(model, device, precision, tiles)
     options.threshold(searcher.calibration)
     embedded = _embedded(searcher, asked, reranking)  # before the source is indexed, which may take long
     people = searcher.open_gallery(one_or_list(sources), gallery=gallery, **_chosen(every, min_score))

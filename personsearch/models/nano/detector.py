@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from personsearch.boxes import Array
 from personsearch.models.nano.options import NanoOptions
 from personsearch.models.nano.steps import ViewDetector
-from personsearch.models.parts.csp_darknet import STRIDES, Conv, CSPDarknet, DepthwiseConv
+from personsearch.models.parts.csp_darknet import STRIDES, Conv, CSPDarknet, DepthwiseConv, with_relu
 
 PRIOR_SCORE = 0.01  # score of every cell before training: few cells hold a person
 MAX_LOG_SIDE = 8.0  # keeps exp() of a predicted side finite
@@ -68,6 +68,8 @@ class NanoNetwork(nn.Module):
         self.heads = nn.ModuleList(
             NanoHead(inputs, options.channels, stride) for inputs, stride in zip(self.backbone.channels, STRIDES, strict=True)
         )
+        if options.activation == "relu":
+            with_relu(self)
 
     def forward(self, pixels: Tensor) -> CellPredictions:
         """All cells of (B, 3, H, W) pixels, BGR 0..255; H and W are multiples of 32."""

@@ -7,7 +7,7 @@ from pydantic import Field
 from personsearch.calibration import Calibration
 from personsearch.models.config import BackboneConfig
 from personsearch.models.two_step.model import MIN_SCORE
-from personsearch.options import Settings
+from personsearch.options import Settings, Tiles
 
 
 class NanoOptions(Settings):
@@ -15,10 +15,12 @@ class NanoOptions(Settings):
 
     width: int = Field(default=16, ge=8, le=128)  # channels of the backbone's first map
     channels: int = Field(default=64, ge=8, le=1024)  # channels of the heads
+    activation: Literal["silu", "relu"] = "silu"
     short_side: int = Field(default=448, ge=32, le=8192)  # pixels; the resized image fits into short_side x long_side
     long_side: int = Field(default=800, ge=32, le=8192)
     score_threshold: float = Field(default=0.1, ge=0, le=1)  # people below this score are not embedded
     nms_iou: float = Field(default=0.45, ge=0, le=1)
+    tiles: tuple[Tiles, Tiles] | None = None  # (rows, columns) of overlapping tiles to search too: finds smaller people, takes longer
 
 
 class NanoReidOptions(Settings):

@@ -1,5 +1,6 @@
 """The bundled model's detector and embedder around their networks: all that is the same on PyTorch and ONNX Runtime."""
 
+import math
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,14 +10,16 @@ import numpy as np
 from personsearch.boxes import Array, suppress
 from personsearch.images import opencv
 from personsearch.models.nano.options import NanoOptions, NanoReidOptions
-from personsearch.models.parts.letterbox import INTERPOLATION, View, letterbox
+from personsearch.models.parts.letterbox import INTERPOLATION, TILE_OVERLAP, Region, View, letterbox, tile_regions
 from personsearch.models.scene_input import RGB_MEAN, RGB_STD
 
 cv2 = opencv()
 
 COARSEST = 32  # stride of the coarsest level; the sides of a canvas are multiples of it
 HALVE_ABOVE = 2  # an image more than this many times larger than its canvas is halved first
-BEFORE_NMS = 1000  # cells of an image that enter NMS, best first
+BEFORE_NMS = 1000  # cells of a view that enter NMS, best first
+PANORAMA = 1.5  # an image so many times longer than the canvas's shape is looked at in pieces too
+MOST_PIECES = 32
 CROPS_AT_ONCE = 64
 
 
@@ -36,28 +39,40 @@ class ViewDetector(ABC):
     def _cells(self, canvases: Array) -> tuple[Array, Array]:
         """Logits (B, P) and boxes (B, P, 4), xyxy pixels of the canvas, of all cells of (B, H, W, 3) canvases; float32."""
 
-    def prepare(self, image: Array) -> View:
-        """An RGB uint8 image (H, W, 3), resized with its aspect ratio kept, on a canvas of whole cells."""
-        return resized(image, self.options.short_side, self.options.long_side)
+    def prepare(self, image: Array) -> list[View]:
+        """Views of an RGB uint8 image (H, W, 3): the whole, the tiles if there are any, and the pieces of a panorama."""
+        short_side, long_side = self.options.short_side, self.options.long_side
+        parts = regions(image.shape[0], image.shape[1], short_side, long_side, tiles=self.options.tiles)
+        return [resized(image, short_side, long_side, region=part) for part in parts]
 
-    def detect(self, prepared: Sequence[View]) -> list[tuple[Array, Array]]:
+    def detect(self, prepared: Sequence[list[View]]) -> list[tuple[Array, Array]]:
         """For each image boxes (N, 4) float32, xyxy original pixels, and scores (N,) float32, best first."""
+        views = [view for views_of_image in prepared for view in views_of_image]
         groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
-        for i, view in enumerate(prepared):
+        for i, view in enumerate(views):
             groups[view.canvas.shape].append(i)
-        detections: dict[int, tuple[Array, Array]] = {}
-        for images in groups.values():
-            cells = self._cells(np.stack([prepared[i].canvas for i in images]))
-            for i, logits, boxes in zip(images, *cells, strict=True):
-                people, scores = self._select(_sigmoid(logits), boxes)
-                detections[i] = prepared[i].to_image(people), scores
-        return [detections[i] for i in range(len(prepared))]
+        people: dict[int, tuple[Array, Array]] = {}
+        for numbers in groups.values():
+            cells = self._cells(np.stack([views[i].canvas for i in numbers]))
+            for i, logits, boxes in zip(numbers, *cells, strict=True):
+                people[i] = self._select(views[i], _sigmoid(logits), boxes)
+        in_order = iter(range(len(views)))
+        return [self._merge([people[next(in_order)] for _ in views_of_image]) for views_of_image in prepared]
 
-    def _select(self, scores: Array, boxes: Array) -> tuple[Array, Array]:
-        """Boxes (N, 4) and scores (N,) of the people among P cells, best first."""
+    def _select(self, view: View, scores: Array, boxes: Array) -> tuple[Array, Array]:
+        """Boxes (N, 4) in original pixels and scores (N,) of the people among a view's P cells, without people cut by a tile's border."""
         likely = np.flatnonzero(scores >= self.options.score_threshold)
+        likely = likely[~view.is_cut(boxes[likely])]
         order = likely[np.argsort(-scores[likely], kind="stable")[:BEFORE_NMS]]
         people = order[suppress(boxes[order], scores[order], self.options.nms_iou)]
+        return view.to_image(boxes[people]), scores[people]
+
+    def _merge(self, views: list[tuple[Array, Array]]) -> tuple[Array, Array]:
+        """Boxes and scores of all views of an image, each person once."""
+        if len(views) == 1:
+            return views[0]
+        boxes, scores = (np.concatenate(arrays) for arrays in zip(*views, strict=True))
+        people = suppress(boxes, scores, self.options.nms_iou)
         return boxes[people], scores[people]
 
 
@@ -92,16 +107,34 @@ class CropEmbedder(ABC):
         return self._rows(np.stack([cv2.LUT(crop, self._normalised) for crop in small]))
 
 
-def resized(image: Array, short_side: int, long_side: int) -> View:
-    """The whole image, resized to fit short_side x long_side, on a canvas whose sides are multiples of the coarsest stride."""
-    height, width = image.shape[:2]
+def regions(height: int, width: int, short_side: int, long_side: int, *, tiles: tuple[int, int] | None) -> list[Region]:
+    """Parts of an image of (height, width) that are looked at: the whole, the tiles, and pieces of a panorama.
+
+    A panorama is an image that `long_side` would shrink much further than `short_side`; its pieces have the shape of the canvas or
+    are squarer, so that `short_side` decides their scale.
+    """
+    parts = [(0, 0, width, height)]
+    if tiles is not None:
+        parts += tile_regions(height, width, *tiles)
+    short, long = sorted((height, width))
+    if long > max(long_side, PANORAMA * short * long_side / short_side):
+        count = min(MOST_PIECES, math.ceil((long / (short * long_side / short_side) - TILE_OVERLAP) / (1 - TILE_OVERLAP)))
+        parts += tile_regions(height, width, *((1, count) if width > height else (count, 1)))
+    return parts
+
+
+def resized(image: Array, short_side: int, long_side: int, *, region: Region | None = None) -> View:
+    """A region of the image or the whole, resized to fit short_side x long_side, on a canvas of whole cells of the coarsest stride."""
+    x1, y1, x2, y2 = region or (0, 0, image.shape[1], image.shape[0])
+    pixels = image[y1:y2, x1:x2]
+    height, width = pixels.shape[:2]
     ratio = min(short_side / min(height, width), long_side / max(height, width))
     size = (_whole_cells(height * ratio), _whole_cells(width * ratio))
     # Averaging keeps the outlines of small people; exact halves are the fastest way to average
-    while min(image.shape[:2]) > 1 and image.shape[0] > HALVE_ABOVE * size[0] and image.shape[1] > HALVE_ABOVE * size[1]:
-        image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    view = letterbox(image, (0, 0, image.shape[1], image.shape[0]), size)
-    return View(view.canvas, (0, 0, width, height), view.resized, (height, width))
+    while min(pixels.shape[:2]) > 1 and pixels.shape[0] > HALVE_ABOVE * size[0] and pixels.shape[1] > HALVE_ABOVE * size[1]:
+        pixels = cv2.resize(pixels, (pixels.shape[1] // 2, pixels.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    view = letterbox(pixels, (0, 0, pixels.shape[1], pixels.shape[0]), size)
+    return View(view.canvas, (x1, y1, x2, y2), view.resized, (image.shape[0], image.shape[1]))
 
 
 def resize(crop: Array, height: int, width: int) -> Array:

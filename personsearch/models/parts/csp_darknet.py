@@ -28,14 +28,14 @@ class FocusStem(Conv):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, outputs, H / 2, W / 2)."""
-        convolution, activation = self
-        output: Tensor = activation(convolution(_focus(pixels)))
+        output: Tensor = super().forward(_focus(pixels))  # type: ignore[no-untyped-call]
         return output
 
     def as_one(self) -> Conv:
         """The same computation as one 6x6 convolution of stride 2 over the pixels; its padding equals the 3x3's over patches."""
         weight, bias = (tensor.detach() for tensor in self.parameters())
         whole = Conv(3, len(weight), 6, stride=2)
+        whole[1] = self[1]
         whole_weight, whole_bias = (tensor.detach() for tensor in whole.parameters())
         for (row, column), part in zip(PATCH, torch.split(weight, 3, dim=1), strict=True):
             whole_weight[:, :, row::2, column::2] = part
@@ -148,6 +148,14 @@ class CSPDarknet(nn.Module):
         p4 = self.up4(torch.cat([self.step3(p3), lateral4], dim=1))
         p5 = self.up5(torch.cat([self.step4(p4), lateral5], dim=1))
         return [p3, p4, p5]
+
+
+def with_relu(network: nn.Module) -> None:
+    """Replace every SiLU by ReLU, which ONNX Runtime computes within the convolution before it; in place."""
+    for module in network.modules():
+        for name, child in module.named_children():
+            if isinstance(child, nn.SiLU):
+                setattr(module, name, nn.ReLU(inplace=True))
 
 
 def _focus(pixels: Tensor) -> Tensor:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from personsearch.boxes import Array, clip
-from personsearch.errors import ShapeError, WeightsError
+from personsearch.errors import ConfigError, ShapeError, WeightsError
 from personsearch.models.two_step.protocols import Detector, Embedder
+from personsearch.options import Settings, parse
 from personsearch.results import Detections
 from personsearch.weights import fingerprint
 
@@ -45,7 +46,11 @@ class TwoStep:
         self.min_score = min_score
         self.name = name
         self.embedding_dim = embedder.embedding_dim
-        self.fingerprint = fingerprint({"detector": detector.fingerprint, "embedder": embedder.fingerprint}, [])
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of both networks."""
+        return fingerprint({"detector": self.detector.fingerprint, "embedder": self.embedder.fingerprint}, [])
 
     def prepare(self, image: Array) -> TwoStepInput:
         """The image itself, and the detector's input for it."""
@@ -80,6 +85,20 @@ class TwoStep:
         lengths = np.linalg.norm(features, axis=1, keepdims=True)
         rows: Array = (features / np.where(lengths > 0, lengths, 1)).astype(np.float32)
         return rows
+
+
+def set_tiles(model: object, tiles: tuple[int, int]) -> None:
+    """Let a model's detector search (rows, columns) of overlapping tiles too; this changes the model's fingerprint.
+
+    Raises:
+        ConfigError: the model's detector has no tiles, or these are not two numbers of 1 to 32.
+    """
+    detector: Any = model.detector if isinstance(model, TwoStep) else None
+    options = getattr(detector, "options", None)
+    if not isinstance(options, Settings) or "tiles" not in type(options).model_fields:
+        raise ConfigError("tiles need a bundled model or a two-step model with a YOLOX detector; leave tiles out for this model")
+    detector.options = parse(type(options), options.model_dump() | {"tiles": tiles}, "tiles")
+    detector.fingerprint = fingerprint({"detector": detector.fingerprint, "tiles": detector.options.tiles}, [])
 
 
 def crop(image: Array, box: Array) -> Array:

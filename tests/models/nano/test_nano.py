@@ -62,6 +62,17 @@ def test_the_network_predicts_cells_of_all_levels() -> None:
     assert (cells.boxes[..., 2:] > cells.boxes[..., :2]).all()
 
 
+def test_activations_may_be_relu() -> None:
+    kinds = {
+        activation: {type(layer) for layer in NanoNetwork(OPTIONS.model_copy(update={"activation": activation})).modules()}
+        for activation in ("silu", "relu")
+    }
+    assert nn.SiLU in kinds["silu"]
+    assert nn.ReLU not in kinds["silu"]
+    assert nn.ReLU in kinds["relu"]
+    assert nn.SiLU not in kinds["relu"]
+
+
 def test_boxes_of_cells_by_hand() -> None:
     """Cells of stride 8 in one row: a centre is the corner of the cell plus the shift, a side is exp of the prediction."""
     predicted = torch.zeros(1, 4, 1, 2)
