@@ -358,7 +358,11 @@ class PersonSearcher:
             scene_filter (GFN | "gfn" | None): `GFN(min_scene_score)` multiplies by GFN's score of each scene and leaves out scenes
                 below a threshold; it needs a model with GFN and a query with its scene. None by default.
             where (Where | None): Part of the gallery to search: `Where(folder=, image=, start=, end=, min_score=, min_height=)`.
-            group_by ("image" | None): Whether to give only the best hit of each picture or video.
+            group_by ("image" | "spell" | None): Whether to give only the best hit of each picture or video, or of each spell: one
+                person's stretch of neighbouring video frames, with `start` and `end`. `group` is the same.
+            gap (float): Largest number of seconds without the person within a spell, 1 by default.
+            exclude ("frame" | "image" | None): Whether to leave out the query's own picture or frame of a video, or with "image"
+                its picture or whole video.
 
         Raises:
             QueryError: CBGM with a bare crop, or an option is out of range or has the wrong type.
@@ -371,7 +375,7 @@ class PersonSearcher:
         several = _is_list(query)
         queries = [searching.as_any_query(item) for item in (query if several else [query])]
         embedded = searching.embed_all(self.model, queries, options)
-        rows = [searching.rows_of(item) for item in embedded]
+        rows = [searching.rows_of(item, options.exclude) for item in embedded]
         searching.warn(queries, embedded)
         galleries = self.open_galleries(gallery)
         for opened in galleries:

@@ -87,6 +87,15 @@ def search(
     min_similarity: Annotated[
         str | None, typer.Option(help='Cosine below which hits are dropped; "auto": the model\'s calibrated threshold.')
     ] = None,
+    group: Annotated[
+        Literal["image", "spell"] | None,
+        typer.Option("--group", "--group-by", help="One hit for each picture or video, or for each stretch of video with one person."),
+    ] = None,
+    gap: Annotated[float, typer.Option(help="Seconds without the person within one spell.")] = 1.0,
+    exclude: Annotated[
+        Literal["frame", "image"] | None,
+        typer.Option(help="Leave out the query's own picture or frame, or its picture or whole video."),
+    ] = None,
     gallery: GalleryAt = None,
     every: Every = None,
     min_score: MinScore = None,
@@ -107,7 +116,9 @@ def search(
     reranking = settings[0] if settings else None
     if reranking is not None and box is None and person is None:
         raise ConfigError("CBGM compares the people around the query; pass the query's scene, and --person or --box")
-    options = SearchOptions(top_k, reranking, _min_similarity(min_similarity), confidence_weighted)
+    options = SearchOptions(
+        top_k, reranking, _min_similarity(min_similarity), confidence_weighted, group_by=group, gap=gap, exclude=exclude
+    )
     asked = Query(query, _box(box), person=person, crop=crop, time=time)
     check_outputs(out or [])
     searcher = open_searcher(model, device, precision, tiles)

@@ -9,7 +9,7 @@ from personsearch.gallery.shards import file_count, people_of_files
 from personsearch.gallery.snapshot import next_time
 from personsearch.gallery.table import FileFacts, FramePeople, ImageRecord, ModelKey, People, Storage
 from personsearch.gallery.temporary import temporary_gallery
-from personsearch.gallery.videos import PeopleOfGalleries, PeopleOfVideos
+from personsearch.gallery.videos import PeopleOfGalleries, PeopleOfVideos, people_of
 from personsearch.gallery.where import Where, people_where, where_options
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "default_location",
     "file_count",
     "next_time",
+    "people_of",
     "people_of_files",
     "people_where",
     "scene_embeddings",

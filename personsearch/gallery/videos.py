@@ -9,7 +9,7 @@ import numpy as np
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.snapshot import Snapshot
 from personsearch.gallery.table import People
-from personsearch.tracks import Sightings
+from personsearch.tracks import PeopleOf, Sightings
 
 
 class PeopleOfVideos:
@@ -66,6 +66,11 @@ class PeopleOfGalleries:
         columns = {name: np.concatenate([getattr(one, name) for one in sightings]) for name in names}
         order = np.argsort(columns["images"], kind="stable")
         return Sightings(**{name: column[order] for name, column in columns.items()}, every=max(one.every for one in sightings))
+
+
+def people_of(galleries: Sequence[Gallery]) -> PeopleOf:
+    """What reads all people of some videos of one gallery or several."""
+    return PeopleOfVideos(galleries[0]) if len(galleries) == 1 else PeopleOfGalleries(galleries)
 
 
 def _people_of(snapshot: Snapshot, images: Sequence[str], *, in_memory: bool) -> People:

@@ -8,14 +8,15 @@ import numpy as np
 from personsearch.boxes import Array
 from personsearch.calibration import Calibration
 from personsearch.errors import GalleryModelError, QueryError
-from personsearch.gallery import Gallery, People
+from personsearch.gallery import Gallery, People, people_of
 from personsearch.hits import Hit
 from personsearch.models.base import PersonModel
 from personsearch.ranking import Context, Ranked, SceneFilter
 from personsearch.results import Engine
 from personsearch.searching.options import SearchOptions
 from personsearch.searching.pools import Pool, Pools, candidates, united, whole
-from personsearch.searching.ranking import QueryRows, Ranker, best_of_images, without_negatives
+from personsearch.searching.ranking import QueryRows, Ranker, best_of_images, without_negatives, without_own
+from personsearch.tracks import SpellFinder
 
 CANDIDATES = 20  # people taken from the index for each hit wanted; they are then compared exactly
 FEWEST_CANDIDATES = 400
@@ -29,6 +30,7 @@ class RankedPeople:
     ranked: Ranked  # rows of `pools`
     pools: Pools
     scenes_left_out: int = 0  # scenes with people that GFN's threshold kept from being ranked
+    spells: SpellFinder | None = None  # finds the start and end of each hit, if the hits are grouped by spell
 
     @property
     def engine(self) -> Engine:
@@ -48,7 +50,7 @@ class RankedPeople:
     def hits(self, threshold: float | None = None) -> tuple[Hit, ...]:
         """The people as hits, best first; `threshold` is the model's calibrated one."""
         people, locations = self.pools.people(self.ranked.rows)
-        return tuple(
+        hits = (
             Hit(
                 rank=i + 1,
                 image=str(people.images[i]),
@@ -64,6 +66,7 @@ class RankedPeople:
             )
             for i in range(len(people))
         )
+        return tuple(hits if self.spells is None else map(self.spells.dated, hits))
 
 
 def check_model(gallery: Gallery, model: PersonModel) -> None:
@@ -117,28 +120,33 @@ def search(
     first: Sequence[Ranked | None] = [None] * len(queries)
     if ranker.takes_several and not searched.too_large:
         first = ranker.ranked_together(pools[0], queries, options.top_k)
-    return [_answer(searched, ranker, *one) for one in zip(queries, pools, first, strict=True)]
+    spells = SpellFinder(people_of(galleries), options.gap) if options.group_by == "spell" else None
+    return [_answer(searched, ranker, spells, *one) for one in zip(queries, pools, first, strict=True)]
 
 
-def _answer(searched: "_Galleries", ranker: Ranker, query: QueryRows, pools: Pools, first: Ranked | None) -> RankedPeople:
+def _answer(
+    searched: "_Galleries", ranker: Ranker, spells: SpellFinder | None, query: QueryRows, pools: Pools, first: Ranked | None
+) -> RankedPeople:
     """The hits of one query; more people are ranked until enough are left after negatives and grouping."""
     wanted, top_k = searched.wanted, ranker.options.top_k
     while True:
-        ranked, left_out, everyone = _enough(ranker, query, pools, first)
+        ranked, left_out, everyone = _enough(ranker, spells, query, pools, first)
         first = None
         wanted *= GROWTH
         if len(ranked) >= top_k or not everyone or not searched.has_more(pools, wanted // GROWTH):
-            return RankedPeople(ranked.best(top_k), pools, left_out)
+            return RankedPeople(ranked.best(top_k), pools, left_out, spells)
         (pools,) = searched.pools([query], wanted)
 
 
-def _enough(ranker: Ranker, query: QueryRows, pools: Pools, first: Ranked | None) -> tuple[Ranked, int, bool]:
+def _enough(ranker: Ranker, spells: SpellFinder | None, query: QueryRows, pools: Pools, first: Ranked | None) -> tuple[Ranked, int, bool]:
     """`top_k` people after negatives and grouping if the pools have them, the scenes left out, and whether all people were ranked."""
     count = top_k = ranker.options.top_k
     while True:
         ranked, left_out = (first, 0) if first is not None else ranker.ranked(pools, query, count)
         first, exhausted, everyone = None, len(ranked) < count, len(ranked) == pools.compared
-        ranked = without_negatives(pools, query, ranked)
+        ranked = without_own(pools, query, without_negatives(pools, query, ranked), ranker.options.exclude)
+        if spells is not None:
+            ranked = ranked.take(np.array(spells.first_of_each(RankedPeople(ranked, pools).hits()), np.intp))
         if ranker.options.group_by == "image":
             ranked = best_of_images(pools, ranked)
         if len(ranked) >= top_k or exhausted or everyone:

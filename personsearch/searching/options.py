@@ -19,8 +19,10 @@ from personsearch.ranking import (
     rule_name,
     scene_filter_options,
 )
+from personsearch.searching.exclusion import Exclude, exclude_options
+from personsearch.tracks import GAP, check_gap
 
-GroupBy: TypeAlias = Literal["image"]
+GroupBy: TypeAlias = Literal["image", "spell"]
 
 
 class SearchKeywords(TypedDict, total=False):
@@ -33,6 +35,9 @@ class SearchKeywords(TypedDict, total=False):
     scene_filter: SceneFiltering | None
     where: Where | None
     group_by: GroupBy | None
+    group: GroupBy | None
+    gap: float
+    exclude: Exclude | bool | None
 
 
 @dataclass(frozen=True)
@@ -49,14 +54,24 @@ class SearchOptions:
     confidence_weighted: bool | None = None  # rank by cosine x score, with CBGM too; None: the rule of the model's paper
     scene_filter: SceneFiltering | None = None  # multiply by GFN's score of each scene, and leave out the scenes below its threshold
     where: Where | None = None  # part of the gallery to search
-    group_by: GroupBy | None = None  # "image": only the best hit of each picture or video
+    group_by: GroupBy | None = None  # only the best hit of each "image" (picture or video), or of each "spell" in a video
+    group: GroupBy | None = None  # short for group_by, and None afterwards
+    gap: float = GAP  # seconds without the person within one spell
+    exclude: Exclude | bool | None = None  # leave out the query's own picture or "frame", or "image": picture or whole video
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "top_k", checks.count("top_k", self.top_k, QueryError))
         object.__setattr__(self, "rerank", reranking_options(self.rerank, QueryError))
         object.__setattr__(self, "scene_filter", scene_filter_options(self.scene_filter, QueryError))
         object.__setattr__(self, "where", where_options(self.where))
+        object.__setattr__(self, "gap", check_gap(self.gap))
+        object.__setattr__(self, "exclude", exclude_options(self.exclude))
+        checks.choice("group", self.group, (*get_args(GroupBy), None), QueryError)
         checks.choice("group_by", self.group_by, (*get_args(GroupBy), None), QueryError)
+        if self.group is not None and self.group_by not in (None, self.group):
+            raise QueryError(f'group="{self.group}" and group_by="{self.group_by}" contradict each other; pass one of them')
+        object.__setattr__(self, "group_by", self.group or self.group_by)
+        object.__setattr__(self, "group", None)
         if self.scene_filter is not None and self.rerank is not None:
             raise QueryError("rerank and scene_filter are two ways to change the ranking; choose one of them")
         if isinstance(self.min_similarity, str) and self.min_similarity != "auto":

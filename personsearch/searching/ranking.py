@@ -20,6 +20,7 @@ from personsearch.ranking import (
     rank,
     rank_cbgm_many,
 )
+from personsearch.searching.exclusion import Exclude, OwnPicture
 from personsearch.searching.options import SearchOptions
 from personsearch.searching.pools import Pool, Pools
 
@@ -32,6 +33,7 @@ class QueryRows:
     negatives: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # (M, D) rows of people who are not the query
     contexts: tuple[Context, ...] | None = None  # S, people around each picture's person, for CBGM
     scenes: Array | None = None  # (S, F) rows of the pictures' scenes, for GFN
+    own: tuple[OwnPicture, ...] = ()  # pictures and frames to leave out
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,14 @@ def without_negatives(pools: Pools, query: QueryRows, ranked: Ranked) -> Ranked:
         return ranked
     to_negatives = cosines(query.negatives, _embeddings(pools, ranked.rows)).max(axis=0)
     return ranked.take(to_negatives < ranked.similarities)
+
+
+def without_own(pools: Pools, query: QueryRows, ranked: Ranked, exclude: Exclude | bool | None) -> Ranked:
+    """The people who are not in the query's own picture, frame or video."""
+    if not query.own or not isinstance(exclude, str) or len(ranked) == 0:
+        return ranked
+    people, _ = pools.people(ranked.rows)
+    return ranked.take(~np.any([own.is_in(people, exclude) for own in query.own], axis=0))
 
 
 def best_of_images(pools: Pools, ranked: Ranked) -> Ranked:

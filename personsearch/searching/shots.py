@@ -10,13 +10,14 @@ import numpy as np
 from personsearch.boxes import Array
 from personsearch.calibration import Calibration
 from personsearch.errors import ImagesError, QueryError, QueryWarning
-from personsearch.gallery import Gallery, PeopleOfGalleries, PeopleOfVideos
+from personsearch.gallery import Gallery, people_of
 from personsearch.hits import Combine, Shots
 from personsearch.models.base import PersonModel
 from personsearch.query import EmbeddedQuery, as_query, embed_queries
 from personsearch.ranking import cosines
 from personsearch.results import SearchResult
 from personsearch.searching.engine import RankedPeople
+from personsearch.searching.exclusion import Exclude, own_picture
 from personsearch.searching.options import SearchOptions
 from personsearch.searching.ranking import QueryRows
 
@@ -83,8 +84,12 @@ def embed_all(model: PersonModel, queries: Sequence[Any], options: SearchOptions
     ]
 
 
-def rows_of(query: AnyEmbedded) -> QueryRows:
+def rows_of(query: AnyEmbedded, exclude: Exclude | bool | None = None) -> QueryRows:
     """The numbers that are compared.
+
+    Args:
+        query: Query of one picture or several.
+        exclude: What to leave out of the query's own pictures.
 
     Raises:
         QueryError: A negative is a picture of the query, or the pictures have no mean.
@@ -94,13 +99,16 @@ def rows_of(query: AnyEmbedded) -> QueryRows:
     contexts = tuple(one.context for one in shots if one.context is not None)
     scenes = [one.scene for one in shots if one.scene is not None]
     negatives = _negative_rows(query, rows)
+    places = [own_picture(one.query, exclude) for one in shots] if isinstance(exclude, str) else []
+    own = tuple(one for one in places if one is not None)
     if not isinstance(query, EmbeddedQuery) and query.combine == "mean" and len(shots) > 1:
-        return QueryRows(_mean(rows)[None], negatives)
+        return QueryRows(_mean(rows)[None], negatives, own=own)
     return QueryRows(
         rows,
         negatives,
         contexts if len(contexts) == len(shots) else None,
         np.stack(scenes) if len(scenes) == len(shots) else None,
+        own,
     )
 
 
@@ -135,7 +143,7 @@ def result_of(
         not_looked={name: reason for one in galleries if one.report for name, reason in one.report.not_looked.items()},
         scenes_left_out=ranked.scenes_left_out,
         threshold=threshold,
-        people_of=PeopleOfVideos(galleries[0]) if len(galleries) == 1 else PeopleOfGalleries(galleries),
+        people_of=people_of(galleries),
         shots=None if isinstance(embedded, EmbeddedQuery) else _plain(embedded),
         compared=ranked.compared,
         ranked_by=ranked_by,

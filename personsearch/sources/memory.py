@@ -53,6 +53,15 @@ def memory_name(position: int, content: Any) -> str:
     return name
 
 
+def memory_digest(content: Any) -> str:
+    """The end of `memory_name` for a picture in memory, "-" and the start of its digest.
+
+    Raises:
+        ImageError: The PIL picture cannot be read.
+    """
+    return f"-{content_digest(bytes(content) if isinstance(content, bytearray | memoryview) else content)[:8]}"
+
+
 def picture_of_name(name: str) -> Array | None:
     """The pixels (H, W, 3) of a picture that was passed in memory; None if the caller has dropped or changed it."""
     content = _PICTURES.get(name)

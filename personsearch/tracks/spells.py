@@ -1,6 +1,5 @@
 """Group the hits of a search by spell: one person's stretch of neighbouring video frames counts once, as its best frame."""
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,10 +32,12 @@ PeopleOf = Callable[[Sequence[str]], Sightings]  # the people of some images, by
 
 
 @dataclass(frozen=True)
-class _Spell:
-    label: tuple[str, int]  # video, and number of the track
-    start: float
-    end: float
+class Spell:
+    """One person's stretch of neighbouring frames of a video."""
+
+    label: tuple[str, int]  # video, and a number that no other spell of it has
+    start: float  # seconds of the first frame
+    end: float  # seconds of the last frame
 
 
 def check_gap(gap: Any) -> float:
@@ -61,18 +62,71 @@ def group_by_spell(hits: Sequence[Hit], people_of: PeopleOf | None, gap: float) 
         gap: Largest number of seconds without the person within a spell.
     """
     in_videos = [hit for hit in hits if hit.time is not None]
-    sightings = _of_hits(in_videos) if people_of is None or not in_videos else people_of(sorted({hit.image for hit in in_videos}))
-    spells = _spells(in_videos, sightings, check_gap(gap))
-    first: dict[Any, Hit] = {}
-    for number, hit in enumerate(hits):
-        spell = spells.get((hit.image, hit.frame, _row(hit)))
-        if spell is not None:
-            first.setdefault(spell.label, replace(hit, start=spell.start, end=spell.end))
-        elif hit.time is not None:  # the video was indexed anew since
-            first[number] = replace(hit, start=hit.time, end=hit.time)
-        else:
-            first[number] = hit
-    return tuple(replace(hit, rank=rank) for rank, hit in enumerate(first.values(), start=1))
+    finder = SpellFinder(people_of or (lambda _: _of_hits(in_videos)), gap)
+    return tuple(replace(finder.dated(hits[i]), rank=rank) for rank, i in enumerate(finder.first_of_each(hits), start=1))
+
+
+class SpellFinder:
+    """Finds the spells of hits. Only the stretches of a video around hits are linked, each once.
+
+    Args:
+        people_of: Function that gives all people of some videos.
+        gap: Largest number of seconds without the person within a spell.
+    """
+
+    def __init__(self, people_of: PeopleOf, gap: float) -> None:
+        self._people_of, self._gap = people_of, check_gap(gap)
+        self._videos: dict[str, _Video] = {}
+
+    def first_of_each(self, hits: Sequence[Hit]) -> list[int]:
+        """Positions of the first hit of each spell, ascending; every hit in a picture is one."""
+        new = sorted({hit.image for hit in hits if hit.time is not None} - set(self._videos))
+        if new:
+            people = self._people_of(new)
+            self._videos.update({image: _Video(image, people, self._gap) for image in new})
+        first: dict[Any, int] = {}
+        for i, hit in enumerate(hits):
+            spell = self._spell(hit)
+            first.setdefault(i if spell is None else spell.label, i)
+        return sorted(first.values())
+
+    def dated(self, hit: Hit) -> Hit:
+        """The hit with start and end of its spell; of a video that was indexed anew since, only those of its frame."""
+        spell = self._spell(hit)
+        return replace(hit, start=hit.time, end=hit.time) if spell is None else replace(hit, start=spell.start, end=spell.end)
+
+    def _spell(self, hit: Hit) -> Spell | None:
+        return self._videos[hit.image].spell(hit) if hit.time is not None and hit.image in self._videos else None
+
+
+class _Video:
+    """The people of one video, linked stretch by stretch."""
+
+    def __init__(self, image: str, people: Sightings, gap: float) -> None:
+        start, end = (int(np.searchsorted(people.images, image, side)) for side in ("left", "right"))
+        self._image, self._people, self._gap = image, people, gap
+        self._least = least_cosine(people.frames[start:end], people.embeddings[start:end])
+        self._stretches = _stretches(people, np.arange(start, end), gap)
+        self._first_frames = np.array([people.frames[rows[0]] for rows in self._stretches], np.int64)
+        self._linked: set[int] = set()
+        self._spells: dict[tuple[int, Any], Spell] = {}  # by frame and row
+
+    def spell(self, hit: Hit) -> Spell | None:
+        """The spell of a hit; None if the people have no such person."""
+        number = int(np.searchsorted(self._first_frames, hit.frame, "right")) - 1
+        if number >= 0 and number not in self._linked:
+            self._link(number)
+        return self._spells.get((hit.frame, _row(hit)))
+
+    def _link(self, number: int) -> None:
+        people, rows = self._people, self._stretches[number]
+        columns = (people.frames[rows], people.times[rows], people.boxes[rows], people.embeddings[rows])
+        labels = link(*columns, self._gap, people.every, least=self._least)
+        for label in range(int(labels.max()) + 1):
+            own = rows[labels == label]
+            spell = Spell((self._image, int(own[0])), float(people.times[own[0]]), float(people.times[own[-1]]))
+            self._spells.update({(int(people.frames[row]), people.rows[row]): spell for row in own.tolist()})
+        self._linked.add(number)
 
 
 def _row(hit: Hit) -> Any:
@@ -91,29 +145,6 @@ def _of_hits(hits: Sequence[Hit]) -> Sightings:
         boxes=np.array([hit.box for hit in ordered], float).reshape(-1, 4),
         embeddings=np.zeros((len(ordered), 0), np.float32),
     )
-
-
-def _spells(hits: Sequence[Hit], people: Sightings, gap: float) -> dict[tuple[str, int, Any], _Spell]:
-    """The spell of each hit, by (image, frame, row). Only the stretches of a video around hits are linked."""
-    frames_of: dict[str, set[int]] = defaultdict(set)
-    for hit in hits:
-        frames_of[hit.image].add(hit.frame)
-    spells: dict[tuple[str, int, Any], _Spell] = {}
-    for image, frames in frames_of.items():
-        start, end = (int(np.searchsorted(people.images, image, side)) for side in ("left", "right"))
-        least = least_cosine(people.frames[start:end], people.embeddings[start:end])
-        count = 0
-        for rows in _stretches(people, np.arange(start, end), gap):
-            if not frames & set(people.frames[rows].tolist()):
-                continue
-            columns = (people.frames[rows], people.times[rows], people.boxes[rows], people.embeddings[rows])
-            labels = link(*columns, gap, people.every, least=least)
-            for label in range(int(labels.max()) + 1):
-                own = rows[labels == label]
-                spell = _Spell((image, count + label), float(people.times[own[0]]), float(people.times[own[-1]]))
-                spells.update(((image, int(people.frames[row]), people.rows[row]), spell) for row in own.tolist())
-            count += int(labels.max()) + 1
-    return spells
 
 
 def _stretches(people: Sightings, rows: Array, gap: float) -> list[Array]:

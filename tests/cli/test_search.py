@@ -160,3 +160,13 @@ def test_a_crop_that_is_missing_is_said(folder: Path) -> None:
     assert result.exit_code == 1
     assert "1 of 1 crops" in result.stderr
     assert json.loads(result.stdout)["hits"]
+
+
+def test_spells_and_the_own_frame_on_the_command_line(folder: Path) -> None:
+    write_video(folder / "street.avi", [scene((RED, 10 + t, 10, 60)) for t in range(10)])
+    arguments = (folder / "street.avi", folder / "street.avi", "--time", "0", "--person", 1, "--group", "spell")
+    (spell,) = json.loads(search(folder, *arguments).stdout)["hits"]
+    assert (spell["start"], spell["end"], spell["frame"]) == (0.0, pytest.approx(0.9), 0)
+    (spell,) = json.loads(search(folder, *arguments, "--exclude", "frame").stdout)["hits"]
+    assert spell["frame"] != 0
+    assert json.loads(search(folder, *arguments, "--exclude", "image").stdout)["hits"] == []

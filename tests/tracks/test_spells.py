@@ -11,6 +11,7 @@ from PIL import Image
 from personsearch import Gallery, Hit, PersonSearcher, Query
 from personsearch.boxes import Array
 from personsearch.errors import GalleryError, QueryError
+from personsearch.gallery import vector_index
 from personsearch.results import SearchResult
 from tests.helpers.fakes import BLUE, GREEN, RED, RectangleModel, scene
 from tests.helpers.pictures import write_video
@@ -112,3 +113,61 @@ def test_a_video_indexed_anew_keeps_its_hits(gallery: Gallery) -> None:
     result = searched(gallery, top_k=1)
     gallery.remove(*[name for name in gallery.images() if name.endswith(".avi")])
     assert [hit.image for hit in result.spells()] == [hit.image for hit in result]
+
+
+# -- in a search
+
+
+@pytest.mark.parametrize("keyword", ["group", "group_by"])
+def test_a_search_gives_top_k_spells(gallery: Gallery, keyword: str) -> None:
+    """The best ten hits alone are of two stretches."""
+    assert spans(searched(gallery, top_k=10, **{keyword: "spell"})) == [(0.0, 1.9), (0.5, 1.4), (4.0, 4.9)]
+    best = searched(gallery, top_k=2, **{keyword: "spell"})
+    everything = searched(gallery, top_k=100).spells()
+    assert (best.hits, [hit.rank for hit in best]) == (everything.hits[:2], [1, 2])
+
+
+def test_spells_of_a_search_have_the_best_hit_and_the_gap(gallery: Gallery) -> None:
+    result = searched(gallery, group="spell", gap=2.2)
+    assert spans(result) == [(0.0, 4.9), (0.5, 1.4)]
+    assert result.hits == searched(gallery, top_k=100).spells(2.2).hits
+    assert [hit.start for hit in searched(gallery)] == [None] * 10
+
+
+def test_spells_of_a_gallery_too_large_for_memory(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = searched(gallery, group="spell")
+    monkeypatch.setattr(vector_index, "LEAST_ROWS", 10)
+    gallery.memory_limit = 0
+    near = searched(gallery, group="spell")
+    assert (near.engine, near.hits) == ("index", exact.hits)
+
+
+def test_grouping_in_two_words_must_agree(gallery: Gallery) -> None:
+    for options in ({"group": "spell", "group_by": "image"}, {"group": "person"}, {"gap": -1}, {"exclude": "all"}, {"exclude": 1}):
+        with pytest.raises(QueryError, match=r"group|gap|exclude"):
+            searched(gallery, **options)
+
+
+def test_the_query_leaves_out_its_own_frame(gallery: Gallery, tmp_path: Path) -> None:
+    searcher = PersonSearcher(RectangleModel())
+    street = str(tmp_path / "street.avi")
+    hit = next(hit for hit in searched(gallery, top_k=100) if hit.frame == 5)
+    for query in (Query(street, time=0.5, person=1), Query(street, frame=5, person=1), hit):
+        whole, rest = (searcher.search(query, gallery, top_k=100, exclude=one) for one in (None, "frame"))
+        left_out = {(hit.image, hit.frame) for hit in whole} - {(hit.image, hit.frame) for hit in rest}
+        assert left_out == {(street, 5)}
+        assert searcher.search(query, gallery, top_k=100, exclude=True).hits == rest.hits
+        assert [Path(hit.image).name for hit in searcher.search(query, gallery, top_k=100, exclude="image")] == ["a.png"]
+    assert len(searcher.search(Query(street, frame=5, person=1), gallery, top_k=3, exclude="frame")) == 3
+
+
+def test_the_query_leaves_out_its_own_picture(gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    searcher = PersonSearcher(RectangleModel())
+    monkeypatch.chdir(tmp_path)
+    rest = searcher.search(Query("a.png", person=1), gallery, top_k=100, exclude="frame")
+    assert {Path(hit.image).name for hit in rest} == {"street.avi"}
+    pictures = [scene((RED, 10, 10, 60)), scene((RED, 50, 10, 60))]
+    for query in (Query(pictures[1], person=1), searcher.search(RED_CROP, pictures)[1], searcher.detect(pictures[1])[0]):
+        assert [hit.box[0] for hit in searcher.search(query, pictures, exclude="frame")] == [10]
+    several = Query.of([Query(pictures[0], person=1), Query(pictures[1], person=1)])
+    assert len(searcher.search(several, pictures, exclude="frame")) == 0
