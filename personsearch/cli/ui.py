@@ -31,7 +31,7 @@ def ui(
     searcher = open_searcher(model, device, precision)
     app = page.create_app(searcher, token=os.environ.get("PERSONSEARCH_TOKEN") or None, sources=not fixed, root=root)
     for source in sources or []:
-        app.state.service.galleries.add(source, every)
+        app.state.service.galleries.add(source, every, anywhere=True)
     listener = page.bound(port)
     address = page.address_of(app, listener)
     typer.echo(json.dumps({"url": address, "port": listener.getsockname()[1], "token": app.state.token}))

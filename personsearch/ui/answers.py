@@ -132,9 +132,9 @@ class HitAnswer(Answer):
     similarity: float = Field(description="cosine, -1 to 1")
     ranked_by: float
     is_match: bool | None = Field(description="whether the similarity reaches the threshold; null: the model is not calibrated")
+    is_small: bool = Field(description="whether the person is less than 80 pixels high, so that the similarity says less")
     start: float | None = Field(default=None, description="of a spell: seconds of its first frame")
     end: float | None = Field(default=None, description="of a spell: seconds of its last frame")
-    frames: int = Field(default=1, description="of a spell: number of its frames")
 
 
 class HitsAnswer(Answer):

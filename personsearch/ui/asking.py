@@ -1,6 +1,6 @@
 """A search as the addresses ask for it: shots of the person, people who are not the person, and options."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 
@@ -22,6 +22,7 @@ from personsearch.ui.keys import PersonKey, SceneKey, UploadKey, shot_key
 from personsearch.ui.uploads import Uploads
 
 MOST_HITS, MOST_SHOTS = 200, 50
+FRAMES_A_SPELL = 20  # hits that are searched for each spell wanted
 Shot = PersonKey | UploadKey
 
 
@@ -85,14 +86,18 @@ def search(asking: Asking, searcher: PersonSearcher, galleries: Galleries, uploa
         raise QueryError("CBGM compares the people around one person; it needs one shot in a scene, not a crop and not several shots")
     own = {key for key in (shot.key for shot in [*shots, *negatives]) if isinstance(key, PersonKey) and key.scene.gallery == number}
     options = SearchOptions(
-        top_k=asking.top_k + len(own),
+        top_k=(asking.top_k + len(own)) * (FRAMES_A_SPELL if asking.group else 1),
         rerank=asking.rerank or None,
         min_similarity="auto" if asking.matches and searcher.calibration else None,
     )
     result = searcher.search(query, gallery.opened(), options)
-    catalog = gallery.catalog()
-    pairs = [(hit, key_of(hit, gallery, catalog)) for hit in result]
-    kept = [(hit, key) for hit, key in pairs if key is not None and key not in own][: asking.top_k]
+    gallery.catalog()  # numbers the pictures that are new
+    result = replace(
+        result, hits=tuple(hit for hit in result if key_of(hit, gallery) not in {*own, None})
+    )  # a spell has its best other frame
+    if asking.group:
+        result = result.spells()
+    kept = [(hit, key) for hit in result[: asking.top_k] if (key := key_of(hit, gallery)) is not None]
     return Found(gallery, shots, negatives, result, [hit for hit, _ in kept], [key for _, key in kept])
 
 
@@ -124,14 +129,10 @@ def _query(shots: list[Shown], searcher: PersonSearcher) -> EmbeddedQuery:
     return EmbeddedQuery(shots[0].query, row, shots[0].context if len(shots) == 1 else None, searcher.model.fingerprint)
 
 
-def key_of(hit: Hit, gallery: OpenGallery, catalog: Catalog) -> PersonKey | None:
-    """The key of a hit's person; None if the gallery has changed since the search, and does not have this person any more."""
+def key_of(hit: Hit, gallery: OpenGallery) -> PersonKey | None:
+    """The key of a hit's person; None if the gallery has changed since the search, and does not have this picture any more."""
     number = gallery.catalogs.number(hit.image)
-    scene = None if number is None else catalog.scene(number, hit.frame)
-    for row in () if scene is None else scene.people:
-        if scene is not None and tuple(catalog.people.boxes[row].tolist()) == hit.box:
-            return PersonKey(SceneKey(gallery.number, scene.image, scene.frame), int(catalog.people.rows[row]))
-    return None
+    return None if number is None or hit.row is None else PersonKey(SceneKey(gallery.number, number, hit.frame), hit.row)
 
 
 def address(wanted: Asking, *, add: str = "", reject: str = "", drop: str = "") -> str:

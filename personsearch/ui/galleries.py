@@ -92,14 +92,19 @@ class Galleries:
         self._thread = ThreadPoolExecutor(1, "index")
         self._next = 1
 
-    def add(self, source: str, every: int | None = None) -> OpenGallery:
+    def add(self, source: str, every: int | None = None, *, anywhere: bool = False) -> OpenGallery:
         """Open a gallery's folder, or index a folder, pattern, picture or video of this machine; returns before it is indexed.
+
+        Args:
+            source: Path or pattern.
+            every: Step between the frames of a video; None: the gallery's own.
+            anywhere: Whether the source may be outside `root`.
 
         Raises:
             SourceError: The source is an address, is outside `root`, or does not exist.
             GalleryError: Too many galleries are open.
         """
-        path = self.check(source)
+        path = self.check(source, anywhere=anywhere)
         with self._lock:
             same = next((one for one in self._open.values() if one.source == path and one.state in ("waiting", "indexing")), None)
             if same is not None:
@@ -122,7 +127,7 @@ class Galleries:
             self._open[opened.number], self._next = opened, self._next + 1
         return opened
 
-    def check(self, source: str) -> str:
+    def check(self, source: str, *, anywhere: bool = False) -> str:
         """The absolute path of a source.
 
         Raises:
@@ -133,7 +138,7 @@ class Galleries:
             raise SourceError(f"a source is the path of a folder, pattern, picture or video of this machine, got {text!r:.80}")
         path = os.path.abspath(expand_user(text))
         fixed = os.path.realpath(path.split("*", 1)[0]) if not os.path.exists(path) else os.path.realpath(path)
-        if self.root is not None and not Path(fixed).is_relative_to(self.root):
+        if self.root is not None and not anywhere and not Path(fixed).is_relative_to(self.root):
             raise SourceError(f"{shown(text)}: this service reads {self.root} only")
         if not os.path.exists(path) and not any(sign in text for sign in "*?["):
             raise SourceError(f"{shown(text)}: does not exist on this machine; check the path")

@@ -209,3 +209,15 @@ def test_the_description_names_every_route(client: TestClient) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     assert {"/hits", "/galleries", "/galleries/{number}", "/scenes/{key}", "/pictures", "/people/{key}/picture"} <= set(paths)
     assert {parameter["name"] for parameter in paths["/hits"]["get"]["parameters"]} >= {"shot", "not", "top_k", "rerank"}
+
+
+def test_a_stretch_of_a_video_is_one_hit(client: TestClient, opened: dict[str, Any]) -> None:
+    hits = client.get("/hits", params={"shot": RED_PERSON, "group": "spell"}).json()["hits"]
+    assert [Path(hit["image"]).name for hit in hits] == ["z.avi", "b.png", "a.png", "b.png"]
+    assert (hits[0]["start"], hits[0]["end"]) == (0.0, pytest.approx(0.3))
+    assert hits[1]["start"] is None
+
+
+def test_small_people_are_said_to_be_small(client: TestClient, opened: dict[str, Any]) -> None:
+    hits = client.get("/hits", params={"shot": RED_PERSON}).json()["hits"]
+    assert {hit["box"][3] - hit["box"][1]: hit["is_small"] for hit in hits} == {60: True, 80: False, 40: True, 50: True}

@@ -48,7 +48,10 @@ def hits_answer(found: Found, wanted: Asking, service: Service) -> HitsAnswer:
             score=round(hit.score, 4),
             similarity=round(hit.similarity, 4),
             ranked_by=round(hit.ranked_by, 4),
-            is_match=None if service.threshold is None else hit.similarity >= service.threshold,
+            is_match=hit.is_match,
+            is_small=hit.is_small,
+            start=hit.start,
+            end=hit.end,
         )
         for rank, (hit, key) in enumerate(zip(found.hits, found.keys, strict=True), start=1)
     ]

@@ -7,8 +7,14 @@ function say(text) {
   document.getElementById("status").textContent = text;
 }
 
+function mark(person) {
+  for (const other of document.querySelectorAll("g.person.chosen")) other.classList.remove("chosen");
+  person.classList.add("chosen");
+}
+
 // People of a scene: htmx loads the hits where it is at hand, other pages are opened.
 function choose(person) {
+  mark(person);
   if (person.hasAttribute("hx-get")) person.dispatchEvent(new MouseEvent("click", { bubbles: true }));
   else location.assign(person.dataset.href);
 }
@@ -28,8 +34,11 @@ document.addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("click", (event) => {
-  const person = event.target.closest("g.person:not([hx-get])");
-  if (person) choose(person);
+  const person = event.target.closest("g.person");
+  if (person && event.isTrusted) {
+    mark(person);
+    if (!person.hasAttribute("hx-get")) choose(person);
+  }
   if (event.target.id === "to-threshold") {
     const least = document.getElementById("least");
     least.value = least.dataset.threshold;
