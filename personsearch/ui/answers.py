@@ -140,12 +140,12 @@ class HitAnswer(Answer):
 class HitsAnswer(Answer):
     """The hits of one search."""
 
-    gallery: GalleryAnswer
+    galleries: list[GalleryAnswer]
     shots: list[ShotAnswer]
     negatives: list[ShotAnswer]
     threshold: float | None
     engine: str
-    rerank: Literal["cbgm"] | None
+    rerank: Literal["cbgm", "k-reciprocal", "query-expansion"] | None
     group: Literal["spell"] | None
     top_k: int
     hits: list[HitAnswer]

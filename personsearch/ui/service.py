@@ -41,17 +41,18 @@ Shared = Annotated[Service, Depends(service_of)]
 
 def gallery_answer(opened: OpenGallery) -> GalleryAnswer:
     """An open gallery with its counts."""
+    state, error = opened.state, opened.error  # first: what is read later is at least as new
     catalog = None if opened.gallery is None else opened.catalog()
     report = None if opened.gallery is None else opened.gallery.report
-    now, progress = opened.progress if opened.state == "indexing" else None, None
+    now, progress = opened.progress if state == "indexing" else None, None
     if now is not None:
         progress = ProgressAnswer(done=now.done, total=now.total, people=now.people, seconds_left=now.seconds_left)
     return GalleryAnswer(
         gallery=opened.number,
         name=opened.name,
         source=opened.source,
-        state=opened.state,
-        error=opened.error,
+        state=state,
+        error=error,
         progress=progress,
         people=0 if catalog is None else len(catalog.people),
         images=0 if catalog is None else catalog.image_count,

@@ -25,6 +25,7 @@ class Upload:
     pixels: Array  # (H, W, 3) uint8 RGB
     people: Detections
     doubt: Doubt | None  # why it does not look like a crop of one person
+    row: Array  # (D,) float32 unit row of the whole picture as a crop
 
     @cached_property
     def picture(self) -> Picture:
@@ -55,7 +56,9 @@ class Uploads:
         """
         pixels = load_bytes(content, NAME)
         people = self.searcher.detect(pixels)
-        upload = Upload(UploadKey(secrets.token_hex(16)), pixels, people, doubt_of(NAME, people, *pixels.shape[:2]))
+        upload = Upload(
+            UploadKey(secrets.token_hex(16)), pixels, people, doubt_of(NAME, people, *pixels.shape[:2]), self.searcher.embed(pixels)[0]
+        )
         self._kept.put(upload.key.upload, upload, pixels.nbytes)
         return upload
 

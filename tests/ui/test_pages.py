@@ -119,7 +119,7 @@ def test_cbgm_of_a_crop_is_switched_off_with_a_reason(browser: TestClient, clien
     sent = client.post("/pictures", content=encode(scene((RED, 10, 10, 60))[10:70, 10:30], "PNG")).json()["picture"]
     text = browser.get(f"/hits?shot={sent}&gallery=1").text
     assert 'value="cbgm" disabled' in text
-    assert "needs one person in a scene" in text
+    assert "needs people in a scene" in text
 
 
 def test_a_sent_scene_asks_which_person(browser: TestClient, client: TestClient, opened: dict[str, Any]) -> None:

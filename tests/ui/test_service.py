@@ -66,10 +66,43 @@ def test_two_shots_are_one_query(client: TestClient, opened: dict[str, Any]) -> 
 
 
 def test_who_is_not_the_person_leaves_the_hits(client: TestClient, opened: dict[str, Any]) -> None:
-    first = client.get("/hits", params={"shot": RED_PERSON}).json()["hits"][0]["person"]
-    value = client.get("/hits", params={"shot": RED_PERSON, "not": first}).json()
-    assert first not in [hit["person"] for hit in value["hits"]]
-    assert [shot["shot"] for shot in value["negatives"]] == [first]
+    before = client.get("/hits", params={"shot": RED_PERSON}).json()["hits"]
+    pink = before[4]["person"]
+    value = client.get("/hits", params={"shot": RED_PERSON, "not": pink}).json()
+    assert [hit["person"] for hit in value["hits"][:4]] == [hit["person"] for hit in before[:4]]  # red, unlike pink
+    assert pink not in [hit["person"] for hit in value["hits"]]
+    assert [shot["shot"] for shot in value["negatives"]] == [pink]
+
+
+def test_a_picture_cannot_be_and_not_be_the_person(client: TestClient, opened: dict[str, Any]) -> None:
+    answer = client.get("/hits", params={"shot": RED_PERSON, "not": RED_PERSON})
+    assert (answer.status_code, "negative" in answer.json()["error"]) == (422, True)
+
+
+def test_several_galleries_are_searched_at_once(client: TestClient, opened: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    Image.fromarray(scene((RED, 50, 10, 90))).save(tmp_path / "more" / "c.png")
+    assert index(client, tmp_path / "more")["gallery"] == 2
+    value = client.get("/hits", params={"shot": RED_PERSON, "gallery": [1, 2]}).json()
+    assert [gallery["gallery"] for gallery in value["galleries"]] == [1, 2]
+    assert {hit["person"] for hit in value["hits"][:5]} == {"2.0.0.0", *(f"1.3.{frame}.0" for frame in range(4))}
+    alone = client.get("/hits", params={"shot": RED_PERSON, "gallery": 2}).json()
+    assert [hit["person"] for hit in alone["hits"]] == ["2.0.0.0"]
+
+
+def test_a_search_can_be_limited(client: TestClient, opened: dict[str, Any]) -> None:
+    late = client.get("/hits", params={"shot": RED_PERSON, "start": 0.15, "end": 0.25}).json()
+    assert [hit["person"] for hit in late["hits"]] == ["1.3.2.0"]
+    tall = client.get("/hits", params={"shot": RED_PERSON, "min_height": 70}).json()
+    assert [Path(hit["image"]).name for hit in tall["hits"]] == ["b.png"]
+    assert client.get("/hits", params={"shot": RED_PERSON, "start": 2, "end": 1}).status_code == 422
+
+
+@pytest.mark.parametrize("rerank", ["k-reciprocal", "query-expansion"])
+def test_other_ways_to_rerank(client: TestClient, opened: dict[str, Any], rerank: str) -> None:
+    value = client.get("/hits", params={"shot": RED_PERSON, "rerank": rerank}).json()
+    assert value["rerank"] == rerank
+    assert Path(value["hits"][0]["image"]).name == "z.avi"
 
 
 def test_a_sent_crop_is_searched_for(client: TestClient, opened: dict[str, Any]) -> None:

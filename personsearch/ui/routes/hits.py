@@ -19,16 +19,17 @@ router = APIRouter()
 @router.get("/hits", response_model=HitsAnswer, summary="Search for a person")
 def hits(request: Request, service: Shared, wanted: AskingParameters) -> Any:
     """The people of a gallery most similar to the person of the shots, best first; the shots themselves are left out."""
-    found = asking.search(wanted, service.searcher, service.galleries, service.uploads)
+    found = asking.search(wanted, service)
     value = hits_answer(found, wanted, service)
     scene = first_scene(found, service) if wants_page(request) and not is_part(request) else None
-    names = workspace(found.gallery, scene=scene, hits=value, chosen=wanted.shot[0])
+    names = workspace(found.galleries[0], scene=scene, hits=value, chosen=wanted.shot[0])
     names |= {
         "wanted": wanted,
         "address": asking.address,
         "alone": lambda person: f"/hits?shot={person}",
         "picture_of": lambda shot: f"/pictures/{shot}/picture" if shot.startswith("u") else f"/people/{shot}/picture",
-        "can_rerank": len(found.shots) == 1 and found.shots[0].context is not None,
+        "can_rerank": found.can_use_context,
+        "open_galleries": [(one.number, one.name) for one in service.galleries.all() if one.gallery is not None],
         "has_videos": any(hit.time is not None for hit in value.hits),
     }
     return answer(request, value, "workspace.html.j2", part="hits_part.html.j2", names=names)
@@ -53,10 +54,10 @@ def hits_answer(found: Found, wanted: Asking, service: Service) -> HitsAnswer:
             start=hit.start,
             end=hit.end,
         )
-        for rank, (hit, key) in enumerate(zip(found.hits, found.keys, strict=True), start=1)
+        for rank, (hit, key) in enumerate(zip(found.result, found.keys, strict=True), start=1)
     ]
     return HitsAnswer(
-        gallery=gallery_answer(found.gallery),
+        galleries=[gallery_answer(one) for one in found.galleries],
         shots=[shot_answer(shot) for shot in found.shots],
         negatives=[shot_answer(shot) for shot in found.negatives],
         threshold=service.threshold,
@@ -74,8 +75,8 @@ def shot_answer(shot: Shown) -> ShotAnswer:
     is_person = isinstance(shot.key, PersonKey)
     return ShotAnswer(
         shot=str(shot.key),
-        name=short_name(str(shot.query.image)) if is_person else "the sent picture",
-        time=shot.query.time,
+        name=short_name(str(shot.embedded.query.image)) if is_person else "the sent picture",
+        time=shot.embedded.query.time,
         scene=str(shot.key.scene) if isinstance(shot.key, PersonKey) else None,
     )
 
