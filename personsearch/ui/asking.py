@@ -98,7 +98,8 @@ def search(asking: Asking, service: Service) -> Found:
     result = replace(result, hits=tuple(hit for hit in result if key_of(hit, by_location) not in {*own, None}))
     if asking.group:  # now, so that the spell of a shot has its best other frame
         result = result.spells()
-    result = replace(result, hits=result[: asking.top_k])
+    hits = tuple(replace(hit, rank=rank) for rank, hit in enumerate(result[: asking.top_k], start=1))
+    result = replace(result, hits=hits)
     return Found(galleries, shots, negatives, result, [key for hit in result if (key := key_of(hit, by_location)) is not None])
 
 

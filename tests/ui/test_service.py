@@ -1,6 +1,7 @@
 """The routes as an app uses them: JSON in and out."""
 
 import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -254,3 +255,28 @@ def test_a_stretch_of_a_video_is_one_hit(client: TestClient, opened: dict[str, A
 def test_small_people_are_said_to_be_small(client: TestClient, opened: dict[str, Any]) -> None:
     hits = client.get("/hits", params={"shot": RED_PERSON}).json()["hits"]
     assert {hit["box"][3] - hit["box"][1]: hit["is_small"] for hit in hits} == {60: True, 80: False, 40: True, 50: True}
+
+
+def test_hits_can_be_exported(client: TestClient, opened: dict[str, Any]) -> None:
+    search = {"shot": RED_PERSON, "top_k": 5}
+    table = client.get("/export/csv", params=search)
+    assert table.headers["content-disposition"] == 'attachment; filename="hits.csv"'
+    assert len(table.text.splitlines()) == 6
+    assert len(client.get("/export/json", params=search).json()["hits"]) == 5
+    assert len(client.get("/export/coco", params=search).json()["annotations"]) == 5
+    assert "<!doctype html>" in client.get("/export/html", params=search).text
+    with zipfile.ZipFile(io.BytesIO(client.get("/export/crops", params=search).content)) as archive:
+        assert archive.namelist() == ["hits.csv", *(f"00{i + 1}_z_{i}.png" for i in range(4)), "005_b_0.png"]
+        assert Image.open(io.BytesIO(archive.read("005_b_0.png"))).size == (20, 80)
+
+
+def test_an_export_leaves_out_pictures_that_are_gone(client: TestClient, opened: dict[str, Any], photos: Path) -> None:
+    (photos / "b.png").unlink()
+    content = client.get("/export/crops", params={"shot": RED_PERSON, "top_k": 5}).content
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert "005_b_0.png" not in archive.namelist()
+        assert "b.png" in archive.read("hits.csv").decode()
+
+
+def test_an_unknown_export_is_refused(client: TestClient, opened: dict[str, Any]) -> None:
+    assert client.get("/export/exe", params={"shot": RED_PERSON}).status_code == 422
