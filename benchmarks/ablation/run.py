@@ -35,14 +35,14 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.ablation import claims
 from benchmarks.ablation import data as data_sets
-from benchmarks.ablation.claims import points_of
+from benchmarks.ablation import report
 from benchmarks.ablation.rows import MEASUREMENTS, ROWS, STEPS, Row, recipe_of
+from benchmarks.ablation.verdicts import points_of
 from personsearch.errors import PersonSearchError
 from personsearch.evaluation import EvaluationData, EvaluationQuery, Scene, evaluate
 from personsearch.models import open_folder
-from personsearch.models.base import PersonModel
+from personsearch.models.base import PersonModel, ranks_by_score
 from personsearch.models.device import resolve_device
 from personsearch.models.two_step.combined import CombinedModel
 from personsearch.ranking import CBGM, context_of
@@ -167,7 +167,7 @@ def changed(model: Path, changes: dict[str, Any]) -> Iterator[Path]:
 
 
 def cbgm_scores(model: PersonModel, dataset: PeopleDataset, cbgm: CBGM) -> dict[str, float]:
-    """`search_scores` with the people around each query: the paper's CBGM on cosines."""
+    """`search_scores` with the people around each query: CBGM by the rule of the model's paper."""
     scenes, queries = [], []
     for number in range(len(dataset)):
         sample = dataset[number]
@@ -179,7 +179,7 @@ def cbgm_scores(model: PersonModel, dataset: PeopleDataset, cbgm: CBGM) -> dict[
             context = context_of(row, box, detections)
             queries.append(EvaluationQuery(str(number), sample.camera, identity, row, context))
     data = EvaluationData(tuple(scenes), tuple(queries))
-    measured = evaluate(data, protocol="prw", rerank=cbgm, min_score=0.0)
+    measured = evaluate(data, protocol="prw", rerank=cbgm, confidence_weighted=ranks_by_score(model), min_score=0.0)
     search, detection = measured["search"], measured["detection"]["all"]
     return {
         "mAP": search["mAP"],
@@ -313,9 +313,10 @@ def train(
 
 @app.command()
 def table(out: Path) -> None:
-    """Print Markdown: rows, claims, and the learning curves of required claims that were not confirmed."""
+    """Print Markdown: five lines a paper, the claims, the rows, and the learning curves of required claims that were not confirmed."""
     results = read_results(out)
-    typer.echo(claims.markdown(results) + claims.curves(results), nl=False)
+    parts = [report.summary(results), report.noise_line(results), report.claims_table(results), report.rows_table(results)]
+    typer.echo("\n".join([*parts, report.curves(results)]), nl=False)
 
 
 @app.command()

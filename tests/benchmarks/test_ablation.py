@@ -11,8 +11,10 @@ import typer
 from pydantic import ValidationError
 
 from benchmarks.ablation import run as ablation
-from benchmarks.ablation.claims import CLAIMS, Noise, curves, markdown, noise_of, points_of, values_at, verdict
+from benchmarks.ablation.claims import CLAIMS
+from benchmarks.ablation.report import claims_table, curves, explained, noise_line, rows_table, summary
 from benchmarks.ablation.rows import BACKBONE, CROP, HEIGHT, ROWS, START, STEPS, WIDTH, merged, recipe_of
+from benchmarks.ablation.verdicts import Noise, noise_of, p_value, points_of, standard_error, values_at, verdict
 from personsearch.errors import PersonSearchError
 from personsearch.models.alignps import AlignPSConfig
 from personsearch.models.dkd import DKDConfig
@@ -142,19 +144,25 @@ def test_claims_are_of_rows_that_are_measured() -> None:
 @pytest.mark.parametrize(
     ("better", "worse", "expected"),
     [
-        ([0.50, 0.52], [0.40, 0.43], "confirmed"),  # 0.095 apart, the larger spread is 0.03
-        ([0.40, 0.43], [0.50, 0.52], "contradicted"),
-        ([0.50, 0.60], [0.48, 0.49], "not resolved"),  # 0.065 apart, spread 0.10
-        ([0.50, 0.52], [0.49, 0.49], "not resolved"),  # 0.02 apart, spread 0.02
-        ([0.50, 0.50], [0.49, 0.49], "not resolved"),  # 0.01 apart; without a spread of their own they have the median's 0.015
-        ([0.51, 0.51], [0.49, 0.49], "confirmed"),  # 0.02 apart
-        ([0.50], [0.46], "not resolved"),  # 0.04 apart; one seed has the table's 0.05
-        ([0.50], [0.44], "confirmed"),
-        ([], [0.44], "not measured"),
+        ([0.50, 0.52], [0.40, 0.42], "confirmed"),  # 0.10 apart, standard error 0.02: t = 5
+        ([0.40, 0.42], [0.50, 0.52], "contradicted"),
+        ([0.50, 0.52], [0.47, 0.48], "open"),  # t = 1.75
+        ([0.50], [0.44], "confirmed"),  # standard error 0.028: t = 2.12, p = 0.048 with 18 degrees of freedom
+        ([0.50], [0.442], "open"),  # t = 2.05
+        ([], [0.44], "out of reach here"),
     ],
 )
 def test_verdicts_by_hand(better, worse, expected) -> None:
-    assert verdict(better, worse, Noise(median=0.015, greatest=0.05)) == expected
+    assert verdict(better, worse, Noise(variance=0.02**2, freedom=18)) == expected
+
+
+def test_the_noise_is_pooled_over_trained_rows() -> None:
+    """Two rows with variances 0.0002 and 0.0008; a row of one seed and a model measured again say nothing."""
+    results = {**RESULTS, "nae-serial": [result("nae-serial", 1, 0.1), result("nae-serial", 2, 0.9)]}
+    assert noise_of(results, 2) == Noise(pytest.approx(0.0005), 2)
+    assert standard_error([0.3, 0.3], [0.2], noise_of(RESULTS, 2)) == pytest.approx((0.0005 * 1.5) ** 0.5)
+    assert p_value([0.3], [0.2], Noise(0.0, 0)) == 1
+    assert verdict([0.3], [0.2], Noise(0.02**2, 18), out_of_reach=True) == "out of reach here"
 
 
 def result(row: str, seed: int, value: float) -> dict:
@@ -168,36 +176,41 @@ RESULTS = {
 }
 
 
-def test_the_table_by_hand() -> None:
-    noise = noise_of(RESULTS, 2)  # 0.02 and 0.04
-    assert (noise.median, noise.greatest) == (pytest.approx(0.03), pytest.approx(0.04))
-    lines = markdown(RESULTS).splitlines()
-    assert "| nae | 2/5 | 2 | 31.0 | 2.0 | 15.5 | 1.0 | 90.0 |" in lines
-    assert "| oim | 2/5 | 1 | 10.0 | - | 5.0 | - | 90.0 |" in lines
-    assert "| NAE beats OIM | SeqNet, Table 6 | 34.0 to 43.3 (PRW) | 2/5 | 10.0 to 31.0 | +21.0 | one seed so far |" in lines
-    assert "| **SeqNet beats NAE** | SeqNet, Table 6 | 43.3 to 46.7 (PRW) | 2/5 | 31.0 to 22.0 | -9.0 | contradicted |" in lines
-    assert sum(line.endswith("| not measured |") for line in lines) == len(CLAIMS) - 2
-    both = markdown(RESULTS | {"oim": RESULTS["oim"] * 2})
-    assert "| NAE beats OIM | SeqNet, Table 6 | 34.0 to 43.3 (PRW) | 2/5 | 10.0 to 31.0 | +21.0 | confirmed |" in both
+def test_the_tables_by_hand() -> None:
+    lines = rows_table(RESULTS).splitlines()
+    assert "| nae | recipe `nae-prw-scratch` | 2/5 | 2 | 31.0 | 2.0 | 15.5 | 90.0 |" in lines
+    assert "| oim | recipe `oim-prw-scratch` | 2/5 | 1 | 10.0 | - | 5.0 | 90.0 |" in lines
+    claims = claims_table(RESULTS).splitlines()
+    # sd sqrt(0.0005); t = 0.21 / 0.0274 and -0.09 / 0.0224, two degrees of freedom
+    assert "| NAE beats OIM | SeqNet, Table 6 | 34.0 to 43.3 (PRW) | 2/5 | 10.0 to 31.0 | +21.0 ± 2.7 | 0.017 | confirmed |" in claims
+    assert "| **SeqNet beats NAE** | SeqNet, Table 6 | 43.3 to 46.7 (PRW) | 2/5 | 31.0 to 22.0 | -9.0 ± 2.2 | 0.057 | open |" in claims
+    assert sum("| out of reach here" in line for line in claims) == len(CLAIMS) - 2
 
 
 def test_rows_are_compared_at_the_last_point_that_both_have() -> None:
     """NAE goes on to a second point, OIM stops at the first, where NAE had a quarter of its end: 7.5 and 8.0."""
     oim = {"row": "oim", "seed": 1, "steps": 10, "mAP": 0.02, "top1": 0.02, "ap": 0.9, "curve": [[5, 0.02]]}
     results = {"nae": RESULTS["nae"], "oim": [oim, oim | {"seed": 2, "mAP": 0.03}]}
-    lines = markdown(results).splitlines()
-    assert "| oim | 1/5 | 2 | 2.5 | 1.0 | 2.0 | 0.0 | 90.0 |" in lines
-    # spreads there: 0.5 and 1.0
-    assert "| NAE beats OIM | SeqNet, Table 6 | 34.0 to 43.3 (PRW) | 1/5 | 2.5 to 7.8 | +5.2 | confirmed |" in lines
-    assert noise_of(results, 1) == Noise(median=pytest.approx(0.0075), greatest=pytest.approx(0.01))
-    assert noise_of(results, 2) == Noise(median=pytest.approx(0.02), greatest=pytest.approx(0.02))
+    assert "| oim | recipe `oim-prw-scratch` | 1/5 | 2 | 2.5 | 1.0 | 2.0 | 90.0 |" in rows_table(results).splitlines()
+    assert "| nae | recipe `nae-prw-scratch` | 1/5 | 2 | 7.8 | 0.5 | - | - |" in rows_table(results).splitlines()
+    (line,) = [line for line in claims_table(results).splitlines() if line.startswith("| NAE beats OIM")]
+    assert "| 1/5 | 2.5 to 7.8 | +5.2 ± 0.6 |" in line
 
 
-def test_seeds_of_two_lengths_have_a_line_each() -> None:
-    short = {"row": "nae", "seed": 1, "steps": 10, "mAP": 0.08, "top1": 0.04, "ap": 0.8, "curve": [[5, 0.08]]}
-    lines = markdown({"nae": [short, result("nae", 2, 0.32)]}).splitlines()
-    assert "| nae | 1/5 | 1 | 8.0 | - | 4.0 | - | 80.0 |" in lines
-    assert "| nae | 2/5 | 1 | 32.0 | - | 16.0 | - | 90.0 |" in lines
+def test_every_row_is_explained() -> None:
+    told = {name: explained(row) for name, row in ROWS.items()}
+    assert told["alignps-p4"] == "recipe `alignps-prw-scratch`, `network.levels` = [4]"
+    assert told["nae-seqnets-boxes"] == "the model of nae, at the boxes of seqnet"
+    assert told["dkd-ours-2"] == "recipe `dkd-prw-ours-2-scratch`, taught by reid"
+    assert told["nae-pretrained-whole"] == "recipe `nae-prw-scratch`, from the whole of hybrid"
+    assert all(told.values())
+
+
+def test_the_summary_has_five_lines_a_paper() -> None:
+    lines = [line for line in summary(RESULTS).splitlines() if line]
+    assert len(lines) == 5 * 5
+    assert lines[0] == "**SeqNet**: 11 claims, 1 confirmed, 0 contradicted, 1 open, 9 out of reach here."
+    assert lines[1] == "* Confirmed: NAE beats OIM (+21.0 ± 2.7)."
 
 
 def test_a_model_measured_again_has_the_point_of_its_training_alone() -> None:
@@ -242,16 +255,17 @@ def test_a_row_measured_again_says_how_long_its_models_were_trained(tmp_path, mo
 
 def test_without_any_second_seed_nothing_is_resolved() -> None:
     one = {name: some[:1] for name, some in RESULTS.items()}
-    assert "confirmed" not in markdown(one)
-    assert "contradicted" not in markdown(one)
-    assert "confirmed" not in markdown({})
+    for results in (one, {}):
+        assert not any(line.endswith(("| confirmed |", "| contradicted |")) for line in claims_table(results).splitlines())
 
 
 def test_the_committed_table_is_of_the_committed_results() -> None:
     folder = Path(ablation.__file__).parent
     results = ablation.read_results(folder / "results")
     assert results
-    assert markdown(results) + curves(results) in (folder / "ABLATION.md").read_text(encoding="utf-8")
+    text = (folder / "ABLATION.md").read_text(encoding="utf-8")
+    for part in (summary, noise_line, claims_table, rows_table, curves):
+        assert part(results) in text, part.__name__
 
 
 def test_curves_are_of_required_claims_that_did_not_come_out() -> None:

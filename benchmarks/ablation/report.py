@@ -1,0 +1,139 @@
+"""ABLATION.md from the results: a summary of five lines a paper, the claims, the rows with what they are, and learning curves."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.ablation.claims import CLAIMS, PAPERS, Claim
+from benchmarks.ablation.rows import MEASUREMENTS, ROWS, Row
+from benchmarks.ablation.verdicts import VERDICTS, Results, Verdict, noise_of, p_value, points_of, standard_error, values_at, verdict
+
+
+def sides(claim: Claim, results: Results) -> tuple[list[float], list[float], int]:
+    """The mAP of each seed of the better and of the worse row, and the last point that all of them reached."""
+    better, worse = results.get(claim.better, ()), results.get(claim.worse, ())
+    point = min((points_of(result) for result in (*better, *worse)), default=MEASUREMENTS)
+    return values_at(better, point), values_at(worse, point), point
+
+
+def verdict_of(claim: Claim, results: Results) -> Verdict:
+    """The verdict on a claim at the last point that both rows reached."""
+    better, worse, point = sides(claim, results)
+    return verdict(better, worse, noise_of(results, point), out_of_reach=bool(claim.beyond))
+
+
+def difference_of(claim: Claim, results: Results) -> str:
+    """The difference of a claim and its standard error, percent; empty if a row was not measured."""
+    better, worse, point = sides(claim, results)
+    if not better or not worse:
+        return ""
+    difference = statistics.fmean(better) - statistics.fmean(worse)
+    return f"{100 * difference:+.1f} ± {100 * standard_error(better, worse, noise_of(results, point)):.1f}"
+
+
+def summary(results: Results) -> str:
+    """Five lines a paper: how many claims, and which have each verdict."""
+    lines = []
+    for paper in PAPERS:
+        claims = [claim for claim in CLAIMS if claim.source.startswith(paper)]
+        by_verdict = {name: [claim for claim in claims if verdict_of(claim, results) == name] for name in VERDICTS}
+        counts = ", ".join(f"{len(by_verdict[name])} {name}" for name in VERDICTS)
+        lines += ["", f"**{paper}**: {len(claims)} claims, {counts}.", ""]
+        for name in VERDICTS:
+            told = "; ".join(f"{claim.says} ({difference_of(claim, results) or 'not trained'})" for claim in by_verdict[name])
+            lines.append(f"* {name.capitalize()}: {told or 'none'}.")
+    return "\n".join(lines[1:]) + "\n"
+
+
+def claims_table(results: Results) -> str:
+    """Each claim with the paper's numbers, ours, the difference with its standard error over seeds, p, and the verdict."""
+    lines = ["| the paper says | paper | mAP there | at | mAP here | difference | p | verdict |", "|---|---|---|---|---|---|---|---|"]
+    for claim in CLAIMS:
+        better, worse, point = sides(claim, results)
+        at, here, p = "", "", ""
+        if better and worse:
+            at, here = f"{point}/{MEASUREMENTS}", f"{_percent(worse)} to {_percent(better)}"
+            p = f"{p_value(better, worse, noise_of(results, point)):.3f}"
+        there = "" if claim.paper is None else f"{claim.paper[0]} to {claim.paper[1]} ({claim.data})"
+        says = f"**{claim.says}**" if claim.required else claim.says
+        result = verdict_of(claim, results) + (f": {claim.beyond}" if claim.beyond else "")
+        lines.append(f"| {says} | {claim.source} | {there} | {at} | {here} | {difference_of(claim, results)} | {p} | {result} |")
+    return "\n".join(lines) + "\n"
+
+
+def rows_table(results: Results) -> str:
+    """Every row with what it is, at every length that rows of the table were stopped at; AP and top-1 are of the end of a training."""
+    ends = sorted({points_of(result) for name in ROWS for result in results.get(name, ())})
+    lines = ["| row | what it is | points | seeds | mAP | spread | top-1 | AP |", "|---|---|---|---|---|---|---|---|"]
+    for name, row in ROWS.items():
+        seeds = results.get(name, ())
+        if not seeds:
+            continue
+        for point in ends:
+            values = values_at(seeds, point)
+            if not values:
+                continue
+            ended = [result for result in seeds if points_of(result) == point]
+            top1, ap = (f"{100 * statistics.fmean(column(ended, key)):.1f}" if ended else "-" for key in ("top1", "ap"))
+            spread = f"{100 * (max(values) - min(values)):.1f}" if len(values) > 1 else "-"
+            at = f"{point}/{MEASUREMENTS}"
+            lines.append(f"| {name} | {explained(row)} | {at} | {len(values)} | {_percent(values)} | {spread} | {top1} | {ap} |")
+    waiting = ", ".join(name for name, row in ROWS.items() if row.is_measured and not results.get(name))
+    return "\n".join(lines) + "\n" + (f"\nNot trained yet: {waiting}.\n" if waiting else "")
+
+
+def explained(row: Row) -> str:
+    """What a row is: its recipe or the model that it measures again, and what it changes."""
+    parts = [f"recipe `{row.recipe}-scratch`" if row.recipe else f"the model of {row.of}"]
+    parts += [f"`{path}` = {value}" for path, value in _flat(row.changes)]
+    if row.detector:
+        parts.append(f"at the boxes of {row.detector}")
+    if row.true_boxes:
+        parts.append("at the true boxes")
+    if row.cbgm:
+        parts.append("re-ranked by CBGM")
+    if row.teacher:
+        parts.append(f"taught by {row.teacher}")
+    if row.recipe and row.initial != "start":
+        parts.append(f"from {'the whole' if row.whole else 'the backbone'} of {row.initial}" if row.initial else "from random weights")
+    return ", ".join(parts)
+
+
+def curves(results: Results) -> str:
+    """Learning curves of both rows of each required claim that was not confirmed, as lines of text; may be empty."""
+    lines = []
+    for claim in (claim for claim in CLAIMS if claim.required):
+        rows = [results.get(name, ()) for name in (claim.better, claim.worse)]
+        if all(rows) and verdict_of(claim, results) != "confirmed":
+            lines += ["", f"{claim.says}: mAP after so many steps", ""]
+            for result in (*rows[0], *rows[1]):
+                points = ", ".join(f"{step}: {100 * value:.1f}" for step, value in result["curve"])
+                lines.append(f"* {result['row']}, seed {result['seed']}: {points}")
+    return "\n".join(lines) + "\n" if lines else ""
+
+
+def noise_line(results: Results) -> str:
+    """The standard deviation between seeds at each length of the table, in words."""
+    ends = sorted({points_of(result) for seeds in results.values() for result in seeds})
+    parts = [
+        f"{100 * noise.deviation:.1f} mAP at {end}/{MEASUREMENTS} ({noise.freedom} degrees of freedom)"
+        for end in ends
+        if (noise := noise_of(results, end)).freedom
+    ]
+    return f"One training differs from another of the same row, by its seed alone, by a standard deviation of {', '.join(parts)}.\n"
+
+
+def column(results: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    """One number of each seed."""
+    return [result[name] for result in results]
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
+    flat: list[tuple[str, Any]] = []
+    for name, value in values.items():
+        flat += _flat(value, f"{before}{name}.") if isinstance(value, Mapping) else [(f"{before}{name}", value)]
+    return flat
+
+
+def _percent(values: Sequence[float]) -> str:
+    return f"{100 * statistics.fmean(values):.1f}"

@@ -1,0 +1,84 @@
+"""How sure a difference is: the pooled variance of seeds, standard errors, and a t test.
+
+Rows have one or two seeds, too few for a variance of their own. All rows that were trained are taken to vary alike, so their variances
+between seeds are pooled. A row that measures another row's model again has the same seeds, so its difference to that row varies less
+than is assumed here; the test is then too careful.
+"""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from scipy.stats import t as student
+
+from benchmarks.ablation.rows import MEASUREMENTS, ROWS
+
+Verdict = Literal["confirmed", "contradicted", "open", "out of reach here"]
+VERDICTS: tuple[Verdict, ...] = ("confirmed", "contradicted", "open", "out of reach here")
+Results = Mapping[str, Sequence[Mapping[str, Any]]]  # row -> its results, one a seed
+LEVEL = 0.05  # of the two-sided test
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What seeds differ by."""
+
+    variance: float  # of one training's mAP (0..1), pooled over rows
+    freedom: int  # degrees of freedom; 0: no row has a second seed, and every claim is open
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of one training."""
+        return float(self.variance**0.5)
+
+
+def noise_of(results: Results, point: int = MEASUREMENTS) -> Noise:
+    """The pooled variance between seeds of all trained rows at a point of the learning curve."""
+    groups = [values for name, seeds in results.items() if not ROWS[name].of and len(values := values_at(seeds, point)) > 1]
+    freedom = sum(len(values) - 1 for values in groups)
+    if not freedom:
+        return Noise(0.0, 0)
+    return Noise(sum(statistics.variance(values) * (len(values) - 1) for values in groups) / freedom, freedom)
+
+
+def standard_error(better: Sequence[float], worse: Sequence[float], noise: Noise) -> float:
+    """Standard error of the difference of two rows' means, over their seeds."""
+    return float((noise.variance * (1 / len(better) + 1 / len(worse))) ** 0.5)
+
+
+def p_value(better: Sequence[float], worse: Sequence[float], noise: Noise) -> float:
+    """The two-sided p of the difference of two rows' means; 1 without a second seed anywhere."""
+    if not noise.freedom:
+        return 1.0
+    difference, error = statistics.fmean(better) - statistics.fmean(worse), standard_error(better, worse, noise)
+    if error == 0:
+        return float(difference == 0)
+    return float(2 * student.sf(abs(difference) / error, noise.freedom))
+
+
+def verdict(better: Sequence[float], worse: Sequence[float], noise: Noise, *, out_of_reach: bool = False) -> Verdict:
+    """The verdict on the claim that `better` beats `worse`; each is the mAP of every seed.
+
+    Args:
+        better: Seeds of the row that the paper says is better.
+        worse: Seeds of the other row.
+        noise: Noise at the point of the comparison.
+        out_of_reach: Whether the benchmark cannot test the claim, whatever the numbers.
+    """
+    if out_of_reach or not better or not worse:
+        return "out of reach here"
+    if p_value(better, worse, noise) >= LEVEL:
+        return "open"
+    return "confirmed" if statistics.fmean(better) > statistics.fmean(worse) else "contradicted"
+
+
+def points_of(result: Mapping[str, Any]) -> int:
+    """Number of points of the learning curve that a training, or the training of the model measured, reached."""
+    return int(result.get("points", len(result.get("curve", ())) or MEASUREMENTS))
+
+
+def values_at(results: Sequence[Mapping[str, Any]], point: int) -> list[float]:
+    """The mAP of each seed at a point, counted from 1; of a longer training the value on its curve, if it has one."""
+    ended = [result["mAP"] for result in results if points_of(result) == point]
+    return ended + [result["curve"][point - 1][1] for result in results if points_of(result) > point and "curve" in result]
