@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from personsearch import __version__
-from personsearch.cli import demo, detect, evaluate, models, recipes, search, training, ui
+from personsearch.cli import compare, demo, detect, evaluate, models, recipes, search, training, ui
 from personsearch.cli.options import say
 from personsearch.errors import PersonSearchError
 
@@ -26,6 +26,7 @@ COMMANDS = (
     search.index,
     search.search,
     evaluate.evaluate,
+    compare.compare,
     demo.demo,
     models.models,
     models.convert,

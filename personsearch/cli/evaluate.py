@@ -20,7 +20,7 @@ from personsearch.cli.options import (
     say,
 )
 from personsearch.errors import ConfigError
-from personsearch.ranking import CBGM
+from personsearch.ranking import CBGM, GFN
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,10 @@ def evaluate(
         Literal["prw", "cuhk-sysu"] | None, typer.Option(help="With FILE: protocol, which sets the gallery of a query.")
     ] = None,
     dataset: Annotated[
-        Literal["prw", "cuhk-sysu", "posetrack21"] | None, typer.Option(help="Instead of FILE: data set on which to measure a model.")
+        Literal["prw", "cuhk-sysu", "posetrack21", "coco", "yolo"] | None,
+        typer.Option(help="Instead of FILE: data set on which to measure a model; coco (as `train` takes it) and yolo are your own."),
     ] = None,
-    root: Annotated[Path | None, typer.Option(help="With --dataset: its folder.")] = None,
+    root: Annotated[Path | None, typer.Option(help="With --dataset: its folder; of coco also the JSON file.")] = None,
     model: Model = None,
     device: Device = "auto",
     precision: PrecisionOption = "float32",
@@ -60,6 +61,16 @@ def evaluate(
     ] = None,
     detection_min_score: Annotated[float, typer.Option(help="Score below which detections do not count for recall and AP.")] = 0.01,
     curve: Annotated[Path | None, typer.Option(help="With --dataset: draw mAP and top-1 over the galleries, .png or .jpg.")] = None,
+    scene_filter: Annotated[
+        Literal["gfn"] | None, typer.Option(help="With --dataset and a model with GFN: multiply by GFN's score of each scene.")
+    ] = None,
+    min_scene_score: Annotated[float | None, typer.Option(help="With --scene-filter: leave out scenes below this score.")] = None,
+    boxes_of: Annotated[str | None, typer.Option(help="With --dataset: another model, whose detections the model embeds.")] = None,
+    category: Annotated[str | None, typer.Option(help='With coco: name of the category of people, if it is not "person".')] = None,
+    identity: Annotated[str | None, typer.Option(help="With coco: field with the identity, if it is not person_id.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="With --dataset: folder for pictures: ranked lists, a map of embeddings, taps.")
+    ] = None,
 ) -> None:
     """Measure search (mAP, top-1, 5, 10) and detection (recall, AP): of FILE, or of a model on a data set; prints JSON.
 
@@ -67,15 +78,30 @@ def evaluate(
     """
     ranking = _Ranking(cbgm_settings(rerank, cbgm or [], cbgm_variant), confidence_weighted, min_score, detection_min_score)
     if file is not None and protocol is not None and dataset is None:
-        if root or model or gallery_size or true_boxes or curve or precision != "float32":
-            raise ConfigError("--root, --model, --precision, --gallery-size, --true-boxes and --curve go with --dataset, not with FILE")
+        of_dataset = (root, model, gallery_size, true_boxes, curve, scene_filter, min_scene_score, boxes_of, category, identity, pictures)
+        if any(of_dataset) or precision != "float32":
+            raise ConfigError(
+                "--root, --model, --precision, --gallery-size, --true-boxes, --curve, --scene-filter, --min-scene-score, --boxes-of, "
+                "--category, --identity and --pictures go with --dataset, not with FILE"
+            )
         measured = _evaluate_file(file, protocol, cross_camera, ranking)
     elif file is None and dataset is not None and root is not None and protocol is None and not cross_camera:
         if gallery_size and dataset != "cuhk-sysu":
             raise ConfigError(f"--gallery-size belongs to cuhk-sysu; {dataset} has its own galleries")
         sizes = [_size(text) for text in gallery_size or ["100"]]
+        if scene_filter is None and min_scene_score is not None:
+            raise ConfigError("--min-scene-score needs --scene-filter gfn")
         measured = _evaluate_dataset(
-            (dataset, root), (model, device, precision), ranking, gallery_sizes=sizes, true_boxes=true_boxes, curve=curve
+            (dataset, root),
+            (model, device, precision),
+            ranking,
+            gallery_sizes=sizes,
+            true_boxes=true_boxes,
+            curve=curve,
+            boxes_of=boxes_of,
+            scene_filter=None if scene_filter is None else GFN(min_scene_score),
+            fields=(category, identity),
+            pictures=pictures,
         )
     else:
         raise ConfigError("pass either FILE with --protocol (and --cross-camera), or --dataset with --root")
@@ -99,17 +125,29 @@ def _evaluate_file(file: Path, protocol: Literal["prw", "cuhk-sysu"], cross_came
 
 
 def _evaluate_dataset(
-    dataset: tuple[Any, Path], model: tuple[str | None, str, Any], ranking: _Ranking, *, curve: Path | None, **options: Any
+    dataset: tuple[Any, Path],
+    model: tuple[str | None, str, Any],
+    ranking: _Ranking,
+    *,
+    curve: Path | None,
+    boxes_of: str | None,
+    fields: tuple[str | None, str | None],
+    **options: Any,
 ) -> dict[str, Any]:
-    from personsearch.evaluation import curves, evaluate_dataset
+    from personsearch.datasets.coco import Fields
+    from personsearch.evaluation import at_boxes_of, curves, evaluate_dataset
     from personsearch.evaluation.runner import table
 
     if curve is not None:
         curves.check_name(curve)
         check_output("--curve", curve)
+    searcher = open_searcher(*model)
+    if boxes_of is not None:
+        searcher = at_boxes_of(searcher, open_searcher(boxes_of, model[1]))
     measured = evaluate_dataset(
-        open_searcher(*model),
+        searcher,
         *dataset,
+        fields=Fields(*fields),
         rerank=ranking.settings,
         confidence_weighted=ranking.confidence_weighted,
         min_score=ranking.min_score,

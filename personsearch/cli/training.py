@@ -9,6 +9,8 @@ import typer
 from personsearch.cli.options import Device
 from personsearch.errors import ConfigError
 
+TEST_SETS = ("prw", "cuhk-sysu", "posetrack21", "coco", "yolo")  # whose test part can be named
+
 
 def train(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe, or a JSON file; an unknown name prints the list.")],
@@ -36,7 +38,11 @@ def train(
         ),
     ] = None,
     whole: Annotated[bool, typer.Option(help="With --initial: start from the whole model, which must be the same network.")] = False,
-    test_data: Annotated[Path | None, typer.Option(help="Data on which to measure the model during training.")] = None,
+    test_data: Annotated[
+        str | None,
+        typer.Option(help="Data to measure the model on during training: COCO-style, as DATA, or NAME:DIR, the test part of a data set."),
+    ] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write OUT/tensorboard, for TensorBoard.")] = False,
     category: Annotated[
         str | None, typer.Option(help='Name of the category of people in DATA, if it is not "person"; for example pedestrian.')
     ] = None,
@@ -67,9 +73,16 @@ def train(
         teacher=teacher,
         backbone_weights=backbone_weights,
         initial=start,
-        test_data=test_data,
+        test_data=None if test_data is None else _test_data(test_data),
+        tensorboard=tensorboard,
         workers=workers,
         fields=Fields(category, identity),
     )
     folder = run(recipe, data, paths[-1], options)
     typer.echo(json.dumps({"folder": str(folder)}))
+
+
+def _test_data(text: str) -> "Path | tuple[str, Path]":
+    """A path, or the name and the folder of a data set."""
+    name, colon, folder = text.partition(":")
+    return (name, Path(folder)) if colon and name in TEST_SETS else Path(text)

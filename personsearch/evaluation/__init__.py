@@ -2,6 +2,7 @@
 
 from personsearch.datasets.people import UNLABELLED
 from personsearch.evaluation.arrays import EvaluationData, EvaluationQuery, GalleryEntry, Scene
+from personsearch.evaluation.compare import at_boxes_of, compare_models, paired_bootstrap
 from personsearch.evaluation.evaluator import Protocol, evaluate, evaluate_file
 from personsearch.evaluation.runner import Dataset, evaluate_dataset
 from personsearch.evaluation.schema import read
@@ -14,8 +15,11 @@ __all__ = [
     "GalleryEntry",
     "Protocol",
     "Scene",
+    "at_boxes_of",
+    "compare_models",
     "evaluate",
     "evaluate_dataset",
     "evaluate_file",
+    "paired_bootstrap",
     "read",
 ]

@@ -17,6 +17,7 @@ class Scene:
     ids: Array  # (M,) int64 identities; `UNLABELLED` people count for detection only
     detections: Detections  # all people that the detector keeps, any score; unit embeddings
     ignored: Array | None = None  # (N,) bool, detections in a region to ignore, which are not false alarms; None: no such region
+    embedding: Array | None = None  # (S,) float32 unit row of the whole scene, from a model with GFN
 
     def take(self, index: Array) -> "Scene":
         """The scene with the detections at `index`: a boolean keep-mask (N,), or positions in the new order."""
@@ -41,6 +42,7 @@ class EvaluationQuery:
     embedding: Array  # (D,) float32, unit
     context: Context | None = None  # people of the query's scene, for CBGM
     gallery: tuple[GalleryEntry, ...] | None = None  # the query's own gallery list, for CUHK-SYSU
+    scene_embedding: Array | None = None  # (S,) float32 unit row of the query's whole scene, for GFN
 
 
 @dataclass(frozen=True)

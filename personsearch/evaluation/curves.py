@@ -49,17 +49,17 @@ def draw(measured: dict[str, Any]) -> "Image":
         rows = [row for row in measured["search"] if _setting(row) == setting]
         for name, width in (("mAP", 3), ("top1", 1)):
             points = [(_x(galleries.index(row["gallery"]), len(galleries)), _y(row[name])) for row in rows]
-            canvas.line(points, _colour(number), width)
+            canvas.line(points, colour_of(number), width)
             for px, py in points:
-                canvas.ellipse((px - 5, py - 5, px + 5, py + 5), _colour(number) if name == "mAP" else "white", _colour(number), 2)
+                canvas.ellipse((px - 5, py - 5, px + 5, py + 5), colour_of(number) if name == "mAP" else "white", colour_of(number), 2)
     entries = _legend(settings)
     lower = entries[-1][1] - LEGEND if entries else 0
     picture = Image.new("RGB", (SIZE[0], SIZE[1] + lower), "white")
     picture.paste(plot, (0, lower))
     canvas = ImageDraw.Draw(picture)
-    _write(canvas, f"{measured['model']} on {measured['dataset']}", LEFT, 12)
+    write_text(canvas, f"{measured['model']} on {measured['dataset']}", LEFT, 12)
     for number, (x, y) in enumerate(entries):
-        _write(canvas, settings[number], x, y, _colour(number))
+        write_text(canvas, settings[number], x, y, colour_of(number))
     return picture
 
 
@@ -69,7 +69,7 @@ def _setting(row: dict[str, Any]) -> str:
     return "●  ○ CBGM {},{}".format(*row["cbgm"]) + (" (authors)" if row.get("cbgm_variant") == "authors" else "")
 
 
-def _colour(number: int) -> tuple[int, int, int]:
+def colour_of(number: int) -> tuple[int, int, int]:
     """Colour of a setting; beyond `COLOURS` the hues are a golden section apart, so that neighbours differ."""
     if number < len(COLOURS):
         return COLOURS[number]
@@ -94,10 +94,10 @@ def _axes(canvas: "ImageDraw", galleries: list[str]) -> None:
     for percent in range(0, 101, 20):
         y = _y(percent / 100)
         canvas.line((LEFT, y, RIGHT, y), GRID)
-        _write(canvas, str(percent), LEFT - 40, y - 10)
+        write_text(canvas, str(percent), LEFT - 40, y - 10)
     for number, name in enumerate(galleries):
-        _write(canvas, name, _x(number, len(galleries)) - 4 * len(name), BOTTOM + 12)
-    _write(canvas, "gallery", LEFT, BOTTOM + 34)
+        write_text(canvas, name, _x(number, len(galleries)) - 4 * len(name), BOTTOM + 12)
+    write_text(canvas, "gallery", LEFT, BOTTOM + 34)
 
 
 def _x(number: int, count: int) -> int:
@@ -110,7 +110,7 @@ def _y(value: float) -> int:
     return BOTTOM - round(value * (BOTTOM - TOP))
 
 
-def _write(canvas: "ImageDraw", text: str, x: int, y: int, colour: tuple[int, int, int] = INK) -> int:
+def write_text(canvas: "ImageDraw", text: str, x: int, y: int, colour: tuple[int, int, int] = INK) -> int:
     """Write a text, and return the column of its end."""
     drawable, font = text_and_font(text, LETTERS)
     canvas.text((x, y), drawable, colour, font)

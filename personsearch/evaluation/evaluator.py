@@ -14,7 +14,7 @@ from personsearch.evaluation.ignored import without_ignored
 from personsearch.evaluation.metrics import DetectionMetrics, detection_metrics
 from personsearch.evaluation.protocols import cuhk_sysu, prw
 from personsearch.evaluation.schema import read
-from personsearch.evaluation.search import measure_search
+from personsearch.evaluation.search import SceneScores, mean_of, rankings
 from personsearch.ranking import Rerank, rerank_options, rule_name
 
 Protocol: TypeAlias = Literal["prw", "cuhk-sysu"]
@@ -56,6 +56,8 @@ def evaluate(
     confidence_weighted: bool = False,
     min_score: float = 0.5,
     detection_min_score: float = 0.01,
+    scenes: SceneScores | None = None,
+    per_query: bool = False,
 ) -> dict[str, Any]:
     """Search and detection metrics, computed as SeqNet's code computes them, the source of most published numbers.
 
@@ -76,6 +78,8 @@ def evaluate(
         confidence_weighted: Whether to rank by cosine x score, with CBGM too.
         min_score: Score below which detections do not enter the search.
         detection_min_score: Score below which detections do not count for detection.
+        scenes: GFN's scene scores, with data that hold the scenes' embeddings; None: no scene filter.
+        per_query: Whether to add `per_query`: `AP` and `top1` of each query, in the data's order.
 
     Returns:
         `ranked_by`: the rule in words; `search`: mAP, top1, top5, top10 (0..1) and queries; `detection`: `all` and `labelled_only`
@@ -91,15 +95,20 @@ def evaluate(
         raise ConfigError(f'protocol must be "prw" or "cuhk-sysu", got {protocol!r}')
     for name, value in (("min_score", min_score), ("detection_min_score", detection_min_score)):
         checks.number(name, value)
+    if scenes is not None and rerank is not None:
+        raise ConfigError("CBGM and scene_filter are two ways to use the query's scene; choose one of them")
     if cross_camera and protocol != "prw":
         raise ConfigError("cross_camera belongs to the PRW protocol; the pictures of CUHK-SYSU have no cameras")
     cbgm = rerank_options(rerank)
     gallery_of = prw(data, cross_camera=cross_camera) if protocol == "prw" else cuhk_sysu(data)
     searched = without_ignored(data, detection_min_score)
-    search = measure_search(searched, gallery_of, min_score=min_score, confidence_weighted=confidence_weighted, cbgm=cbgm)
+    options: dict[str, Any] = {"confidence_weighted": confidence_weighted, "cbgm": cbgm, "scenes": scenes}
+    scores = [ranking.scores for ranking in rankings(searched, gallery_of, min_score=min_score, **options)]
+    gfn = None if scenes is None else scenes.options
     return {
-        "ranked_by": rule_name(confidence_weighted=confidence_weighted, rerank=cbgm),
-        "search": asdict(search),
+        "ranked_by": rule_name(confidence_weighted=confidence_weighted, rerank=cbgm, gfn=gfn),
+        **({"per_query": {"AP": [one[0] for one in scores], "top1": [one[1] for one in scores]}} if per_query else {}),
+        "search": asdict(mean_of(scores)),
         "detection": {
             "all": asdict(_measure_detection(data, detection_min_score, labelled_only=False)),
             "labelled_only": asdict(_measure_detection(data, detection_min_score, labelled_only=True)),

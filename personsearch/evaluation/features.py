@@ -2,8 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -12,12 +12,12 @@ import numpy as np
 from personsearch import images
 from personsearch.boxes import Array
 from personsearch.datasets.people import Candidate, Picture, QueryPerson, SearchSet
-from personsearch.errors import DataError
+from personsearch.errors import ConfigError, DataError
 from personsearch.evaluation.arrays import EvaluationData, EvaluationQuery, GalleryEntry, Scene
 from personsearch.evaluation.ignored import in_regions
-from personsearch.gallery import FramePeople, Gallery, ModelKey, default_location
+from personsearch.gallery import FramePeople, Gallery, ModelKey, default_location, scene_embeddings
 from personsearch.indexing import model_key
-from personsearch.models.base import PersonModel
+from personsearch.models.base import PersonModel, SceneEmbedder, scene_filter_of
 from personsearch.ranking import Context, context_of
 from personsearch.results import Detections
 from personsearch.searcher import PersonSearcher
@@ -61,17 +61,40 @@ def make_features(searcher: PersonSearcher, data: SearchSet, *, min_score: float
     return Features(detections, _embed_boxes(searcher, "queries", queries))
 
 
-def to_arrays(data: SearchSet, features: Features, *, context_min_score: float) -> EvaluationData:
+def query_scenes(searcher: PersonSearcher, data: SearchSet, features: Features) -> dict[Path, Array]:
+    """The embedding of the whole scene of each query, for GFN; a picture without detections is embedded now.
+
+    Raises:
+        ConfigError: the model has no GFN.
+    """
+    model = searcher.model
+    if not isinstance(model, SceneEmbedder) or model.scene_filter is None:
+        raise ConfigError(f"{model.name} has no GFN, which scene_filter needs; take a model with it, such as gfn-prw")
+    known = {path: people.scene for path, people in features.detections.items()}
+    rows: dict[Path, Array] = {}
+    for path in dict.fromkeys(query.path for query in data.queries):
+        row = known.get(path)
+        rows[path] = model.embed_scenes([model.prepare(images.load(path))])[0] if row is None else row
+    return rows
+
+
+def to_arrays(
+    data: SearchSet, features: Features, *, context_min_score: float, scenes: Mapping[Path, Array] | None = None
+) -> EvaluationData:
     """The data set with a model's features, as `evaluate` takes it.
 
     Args:
         data: Gallery and queries.
         features: Features of the same data set; its gallery lists may have another size.
         context_min_score: Score below which detections are not context of a query.
+        scenes: Embedding of the whole scene of each query, for GFN.
     """
     entries: dict[Path, GalleryEntry] = {}  # shared: most entries are pictures without the person
-    scenes = tuple(_scene(picture, features.detections[picture.path]) for picture in data.gallery)
-    return EvaluationData(scenes, tuple(_query(query, features, entries, context_min_score) for query in data.queries))
+    pictures = tuple(_scene(picture, features.detections[picture.path]) for picture in data.gallery)
+    queries = [_query(query, features, entries, context_min_score) for query in data.queries]
+    if scenes is not None:
+        queries = [replace(one, scene_embedding=scenes[query.path]) for one, query in zip(queries, data.queries, strict=True)]
+    return EvaluationData(pictures, tuple(queries))
 
 
 def _detect(searcher: PersonSearcher, paths: Sequence[Path], min_score: float) -> dict[Path, Detections]:
@@ -84,7 +107,7 @@ def _detect(searcher: PersonSearcher, paths: Sequence[Path], min_score: float) -
     if gallery.report is not None and gallery.report.unreadable:
         name, reason = next(iter(gallery.report.unreadable.items()))
         raise DataError(f"{name} cannot be read: {reason}; unpack the data set's pictures again")
-    return _by_path(gallery, paths)
+    return _by_path(gallery, paths, with_scenes=scene_filter_of(searcher.model) is not None)
 
 
 def _embed_boxes(searcher: PersonSearcher, name: str, boxes: dict[Path, Array]) -> dict[Path, Detections]:
@@ -140,15 +163,17 @@ def _digest(path: Path, boxes: Array) -> str:
     return hashlib.sha256(f"{state.st_size} {state.st_mtime_ns} {boxes.tolist()}".encode()).hexdigest()
 
 
-def _by_path(gallery: Gallery, paths: Sequence[Path]) -> dict[Path, Detections]:
+def _by_path(gallery: Gallery, paths: Sequence[Path], *, with_scenes: bool = False) -> dict[Path, Detections]:
     people = gallery.people()
     names, starts = np.unique(people.images.astype(str), return_index=True)
     ends = [*starts[1:], len(people)][: len(names)]  # an empty gallery has no end either
+    scenes = scene_embeddings(gallery, people) if with_scenes and len(people) else None
     spans = {str(name): slice(int(start), int(end)) for name, start, end in zip(names, starts, ends, strict=True)}
     result = {}
     for path in paths:
         span = spans.get(_name(path), slice(0, 0))
-        result[path] = Detections(people.boxes[span], people.scores[span], people.embeddings[span])
+        scene = None if scenes is None or span.start == span.stop else scenes[people.scenes[span.start]]
+        result[path] = Detections(people.boxes[span], people.scores[span], people.embeddings[span], scene=scene)
     return result
 
 
@@ -159,7 +184,7 @@ def _name(path: Path) -> str:
 
 def _scene(picture: Picture, detections: Detections) -> Scene:
     ignored = in_regions(detections.boxes, picture.ignore_polygons) if picture.ignore_polygons else None
-    return Scene(str(picture.path), picture.camera, picture.boxes, picture.identities, detections, ignored)
+    return Scene(str(picture.path), picture.camera, picture.boxes, picture.identities, detections, ignored, detections.scene)
 
 
 def _query(query: QueryPerson, features: Features, entries: dict[Path, GalleryEntry], min_score: float) -> EvaluationQuery:

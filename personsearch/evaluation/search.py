@@ -1,7 +1,8 @@
 """Search metrics: mAP and top-k over the galleries of a protocol."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from personsearch.errors import DataError
 from personsearch.evaluation.arrays import EvaluationData, EvaluationQuery
 from personsearch.evaluation.metrics import average_precision, rank_of_first, search_iou
 from personsearch.evaluation.protocols import QueryGallery
-from personsearch.ranking import CBGM, Context, cosines
+from personsearch.ranking import CBGM, GFN, Context, SceneFilter, cosines
 from personsearch.ranking.cbgm import choose_scenes, rescore
 
 TOP = (1, 5, 10)
@@ -42,6 +43,33 @@ class _Pool:
         return slice(int(first), int(last))
 
 
+@dataclass(frozen=True)
+class QueryRanking:
+    """The ranking of one query; N detections of its gallery, in scene order."""
+
+    number: int  # of the query
+    scenes: Array  # (N,) int64: scene of each detection
+    boxes: Array  # (N, 4) xyxy
+    keys: Array  # (N,) what the order follows, higher is better
+    relevant: Array  # (N,) bool: the detection counts as the query person
+    expected: int  # number of times the person should be found
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """Average precision times the share of expected people that were hit, then 0 or 1 for each k of `TOP`."""
+        share_hit = self.relevant.sum() / self.expected if self.expected else 0.0
+        first = rank_of_first(self.relevant, self.keys) or np.inf
+        return (average_precision(self.relevant, self.keys) * share_hit, *(float(first <= k) for k in TOP))
+
+
+@dataclass(frozen=True)
+class SceneScores:
+    """How GFN's scene scores take part in a ranking."""
+
+    compare: SceneFilter  # the model's
+    options: GFN
+
+
 def measure_search(
     data: EvaluationData,
     gallery_of: Callable[[int], QueryGallery],
@@ -49,12 +77,38 @@ def measure_search(
     min_score: float,
     confidence_weighted: bool = False,
     cbgm: CBGM | None = None,
+    scenes: SceneScores | None = None,
 ) -> SearchMetrics:
-    """mAP, top-1, top-5 and top-10 over all queries.
+    """mAP, top-1, top-5 and top-10 over all queries; arguments and errors as of `rankings`.
 
     In a picture of the query person, the hit is the most similar detection with enough overlap; other detections of the person
     count as wrong. The average precision of a query is multiplied by the share of expected people that were hit.
-    Equal similarities rank by (scene, row). A query whose person is in none of its pictures counts 0 in every mean.
+    A query whose person is in none of its pictures counts 0 in every mean.
+
+    Source: serend1p1ty/SeqNet@edec285 eval_func.py.
+    """
+    options: dict[str, Any] = {"confidence_weighted": confidence_weighted, "cbgm": cbgm, "scenes": scenes}
+    return mean_of([ranking.scores for ranking in rankings(data, gallery_of, min_score=min_score, **options)])
+
+
+def mean_of(scores: Sequence[tuple[float, ...]]) -> SearchMetrics:
+    """The means over the `scores` of each query; all 0 without queries."""
+    if not scores:
+        return SearchMetrics(0.0, 0.0, 0.0, 0.0, 0)
+    mean_ap, top1, top5, top10 = np.mean(scores, axis=0).tolist()
+    return SearchMetrics(mean_ap, top1, top5, top10, len(scores))
+
+
+def rankings(
+    data: EvaluationData,
+    gallery_of: Callable[[int], QueryGallery],
+    *,
+    min_score: float,
+    confidence_weighted: bool = False,
+    cbgm: CBGM | None = None,
+    scenes: SceneScores | None = None,
+) -> Iterator[QueryRanking]:
+    """The ranking of each query; equal keys rank by (scene, row).
 
     Args:
         data: Scenes and queries.
@@ -62,25 +116,24 @@ def measure_search(
         min_score: Score below which detections are not searched.
         confidence_weighted: Whether to rank by cosine x score, with CBGM too.
         cbgm: Options of CBGM; None: no re-ranking.
+        scenes: GFN, whose score of each scene multiplies the keys; None: no scene filter.
 
     Raises:
-        DataError: CBGM, and a query without context.
-
-    Source: serend1p1ty/SeqNet@edec285 eval_func.py.
+        DataError: CBGM, and a query without context; or GFN, and a scene or query without the embedding of its scene.
     """
     if not data.queries:
-        return SearchMetrics(0.0, 0.0, 0.0, 0.0, 0)
+        return
     pool = _pool(data, min_score)
     weights = pool.scores if confidence_weighted else None
-    results: list[tuple[float, ...]] = []
     for number, similarities in enumerate(_similarities(data.queries, pool, weights)):
         gallery = gallery_of(number)
         rows = np.flatnonzero(np.isin(pool.scenes, gallery.scenes))
+        if scenes is not None:
+            rows = _filter_scenes(similarities, rows, pool, data, number, scenes)
         if cbgm is not None:
             _rerank(similarities, rows, pool, weights, _context(data.queries[number], number), cbgm)
-        results.append(_measure_query(similarities, rows, pool, gallery))
-    mean_ap, top1, top5, top10 = np.mean(results, axis=0).tolist()
-    return SearchMetrics(mean_ap, top1, top5, top10, len(results))
+        relevant = _hits(similarities, rows, pool, gallery)
+        yield QueryRanking(number, pool.scenes[rows], pool.boxes[rows], similarities[rows], relevant, gallery.expected)
 
 
 def _pool(data: EvaluationData, min_score: float) -> _Pool:
@@ -113,15 +166,29 @@ def _rerank(similarities: Array, rows: Array, pool: _Pool, weights: Array | None
     similarities[changed] = values
 
 
-def _measure_query(similarities: Array, rows: Array, pool: _Pool, gallery: QueryGallery) -> tuple[float, ...]:
-    """Average precision, then 0 or 1 for each k of TOP."""
-    hits = np.zeros(len(similarities), bool)
+def _filter_scenes(similarities: Array, rows: Array, pool: _Pool, data: EvaluationData, number: int, scenes: SceneScores) -> Array:
+    """Multiply the keys by GFN's scene scores, in place, and return the rows of the scenes that are ranked."""
+    query, used = data.queries[number], np.unique(pool.scenes[rows])
+    embeddings = [row for scene in used.tolist() if (row := data.scenes[scene].embedding) is not None]
+    if query.scene_embedding is None or len(embeddings) < len(used):
+        raise DataError(f"queries[{number}] or a scene of its gallery has no embedding of the whole scene; a model with GFN makes them")
+    scores = np.zeros(len(data.scenes), np.float32)
+    if len(used):
+        scores[used] = scenes.compare.scores(query.embedding, query.scene_embedding, np.stack(embeddings))
+    similarities *= scores[pool.scenes]
+    least = scenes.options.min_scene_score
+    kept: Array = rows if least is None else rows[scores[pool.scenes[rows]] >= least]
+    return kept
+
+
+def _hits(similarities: Array, rows: Array, pool: _Pool, gallery: QueryGallery) -> Array:
+    """(N,) bool: which of the rows count as the query person, at most one a scene; a scene that is left out has none."""
+    hits, ranked = np.zeros(len(similarities), bool), np.zeros(len(similarities), bool)
+    ranked[rows] = True
     for scene, box in gallery.boxes.items():
         span = pool.rows(scene)
-        enough = iou(pool.boxes[span], box[None])[:, 0] >= search_iou(box)
+        enough = (iou(pool.boxes[span], box[None])[:, 0] >= search_iou(box)) & ranked[span]
         if enough.any():
             hits[span.start + np.where(enough, similarities[span], -np.inf).argmax()] = True
-    relevant, keys = hits[rows], similarities[rows]
-    share_hit = relevant.sum() / gallery.expected if gallery.expected else 0.0
-    first = rank_of_first(relevant, keys) or np.inf
-    return (average_precision(relevant, keys) * share_hit, *(float(first <= k) for k in TOP))
+    relevant: Array = hits[rows]
+    return relevant

@@ -11,12 +11,13 @@ import torch
 
 from personsearch.boxes import Array
 from personsearch.convert import load_plain
-from personsearch.errors import DataError, WeightsError, excerpt
+from personsearch.errors import DataError, MissingExtraError, WeightsError, excerpt
 from personsearch.options import from_json
 from personsearch.weights import CONFIG_FILE, WEIGHTS_FILE, save_model
 
 STATE_FILE = "training.pt"
 LOG_FILE = "log.jsonl"
+BOARD_FOLDER = "tensorboard"
 MODEL_FOLDER = "model"
 
 
@@ -66,12 +67,14 @@ class Log:
     Args:
         folder: folder of the training.
         step: step from which the training continues; lines of later steps, from a run that was cut off, are dropped.
+        board: TensorBoard's writer, which gets the same numbers; None: no TensorBoard.
 
     Raises:
         DataError: A line of the log is not a JSON object with its step.
     """
 
-    def __init__(self, folder: Path, step: int) -> None:
+    def __init__(self, folder: Path, step: int, board: Any = None) -> None:
+        self.board = board
         self.path = folder / LOG_FILE
         lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines() if step and self.path.is_file() else []
         earlier = [line for number, line in enumerate(lines, 1) if line.endswith("}") and self._step(line, number) <= step]
@@ -94,3 +97,20 @@ class Log:
         """Add a line."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(numbers) + "\n")
+        if self.board is not None:
+            for name in numbers.keys() - {"step", "epoch"}:
+                self.board.add_scalar(name, float(numbers[name]), int(numbers["step"]))
+            self.board.flush()
+
+
+def open_board(folder: Path) -> Any:
+    """TensorBoard's writer of torch for the folder of a training.
+
+    Raises:
+        MissingExtraError: the package tensorboard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise MissingExtraError("TensorBoard is not installed; run: pip install tensorboard, or leave tensorboard out") from error
+    return SummaryWriter(str(folder / BOARD_FOLDER))

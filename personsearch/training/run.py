@@ -18,7 +18,7 @@ from personsearch.training.data.readers import ANNOTATIONS, NamedFolders, part_o
 from personsearch.training.initialise import InitialRecipe
 from personsearch.training.learners.build import build_learner
 from personsearch.training.learners.dkd import with_teacher
-from personsearch.training.measure import search_scores
+from personsearch.training.measure import load_test_set, scores_of_test_set, search_scores
 from personsearch.training.pretraining import read_sub_tasks
 from personsearch.training.recipes import load_recipe
 from personsearch.training.recipes.common import changed
@@ -44,7 +44,9 @@ class TrainOptions:
         teacher: folder of a trained crop network, for recipes that learn from one (DKD's).
         backbone_weights: weights of a classifier to start the backbone from, torchvision's .pth or safetensors.
         initial: model to start from, in place of the recipe's own start; `initial.json` in the output folder lists the tensors taken.
-        test_data: data to measure the model on during training; a crop network is measured at the true boxes.
+        test_data: data to measure the model on during training, or (name, folder) of a data set, whose test part is taken with its own
+            protocol (CUHK-SYSU: galleries of 100); a crop network is measured at the true boxes.
+        tensorboard: also write `tensorboard/` in the output folder, with torch's own writer; needs the package tensorboard.
         workers: processes that decode pictures; 0 decodes in this process.
         save_every: steps between two states; None saves one after each epoch.
         epochs: epochs to train, at least 1; the recipe's schedule stays, and `resume` continues it. None trains all of them.
@@ -60,7 +62,8 @@ class TrainOptions:
     teacher: str | Path | None = None
     backbone_weights: str | Path | None = None
     initial: InitialRecipe | None = None
-    test_data: TrainData | None = None
+    test_data: TrainData | tuple[str, Path] | None = None
+    tensorboard: bool = False
     workers: int = 0
     save_every: int | None = None
     epochs: int | None = None
@@ -124,6 +127,7 @@ def prepare(recipe: str | Path | Recipe, data: TrainData, out: str | Path, optio
         evaluate=_measurement(complete, options),
         save_every=options.save_every,
         progress=options.progress,
+        tensorboard=options.tensorboard,
     )
     if options.resume:
         trainer.resume()
@@ -148,6 +152,9 @@ def _measurement(recipe: Recipe, options: TrainOptions) -> Evaluate | None:
     if options.test_data is None:
         return None
     crops_only = isinstance(recipe.losses, ReidLosses)  # such a network does not detect people itself
+    if isinstance(options.test_data, tuple):
+        data = load_test_set(*options.test_data, options.fields)
+        return partial(scores_of_test_set, data=data, true_boxes=crops_only)
     return partial(search_scores, dataset=_dataset(options.test_data, options.fields), true_boxes=crops_only)
 
 

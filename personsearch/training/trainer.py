@@ -16,7 +16,7 @@ from tqdm import tqdm
 from personsearch.errors import ConfigError, DataError, TrainingError
 from personsearch.models.base import PersonModel
 from personsearch.options import from_json
-from personsearch.training.checkpoint import MODEL_FOLDER, Log, load_state, save_state, save_trained
+from personsearch.training.checkpoint import MODEL_FOLDER, Log, load_state, open_board, save_state, save_trained
 from personsearch.training.data.aspects import by_aspect
 from personsearch.training.data.batches import Draw, Loading, TrainBatch, epoch_batches
 from personsearch.training.data.dataset import PeopleDataset
@@ -49,6 +49,7 @@ class Trainer:
         evaluate: function that measures the model every `recipe.evaluate_every` epochs and at the end; its numbers go to the log.
         save_every: steps between two states, besides the one after each epoch; None for no more than those.
         progress: show a bar on stderr.
+        tensorboard: also write the log's numbers for TensorBoard.
     """
 
     def __init__(
@@ -63,12 +64,14 @@ class Trainer:
         evaluate: Evaluate | None = None,
         save_every: int | None = None,
         progress: bool = False,
+        tensorboard: bool = False,
     ) -> None:
         if not len(dataset):
             raise ConfigError("the data set has no pictures; pass one with pictures")
         self.recipe, self.learner, self.out = recipe, learner.to(device), out
         self.device = torch.device(device)
         self.evaluate, self.save_every, self.progress = evaluate, save_every, progress
+        self.board = open_board(out) if tensorboard else None
         self.pictures, self.identities = len(dataset), dataset.identities
         self.loading = Loading(learner.items(dataset, recipe.augment, recipe.seed), workers)
         self.optimizer = build_optimizer(learner, recipe.optimizer)
@@ -113,7 +116,7 @@ class Trainer:
             TrainingError: a loss is not finite.
         """
         end = self.last_step if until is None else min(until, self.last_step)
-        lines = Log(self.out, self.step)
+        lines = Log(self.out, self.step, self.board)
         devices = [self.device] if self.device.type == "cuda" else []
         with (
             torch.random.fork_rng(devices=devices),

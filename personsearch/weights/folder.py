@@ -103,7 +103,7 @@ def check_sha256(path: Path, expected: str) -> None:
 def fingerprint(config: Mapping[str, Any], files: list[Path]) -> str:
     """Digest of what decides a feature: a config and its weight files, 64 hex digits, the same on every machine.
 
-    How a search ranks is no part of it, so that galleries stay valid.
+    How a search ranks does not count, so that galleries stay valid.
     """
     values = {name: value for name, value in config.items() if name != RANKING}
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())

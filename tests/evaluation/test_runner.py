@@ -166,7 +166,7 @@ def test_missing_and_broken_pictures(tmp_path: Path) -> None:
 
 def test_options_that_do_not_fit(tmp_path: Path) -> None:
     searcher = PersonSearcher(RectangleModel())
-    with pytest.raises(ConfigError, match="dataset must be one of prw, cuhk-sysu, posetrack21, got 'market'"):
+    with pytest.raises(ConfigError, match="dataset must be one of prw, cuhk-sysu, posetrack21, coco, yolo, got 'market'"):
         evaluate_dataset(searcher, "market", tmp_path)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="gallery_sizes is empty"):
         evaluate_dataset(searcher, "cuhk-sysu", tmp_path, gallery_sizes=())

@@ -1,14 +1,15 @@
 """The state and the log of a training: resumed, or refused with what to do."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from personsearch.errors import DataError
-from personsearch.training.checkpoint import LOG_FILE, STATE_FILE, Log, load_state, save_state
+from personsearch.errors import DataError, MissingExtraError
+from personsearch.training.checkpoint import LOG_FILE, STATE_FILE, Log, load_state, open_board, save_state
 
 
 def test_a_state_comes_back(tmp_path: Path) -> None:
@@ -54,3 +55,22 @@ def test_later_lines_of_the_log_are_dropped(tmp_path: Path) -> None:
     (tmp_path / LOG_FILE).write_text("".join(f'{{"step": {step}, "loss": 1}}\n' for step in (1, 2, 3)) + '{"step": 4, "lo')
     Log(tmp_path, 2).write(step=3, loss=2.0)
     assert [json.loads(line)["loss"] for line in (tmp_path / LOG_FILE).read_text().splitlines()] == [1, 1, 2]
+
+
+def test_a_board_gets_the_numbers_of_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Board:
+        def __init__(self) -> None:
+            self.scalars: list[tuple[str, float, int]] = []
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            self.scalars.append((name, value, step))
+
+        def flush(self) -> None:
+            self.scalars.append(("flushed", 0.0, 0))
+
+    board = Board()
+    Log(tmp_path, 0, board).write(step=3, epoch=0, loss=1.5)
+    assert board.scalars == [("loss", 1.5, 3), ("flushed", 0.0, 0)]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(MissingExtraError, match="pip install tensorboard"):
+        open_board(tmp_path)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError
 from personsearch.models.base import PersonModel, ranks_by_score
@@ -27,14 +29,18 @@ class CombinedModel:
     Args:
         detector: Model that gives boxes, scores and `min_score`.
         reidentifier: Model that embeds boxes of scenes, and crops.
+        side_by_side: Whether an embedding is the unit rows of both models side by side, of unit length together (AlignPS, Table VI,
+            "separate training"), not the re-identifier's alone.
     """
 
-    def __init__(self, detector: PersonModel, reidentifier: PersonModel) -> None:
+    def __init__(self, detector: PersonModel, reidentifier: PersonModel, *, side_by_side: bool = False) -> None:
         self.detector = detector
         self.reidentifier = reidentifier
-        self.name = f"{detector.name} with {reidentifier.name}"
-        self.fingerprint = hashlib.sha256(f"{detector.fingerprint} {reidentifier.fingerprint}".encode()).hexdigest()
-        self.embedding_dim = reidentifier.embedding_dim
+        self.side_by_side = side_by_side
+        self.name = f"{detector.name} {'beside' if side_by_side else 'with'} {reidentifier.name}"
+        both = f"{detector.fingerprint} {reidentifier.fingerprint}" + " side by side" * side_by_side
+        self.fingerprint = hashlib.sha256(both.encode()).hexdigest()
+        self.embedding_dim = reidentifier.embedding_dim + (detector.embedding_dim if side_by_side else 0)
         self.min_score = detector.min_score
         self.confidence_weighted = ranks_by_score(reidentifier)
 
@@ -50,17 +56,30 @@ class CombinedModel:
 
     def embed(self, prepared: Sequence[tuple[Any, Any]], boxes: Sequence[Array]) -> list[Array]:
         """(N, D) unit rows for each image's (N, 4) boxes in original pixels."""
-        return self.reidentifier.embed([for_reidentifier for _, for_reidentifier in prepared], boxes)
+        rows = self.reidentifier.embed([for_reidentifier for _, for_reidentifier in prepared], boxes)
+        if not self.side_by_side:
+            return rows
+        return [
+            _beside(*pair) for pair in zip(self.detector.embed([for_detector for for_detector, _ in prepared], boxes), rows, strict=True)
+        ]
 
     def embed_crops(self, crops: Sequence[Array]) -> Array:
         """(N, D) unit rows of N bare crops."""
-        return self.reidentifier.embed_crops(crops)
+        rows = self.reidentifier.embed_crops(crops)
+        return _beside(self.detector.embed_crops(crops), rows) if self.side_by_side else rows
+
+
+def _beside(first: Array, second: Array) -> Array:
+    """(N, D + E) unit rows of (N, D) and (N, E) unit rows; their cosine is the mean of the two cosines."""
+    both: Array = np.concatenate([first, second], axis=1) / np.float32(np.sqrt(2))
+    return both
 
 
 class CombinedConfig(Settings):
     """The config.json of a combined model; its two models are in folders of fixed names beside it."""
 
     architecture: Literal["combined"] = "combined"
+    side_by_side: bool = False  # embeddings of both models, not of the re-identifier alone
 
 
 def open_folder(folder: Path, device: str) -> CombinedModel:
@@ -70,17 +89,19 @@ def open_folder(folder: Path, device: str) -> CombinedModel:
         ModelNotFoundError: one of them is missing.
         ConfigError, WeightsError: one of them does not open.
     """
-    parse(CombinedConfig, read_config(folder), folder)
-    return CombinedModel(*(open_model(folder / part, device) for part in (DETECTOR, REIDENTIFIER)))
+    config = parse(CombinedConfig, read_config(folder), folder)
+    detector, reidentifier = (open_model(folder / part, device) for part in (DETECTOR, REIDENTIFIER))
+    return CombinedModel(detector, reidentifier, side_by_side=config.side_by_side)
 
 
-def save_combined(folder: str | Path, *, detector: str | Path, reidentifier: str | Path) -> Path:
+def save_combined(folder: str | Path, *, detector: str | Path, reidentifier: str | Path, side_by_side: bool = False) -> Path:
     """Make one model folder from the folders of two models, such as DKD's [D; R]; both are opened before they are copied.
 
     Args:
         folder: Folder of the new model, created if missing; models of an older combined model in it are replaced.
         detector: Folder of the model that detects people.
         reidentifier: Folder of the model that embeds them.
+        side_by_side: Whether the detecting model embeds them too, and both embeddings are put side by side (AlignPS, Table VI).
 
     Returns:
         The folder.
@@ -96,5 +117,5 @@ def save_combined(folder: str | Path, *, detector: str | Path, reidentifier: str
     for name, part in parts.items():
         shutil.rmtree(target / name, ignore_errors=True)
         shutil.copytree(part, target / name)
-    (target / CONFIG_FILE).write_text(json.dumps(CombinedConfig().model_dump(), indent=2) + "\n", encoding="utf-8")
+    (target / CONFIG_FILE).write_text(json.dumps(CombinedConfig(side_by_side=side_by_side).model_dump(), indent=2) + "\n", encoding="utf-8")
     return target

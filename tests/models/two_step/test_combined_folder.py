@@ -56,6 +56,20 @@ def test_a_detector_and_a_crop_network_in_one_folder(parts, tmp_path) -> None:
     assert model.fingerprint == CombinedModel(detector, reidentifier).fingerprint
 
 
+def test_two_models_side_by_side(parts, tmp_path) -> None:
+    """AlignPS, Table VI, separate training: the unit rows of both at the boxes of the first, of unit length together."""
+    model = open_folder(save_combined(tmp_path / "both", **parts, side_by_side=True), "cpu")
+    detector, reidentifier = (open_folder(parts[name], "cpu") for name in ("detector", "reidentifier"))
+    (people,) = model.detect([model.prepare(SCENE)])
+    (first,) = detector.embed([detector.prepare(SCENE)], [people.boxes])
+    (second,) = reidentifier.embed([reidentifier.prepare(SCENE)], [people.boxes])
+    np.testing.assert_allclose(people.embeddings, np.concatenate([first, second], axis=1) / np.sqrt(2), atol=1e-6)
+    assert (model.name, model.embedding_dim) == ("nae beside R", first.shape[1] + 128)
+    np.testing.assert_allclose(people.embeddings @ people.embeddings.T, (first @ first.T + second @ second.T) / 2, atol=1e-5)
+    assert model.fingerprint != CombinedModel(detector, reidentifier).fingerprint
+    np.testing.assert_allclose(np.linalg.norm(model.embed_crops([SCENE]), axis=1), 1, atol=1e-5)
+
+
 def test_a_folder_is_saved_again(parts, tmp_path) -> None:
     folder = save_combined(tmp_path / "both", **parts)
     save_combined(folder, detector=parts["detector"], reidentifier=saved(tmp_path / "other", "other"))
