@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, Unpack, get_args, overload
 
 import numpy as np
 
-from personsearch import calibration, checks, images, indexing, searching
+from personsearch import calibration, checks, images, indexing, render, searching
 from personsearch.boxes import Array, check_pixels
 from personsearch.calibration import Calibration
 from personsearch.errors import ConfigError, DeviceError, QueryError
@@ -48,6 +48,9 @@ class PersonSearcher:
     def __repr__(self) -> str:
         device, dim = on_device(self.model), self.model.embedding_dim
         return f"PersonSearcher({self.model.name!r}, {type(self.model).__name__}{device}, {dim} dimensions)"
+
+    def _repr_html_(self) -> str:
+        return render.searcher_html(self.model, repr(self), None if self.calibration is None else self.calibration.min_similarity)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A searcher travels to another process as the way it was opened; its model is opened again there.
@@ -328,11 +331,7 @@ class PersonSearcher:
     ) -> list[SearchResult]: ...
     @overload
     def search(
-        self,
-        query: OneQuery,
-        gallery: Any,
-        options: SearchOptions | None = None,
-        **keywords: Unpack[SearchKeywords],
+        self, query: OneQuery, gallery: Any, options: SearchOptions | None = None, **keywords: Unpack[SearchKeywords]
     ) -> SearchResult: ...
     def search(self, query: Any, gallery: Any, options: SearchOptions | None = None, **keywords: Unpack[SearchKeywords]) -> Any:
         """Find a person in a gallery, best first.
@@ -358,11 +357,10 @@ class PersonSearcher:
             scene_filter (GFN | "gfn" | None): `GFN(min_scene_score)` multiplies by GFN's score of each scene and leaves out scenes
                 below a threshold; it needs a model with GFN and a query with its scene. None by default.
             where (Where | None): Part of the gallery to search: `Where(folder=, image=, start=, end=, min_score=, min_height=)`.
-            group_by ("image" | "spell" | None): Whether to give only the best hit of each picture or video, or of each spell: one
-                person's stretch of neighbouring video frames, with `start` and `end`. `group` is the same.
+            group_by, or group ("image" | "spell" | None): Whether to give only the best hit of each picture or video, or of each spell:
+                one person's stretch of neighbouring video frames, with `start` and `end`.
             gap (float): Largest number of seconds without the person within a spell, 1 by default.
-            exclude ("frame" | "image" | None): Whether to leave out the query's own picture or frame of a video, or with "image"
-                its picture or whole video.
+            exclude ("frame" | "image" | None): Whether to leave out the query's own picture or frame, or its picture or whole video.
 
         Raises:
             QueryError: CBGM with a bare crop, or an option is out of range or has the wrong type.

@@ -223,3 +223,14 @@ def test_results_and_detections_show_themselves_in_a_notebook() -> None:
     assert "&lt;script&gt;" in html
     many = result(*(hit(rank=rank) for rank in range(1, 31)))._repr_html_()
     assert "the first 20" in many
+
+
+def test_galleries_and_searchers_show_themselves_in_a_notebook(tmp_path: Path) -> None:
+    searcher = PersonSearcher(RectangleModel())
+    assert "not calibrated" in searcher._repr_html_()
+    gallery = searcher.index([scene((RED, 10, 10, 60))], gallery=tmp_path / "<b>.lance")
+    html = gallery._repr_html_()
+    assert "<th>people</th><td>1</td>" in html
+    assert "&lt;b&gt;.lance" in html
+    gallery.delete()
+    assert "cannot be read" in gallery._repr_html_()

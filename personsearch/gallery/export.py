@@ -1,8 +1,9 @@
 """Export the people of a gallery to Arrow, pandas and CSV."""
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from personsearch import render
 from personsearch.errors import GalleryError, MissingExtraError
 from personsearch.gallery.table import People
 
@@ -75,3 +76,13 @@ def _with_corners(table: "pa.Table") -> "pa.Table":
     for offset, name in enumerate(("x1", "y1", "x2", "y2")):
         table = table.add_column(position + offset, name, pa.array(corners[:, offset]))
     return table
+
+
+def to_html(gallery: Any) -> str:
+    """The facts of a gallery as a table for a notebook; of one that cannot be read, its location."""
+    try:
+        facts = {"people": len(gallery), "pictures and videos": gallery.image_count, "model": gallery.key.name, "storage": gallery.storage}
+        facts |= {"every": gallery.every} if gallery.has_videos else {}
+    except GalleryError as error:
+        facts = {"cannot be read": str(error)}
+    return render.facts_html("Gallery", {"location": gallery.location, **facts})

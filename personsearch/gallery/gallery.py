@@ -151,6 +151,9 @@ class Gallery:
             content, every = "cannot be read", ""
         return f"Gallery({checks.shown(self.location)}: {content}, model {self.key.name}{every})"
 
+    def _repr_html_(self) -> str:
+        return export.to_html(self)
+
     def __reduce__(self) -> tuple[Any, ...]:
         state = {"memory_limit": self.memory_limit, "report": self.report}
         return _open_again, (self.location, self.storage_options), state

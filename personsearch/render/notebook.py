@@ -4,7 +4,7 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from personsearch.hits import Hit, Query
 from personsearch.render.lettering import printable
@@ -42,6 +42,18 @@ def facts_html(title: str, facts: Mapping[str, object]) -> str:
     """A table of names and values."""
     rows = "".join(f"<tr><th>{_cell(name)}</th><td>{_cell(value)}</td></tr>" for name, value in facts.items())
     return f"<table><caption>{_cell(title)}</caption>{rows}</table>"
+
+
+def searcher_html(model: Any, title: str, threshold: float | None) -> str:
+    """The facts of a searcher's model."""
+    facts = {
+        "model": model.name,
+        "class": type(model).__name__,
+        "numbers per person": model.embedding_dim,
+        "detection score from": f"{model.min_score:g}",
+        "threshold of a match": "not calibrated" if threshold is None else f"{threshold:.3f}",
+    }
+    return facts_html(title, facts)
 
 
 def table_html(columns: Sequence[str], rows: Iterable[Sequence[object]], text: str) -> str:
