@@ -1,16 +1,15 @@
 """One run of indexing: find or make the gallery of a source, and bring it up to date."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from personsearch.errors import SourceError
-from personsearch.gallery import Gallery, Storage, default_location, temporary_gallery
+from personsearch.gallery import Gallery, Storage, temporary_gallery
 from personsearch.indexing.choices import choose, model_key
 from personsearch.indexing.options import IndexOptions
+from personsearch.indexing.places import find_place
 from personsearch.indexing.updating import open_source, update
 from personsearch.models.base import PersonModel
-from personsearch.sources import Source
 
 
 def index_source(
@@ -39,7 +38,7 @@ def index_source(
     """
     stored = options.storage_options
     opened = open_source(source, stored)
-    location = _location(model, opened, options) if gallery is None else gallery
+    location = find_place(model, opened, options.min_score) if gallery is None else gallery
     existing = None
     if location is not None and Gallery.exists(location, storage_options=stored):
         existing = Gallery.open(location, storage_options=stored)
@@ -55,13 +54,3 @@ def index_source(
         result.set_every(options.every)
     result.report = update(model, opened, result, options, owned=gallery is None)
     return result
-
-
-def _location(model: PersonModel, source: Source, options: IndexOptions) -> Path | None:
-    """Folder of a source's own gallery; None for a source that nothing names again."""
-    place = source.key()
-    if place is None:
-        return None
-    location = default_location(place, model.fingerprint)
-    before = default_location(place, model_key(model, options.min_score).fingerprint)  # of galleries made before
-    return before if Gallery.exists(before) and not Gallery.exists(location) else location

@@ -95,11 +95,12 @@ class Source:
     place: str | None = None  # see `key`
     problems: dict[str, str] = field(default_factory=dict)  # folder or pattern that could not be looked at -> reason
     is_stream: bool = False
+    list_folders: tuple[str, ...] = ()  # of a list of files: folders whose lists it may continue, its own first
 
     def key(self) -> str | None:
         """Name of the source for its own gallery, the same in every run; None for pictures in memory and for streams.
 
-        A folder, pattern or file has its path. A list of files and folders has the folder that they have in common, so that
-        a list that grows or shrinks keeps its gallery.
+        A folder, pattern or file has its path. A list of files and folders has the folder that they have in common; which of the
+        lists of that folder it continues, its content decides.
         """
         return self.place

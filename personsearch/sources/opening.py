@@ -1,6 +1,7 @@
 """Open a source, and read one of its frames again."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any
 
@@ -82,9 +83,17 @@ def _open_list(entries: list[Any]) -> Source:
     if not items:
         raise SourceError("the list contains no pictures or videos: " + "; ".join(f"{path}: {why}" for path, why in problems.items()))
     is_on_disk = all(part.place is not None for part in parts)
-    place = f"{common_folder(part.place or '' for part in parts)} list" if is_on_disk else None
+    folder = common_folder(part.place or "" for part in parts)
+    folders = (folder, os.path.dirname(folder), _main_folder(items)) if is_on_disk else ()
+    place = f"{folder} list" if is_on_disk else None
     roots = tuple(dict.fromkeys(root for part in parts for root in part.roots))
-    return Source(tuple(items[image] for image in ordered), roots, place, problems)
+    return Source(tuple(items[image] for image in ordered), roots, place, problems, list_folders=tuple(dict.fromkeys(folders)))
+
+
+def _main_folder(images: Iterable[str]) -> str:
+    """The folder of most files, which one file of another folder does not change."""
+    folders = Counter(os.path.dirname(image) for image in images)
+    return max(folders, key=lambda folder: (folders[folder], folder))
 
 
 def _entry(position: int, entry: Any) -> Source:
