@@ -1,5 +1,6 @@
 """The bundled model's two networks as ONNX files beside its weights."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from personsearch.models.nano.onnx_forms import with_blocks, with_one_stem
 from personsearch.models.reid import ReidNetwork
 from personsearch.weights import CONFIG_FILE, WEIGHTS_FILE
 
+FILES = (DETECTOR_FILE, EMBEDDER_FILE)
 SMALLEST = 64  # values of a tensor that is worth a layer of its own
 ROUNDING = 2e-5  # what merging a batch norm without statistics may change; float16's own steps are 5e-4
 
@@ -69,18 +71,27 @@ def export_nano(folder: Path, out: Path) -> Path:
     with_one_stem(detector)
     with_blocks(optimize_for_inference(embedder.eval()))
     out.mkdir(parents=True, exist_ok=True)
-    for name in (CONFIG_FILE, WEIGHTS_FILE):
-        if not ((out / name).exists() and (out / name).samefile(folder / name)):
-            shutil.copyfile(folder / name, out / name)
     any_size = torch.export.Dim.DYNAMIC
     crops = torch.zeros(2, config.embedder.height, config.embedder.width, 3)
     # The exporter cannot infer that sizes are whole cells of the coarsest level
     height, width = (32 * torch.export.Dim(name, min=1, max=512) for name in ("rows", "columns"))
-    _export(
-        DetectorGraph(detector), torch.zeros(2, 3, 96, 128), {0: any_size, 2: height, 3: width}, ["logits", "boxes"], out / DETECTOR_FILE
-    )
-    _export(EmbedderGraph(embedder), crops, {0: any_size}, ["rows"], out / EMBEDDER_FILE)
+    pixels = torch.zeros(2, 3, 96, 128)
+    _export(DetectorGraph(detector), pixels, {0: any_size, 2: height, 3: width}, ["logits", "boxes"], _part(out / DETECTOR_FILE))
+    _export(EmbedderGraph(embedder), crops, {0: any_size}, ["rows"], _part(out / EMBEDDER_FILE))
+    for name in FILES:
+        (out / name).unlink(missing_ok=True)  # a killed export must not leave them beside another model's weights
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        if not ((out / name).exists() and (out / name).samefile(folder / name)):
+            shutil.copyfile(folder / name, _part(out / name))
+            os.replace(_part(out / name), out / name)
+    for name in FILES:
+        os.replace(_part(out / name), out / name)
     return out
+
+
+def _part(file: Path) -> Path:
+    """Where a file is until it is whole."""
+    return file.with_name(f"{file.name}.part")
 
 
 def _export(graph: nn.Module, example: Tensor, dynamic: dict[int, object], outputs: list[str], out: Path) -> None:

@@ -66,6 +66,19 @@ ready()
 for step in range(1, 40):
     save_state(folder / "training", {"step": step, "weights": torch.full((200_000,), float(step))})
 """
+EXPORT = """
+import torch
+from personsearch.export import export_nano
+from tests.helpers.nano_models import write
+export, programs = torch.onnx.export, []
+def counted(*arguments, **options):
+    programs.append(export(*arguments, **options))
+    if len(programs) == 2:
+        ready()  # from here on files are written
+    return programs[-1]
+torch.onnx.export = counted
+export_nano(write(folder / "model"), folder / "exported")
+"""
 
 
 @dataclass(frozen=True)
@@ -217,6 +230,30 @@ def _after_checkpoint(folder: Path) -> None:
         assert float(state["weights"].min()) == float(state["weights"].max()) == state["step"]
 
 
+def _after_export(folder: Path) -> None:
+    """A folder opens whole, or is refused; files that are half written have other names."""
+    from personsearch import PersonSearcher
+    from personsearch.errors import PersonSearchError
+
+    if all((folder / "exported" / name).exists() for name in ("detector.onnx", "embedder.onnx")):
+        _export_done(folder)
+        return
+    try:
+        PersonSearcher.from_pretrained(folder / "exported", device="cpu", backend="onnx")
+    except PersonSearchError:
+        return
+    raise AssertionError("a folder without its ONNX files was opened")
+
+
+def _export_done(folder: Path) -> None:
+    from personsearch import PersonSearcher
+
+    picture = np.random.default_rng(0).integers(0, 255, (70, 90, 3), np.uint8)
+    opened = [PersonSearcher.from_pretrained(folder / "exported", device="cpu", backend=backend) for backend in ("torch", "onnx")]
+    first, second = (searcher.detect(picture, min_score=0) for searcher in opened)
+    assert np.allclose(first.boxes, second.boxes, atol=1e-3)
+
+
 SCENARIOS = {
     "index": Scenario(INDEX, _after_index, _index_done),
     "remove": Scenario(REMOVE, _after_remove, _remove_done),
@@ -224,6 +261,7 @@ SCENARIOS = {
     "save": Scenario(SAVE, _after_save, _save_done),
     "convert": Scenario(CONVERT, _after_convert, _convert_done),
     "checkpoint": Scenario(CHECKPOINT, _after_checkpoint, _after_checkpoint),
+    "export": Scenario(EXPORT, _after_export, _export_done),
 }
 
 
