@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +19,7 @@ import numpy as np
 import typer
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 120.0  # the longest that a whole run may take
+SECONDS = 600.0  # the longest that a whole run may take
 PICTURES = 24
 
 INDEX = """
@@ -265,16 +265,27 @@ SCENARIOS = {
 }
 
 
-def kill_all(kills: int, seed: int) -> dict[str, tuple[int, list[str]]]:
-    """Kills and faults of every scenario; `kills` of them in all, in turn."""
+def kill_all(kills: int, seed: int, names: Sequence[str] = (), minutes: float = 600.0) -> dict[str, tuple[int, list[str]]]:
+    """Kills and faults of every scenario; `kills` of them in all, in turn.
+
+    Args:
+        kills: Number of kills.
+        seed: Seed of their moments.
+        names: Scenarios; none: all.
+        minutes: Time after which no kill begins.
+    """
+    names = names or list(SCENARIOS)
+    end = time.monotonic() + 60 * minutes
     rng = np.random.default_rng(seed)
-    counts: dict[str, tuple[int, list[str]]] = {name: (0, []) for name in SCENARIOS}
+    counts: dict[str, tuple[int, list[str]]] = {name: (0, []) for name in names}
     with tempfile.TemporaryDirectory() as temporary:
         prepared = Path(temporary) / "prepared"
         prepare(prepared)
         durations = {}
         for number in range(kills):
-            name = list(SCENARIOS)[number % len(SCENARIOS)]
+            if time.monotonic() > end:
+                break
+            name = names[number % len(names)]
             if name not in durations:
                 shutil.copytree(prepared, Path(temporary) / name)
                 durations[name] = finish(SCENARIOS[name].script, Path(temporary) / name)
@@ -287,11 +298,16 @@ def kill_all(kills: int, seed: int) -> dict[str, tuple[int, list[str]]]:
     return counts
 
 
-def main(kills: Annotated[int, typer.Option(help="Kills of all scenarios together.")] = 200, seed: int = 0) -> None:
+def main(
+    kills: Annotated[int, typer.Option(help="Kills of all scenarios together.")] = 200,
+    seed: int = 0,
+    only: Annotated[list[str] | None, typer.Option(help=f"Scenarios; repeat for several: {', '.join(SCENARIOS)}.")] = None,
+    minutes: Annotated[float, typer.Option(help="Begin no kill after so many minutes.")] = 600.0,
+) -> None:
     """Kill every scenario in turn."""
     typer.echo("| command | kills | faults |\n|---|---|---|")
     faults: list[str] = []
-    for name, (done, failed) in kill_all(kills, seed).items():
+    for name, (done, failed) in kill_all(kills, seed, only or (), minutes).items():
         typer.echo(f"| {name} | {done} | {len(failed)} |")
         faults += [f"{name}: {line}" for line in failed]
     for line in faults:

@@ -7,7 +7,7 @@ from tests.fuzz import kills
 
 @pytest.mark.slow
 def test_killed_commands_leave_nothing_half_done() -> None:
-    counts = kills.kill_all(10, seed=1)
+    counts = kills.kill_all(10, seed=1, names=[name for name in kills.SCENARIOS if name != "export"])
     assert sum(done for done, _ in counts.values()) == 10
     assert [line for _, faults in counts.values() for line in faults] == []
 
@@ -20,3 +20,9 @@ def test_a_half_scene_is_a_fault(tmp_path) -> None:
     Gallery.open(tmp_path / "gallery.lance").remove_person(str(tmp_path / "photos" / "01.png"), 0)
     with pytest.raises(AssertionError, match="half there"):
         kills._after_remove(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_killed_export_leaves_nothing_half_done() -> None:
+    ((done, faults),) = kills.kill_all(1, seed=1, names=["export"]).values()
+    assert (done, faults) == (1, [])
