@@ -13,9 +13,9 @@ NOTEBOOK = Path(__file__).parents[2] / "examples/first_search.ipynb"
 def run_cell(source: str, names: dict[str, Any]) -> Any:
     """The value of the cell's last line, None if that is a statement."""
     tree = ast.parse(source)
-    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
-    exec(compile(tree, "cell", "exec"), names)
-    return None if last is None else eval(compile(ast.Expression(last.value), "cell", "eval"), names)
+    last = tree.body[-1]
+    exec(compile(ast.Module(tree.body[:-1] if isinstance(last, ast.Expr) else tree.body, []), "cell", "exec"), names)
+    return eval(compile(ast.Expression(last.value), "cell", "eval"), names) if isinstance(last, ast.Expr) else None
 
 
 @pytest.mark.slow
