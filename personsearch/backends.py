@@ -3,6 +3,7 @@
 PyTorch is imported for a model that runs on it, and for no other.
 """
 
+import logging
 from pathlib import Path
 
 from personsearch.errors import ConfigError, DeviceError
@@ -13,6 +14,8 @@ from personsearch.models.nano.onnx import has_onnx, open_onnx_folder
 from personsearch.models.onnx_device import resolve_onnx_device
 from personsearch.models.two_step import set_tiles
 from personsearch.options import Backend, Precision
+
+logger = logging.getLogger(__name__)
 
 ONNX_SUFFIX = ".onnx"
 
@@ -63,11 +66,14 @@ def open_model(folder: Path, device: str, backend: Backend, *, precision: Precis
             from personsearch.models.fast.compiled import compile_model
 
             compile_model(model)
+        logger.info("opened %s with PyTorch in %s%s", folder, precision, ", compiled" if compiled else "")
         return model
     if backend == "onnx" and not has_onnx(folder):
         raise ConfigError(f'backend="onnx": {folder} has no ONNX files; run: personsearch export {folder} model.onnx, and pass model.onnx')
     if has_onnx(folder) and (backend == "onnx" or (backend == "auto" and not _torch_has_cuda(device))):
+        logger.info("opening %s with ONNX Runtime, device %s", folder, device)
         return open_onnx_folder(folder, device)
+    logger.info("opening %s with PyTorch, device %s", folder, device)
     return open_folder(folder, device)
 
 

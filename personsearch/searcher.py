@@ -288,8 +288,7 @@ class PersonSearcher:
     ) -> list[Gallery]:
         """The galleries that a search compares, each once; the arguments are those of `open_gallery`.
 
-        A list with a `Gallery`, or the folder or URI (ending with ".lance") of one, names several: each entry is then a gallery, or a
-        source with a gallery of its own. Any other list is one source.
+        A list with a `Gallery`, or the folder or URI of one (ending with ".lance"), names several galleries or sources; else it is one.
         """
         several = _is_list(galleries_or_source) and any(is_gallery(one) for one in galleries_or_source)
         opened = [

@@ -6,11 +6,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from personsearch.cli.options import say
+from personsearch.cli.tables import print_table
 from personsearch.errors import ConfigError
 
 
-def models() -> None:
-    """List the architectures, the models on this machine, and the models of the manifest with their authors' numbers, as JSON."""
+def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False) -> None:
+    """List the models: those on this machine, and those of the manifest with licence and numbers (mAP / top-1 in percent)."""
     from personsearch.models import ARCHITECTURES
     from personsearch.weights import manifest, read_config
     from personsearch.weights.find import find_here
@@ -23,12 +25,21 @@ def models() -> None:
             "architecture": entry.architecture,
             "source": entry.source.kind,
             "folder": folder and str(folder),
+            "licences": entry.licences.model_dump(),
+            "measured": [one.model_dump(include={"dataset", "setting", "map", "top1"}) for one in entry.metrics.measured],
             "published": [one.model_dump(include={"dataset", "setting", "map", "top1"}) for one in entry.metrics.published],
         }
         for name, entry in manifest.models().items()
         for folder in [find_here(name, entry)]
     ]
-    typer.echo(json.dumps({"architectures": list(ARCHITECTURES), "models": here, "manifest": named}, indent=2))
+    if as_json:
+        typer.echo(json.dumps({"architectures": list(ARCHITECTURES), "models": here, "manifest": named}, indent=2))
+        return
+    names = {one["name"] for one in named}
+    rows = [_named_row(one) for one in named]
+    rows += [(one["name"], one.get("architecture", ""), "yes", "", "your own") for one in here if one["name"] not in names]
+    print_table(("model", "architecture", "here", "mAP / top-1", "licence of the weights"), rows)
+    say("a model that is not here: personsearch search --model NAME says how to get it; --json has all numbers")
 
 
 def convert(
@@ -70,3 +81,10 @@ def export(
 
 def _summary(config: dict[str, Any]) -> dict[str, Any]:
     return {name: config[name] for name in ("architecture", "min_score") if name in config}
+
+
+def _named_row(one: dict[str, Any]) -> tuple[str, ...]:
+    """The table's row of a model of the manifest; published numbers are marked as such."""
+    kind, numbers = ("", one["measured"]) if one["measured"] else ("published: ", one["published"])
+    first = f"{kind}{numbers[0]['dataset'].split(',')[0]} {numbers[0]['map']:.1f} / {numbers[0]['top1']:.1f}" if numbers else ""
+    return one["name"], one["architecture"], "yes" if one["folder"] else "no", first, one["licences"]["weights"].split(";")[0]

@@ -1,5 +1,8 @@
 """Options that several commands share, and how their text is read."""
 
+import logging
+import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -84,8 +87,30 @@ def one_or_list(sources: list[str]) -> str | list[str]:
 
 
 def say(message: str) -> None:
-    """Print a message to stderr; stdout is for data."""
-    typer.echo(message, err=True)
+    """Print a message to stderr, unless --quiet was given; stdout is for data."""
+    if not _Messages.quiet:
+        typer.echo(message, err=True)
+
+
+class _Messages:
+    """What the options of all commands chose."""
+
+    quiet = False
+
+
+def set_up_messages(*, verbose: bool, quiet: bool) -> None:
+    """Choose what is printed on stderr: the package's log from INFO, WARNING or ERROR on, messages, and progress bars."""
+    _Messages.quiet = quiet
+    level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s", force=True)
+    logging.getLogger("personsearch").setLevel(level)
+    if quiet:
+        warnings.simplefilter("ignore")
+
+
+def shows_progress() -> bool | None:
+    """The value of `progress=`: none with --quiet, else only on a terminal."""
+    return False if _Messages.quiet else None
 
 
 def _pair(text: str, rule: str) -> tuple[int, int]:

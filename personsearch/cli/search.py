@@ -7,6 +7,20 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from personsearch.cli.asking import (
+    Also,
+    CombineOption,
+    Json,
+    MinSceneScore,
+    Not,
+    SceneFilterOption,
+    SearchRerank,
+    WhereOption,
+    query_of,
+    rerank_of,
+    scene_filter_of,
+    where_of,
+)
 from personsearch.cli.options import (
     CBGMVariant,
     ConfidenceWeighted,
@@ -16,10 +30,8 @@ from personsearch.cli.options import (
     MinScore,
     Model,
     PrecisionOption,
-    RerankOption,
     Sources,
     TilesOption,
-    cbgm_settings,
     one_or_list,
     open_searcher,
     say,
@@ -80,7 +92,11 @@ def search(
     crop: Annotated[bool, typer.Option("--crop", help="Take the whole query picture as the person, without looking at it.")] = False,
     time: Annotated[float | None, typer.Option(help="With a video as QUERY: seconds from its start.")] = None,
     top_k: Annotated[int, typer.Option(help="Largest number of hits.")] = 10,
-    rerank: RerankOption = None,
+    also: Also = None,
+    others: Not = None,
+    combine: CombineOption = "mean",
+    where: WhereOption = None,
+    rerank: SearchRerank = None,
     cbgm: Annotated[str | None, typer.Option(help="K1,K2: re-rank K1 scenes by K2 people of the query's scene.")] = None,
     cbgm_variant: CBGMVariant = None,
     confidence_weighted: ConfidenceWeighted = None,
@@ -96,9 +112,12 @@ def search(
         Literal["frame", "image"] | None,
         typer.Option(help="Leave out the query's own picture or frame, or its picture or whole video."),
     ] = None,
+    scene_filter: SceneFilterOption = None,
+    min_scene_score: MinSceneScore = None,
     gallery: GalleryAt = None,
     every: Every = None,
     min_score: MinScore = None,
+    as_json: Json = False,
     out: Annotated[
         list[Path] | None,
         typer.Option(help="Also write the hits: .html, .csv, .json, a montage (.png, .jpg), or a folder of crops; may be repeated."),
@@ -112,21 +131,32 @@ def search(
     from personsearch.hits import Query
     from personsearch.searching import SearchOptions
 
-    settings = cbgm_settings(rerank, [] if cbgm is None else [cbgm], cbgm_variant)
-    reranking = settings[0] if settings else None
-    if reranking is not None and box is None and person is None:
-        raise ConfigError("CBGM compares the people around the query; pass the query's scene, and --person or --box")
+    reranking = rerank_of(rerank, cbgm, cbgm_variant)
     options = SearchOptions(
-        top_k, reranking, _min_similarity(min_similarity), confidence_weighted, group_by=group, gap=gap, exclude=exclude
+        top_k=top_k,
+        rerank=reranking,
+        min_similarity=_min_similarity(min_similarity),
+        confidence_weighted=confidence_weighted,
+        scene_filter=scene_filter_of(scene_filter, min_scene_score),
+        where=where_of(where),
+        group_by=group,
+        gap=gap,
+        exclude=exclude,
     )
-    asked = Query(query, _box(box), person=person, crop=crop, time=time)
+    if (options.cbgm is not None or options.gfn is not None) and box is None and person is None:
+        name = "CBGM compares the people around the query" if options.cbgm else "GFN compares the query's whole scene"
+        raise ConfigError(f"{name}; pass the query's scene, and --person or --box")
+    asked = query_of(Query(query, _box(box), person=person, crop=crop, time=time), also, others, combine)
     check_outputs(out or [])
     searcher = open_searcher(model, device, precision, tiles)
     options.threshold(searcher.calibration)
-    embedded = _embedded(searcher, asked, reranking)  # before the source is indexed, which may take long
-    people = searcher.open_gallery(one_or_list(sources), gallery=gallery, **_chosen(every, min_score))
-    result = searcher.search(embedded, people, options)
-    _say_not_looked(people)
+    embedded = _embedded(searcher, asked, options)  # before the source is indexed, which may take long
+    galleries = searcher.open_galleries(one_or_list(sources), gallery=gallery, **_chosen(every, min_score))
+    result = searcher.search(embedded, galleries, options)
+    for opened in galleries:
+        _say_not_looked(opened)
+    if result.compared == 0 and where and any(len(opened) for opened in galleries):
+        say(f"warning: no person of the gallery meets --where {' --where '.join(where)}")
     typer.echo(result.to_json())
     if not write(result, out or []):
         raise typer.Exit(1)
@@ -137,18 +167,24 @@ def _chosen(every: int | None, min_score: float | None) -> dict[str, Any]:
     return {name: value for name, value in (("every", every), ("min_score", min_score)) if value is not None}
 
 
-def _embedded(searcher: Any, query: Any, rerank: Any) -> Any:
+def _embedded(searcher: Any, query: Any, options: Any) -> Any:
     """The query as the model describes it.
 
     Raises:
-        QueryError: It does not look like a crop of one person, and the command line must say who is meant.
+        QueryError: A picture does not look like a crop of one person, and the command line must say who is meant.
     """
-    from personsearch.query import embed_queries
+    from personsearch.searching import as_any_query, doubts_of, embed_all
 
-    (embedded,) = embed_queries(searcher.model, [query], with_context=rerank is not None)
-    if embedded.doubt is not None:
-        choose = "pass --person N for one of them, --box, or" if len(embedded.doubt.people) else "pass --box x1,y1,x2,y2 of the person, or"
-        raise QueryError(embedded.doubt.message(f"{choose} --crop to search for the whole picture", line="\n"))
+    (embedded,) = embed_all(searcher.model, [as_any_query(query)], options)
+    for number, doubt in enumerate(doubts_of(embedded)):
+        if doubt is None:
+            continue
+        if number:  # of --also and --not
+            way = "pass FILE#N for one of them, or a picture that is cut out"
+        else:
+            choose = "pass --person N for one of them, --box, or" if len(doubt.people) else "pass --box x1,y1,x2,y2 of the person, or"
+            way = f"{choose} --crop to search for the whole picture"
+        raise QueryError(doubt.message(way, line="\n"))
     return embedded
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from personsearch import checks
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, GalleryError, GalleryModelError
-from personsearch.gallery import changes, export, removal, vector_index
+from personsearch.gallery import changes, clusters, export, removal, vector_index
 from personsearch.gallery.creation import create_table
 from personsearch.gallery.location import check_free, find_table, guarded, make_files_private, resolve, retried
 from personsearch.gallery.records import ImageRecords
@@ -250,9 +250,8 @@ class Gallery:
         count = checks.count("count", count)
         checks.flag("scenes", scenes)
 
-        condition = None if where is None else where.sql()
-
         def find(snapshot: Snapshot) -> list[People]:
+            condition = where.sql() if where else None
             parts = [snapshot.people_in(vector_index.nearest(snapshot, query, count, condition)) for query in queries]
             return [snapshot.whole_scenes(people) for people in parts] if scenes else parts
 
@@ -269,6 +268,13 @@ class Gallery:
         logger.info("bringing the vector index of %s up to date", self.location)
         changes.build_index(self)
 
+    def cluster(self, *, min_similarity: float | None = None, where: Where | None = None) -> list[clusters.Person]:
+        """Who appears where, without a query: all people grouped by appearance, the most often seen first.
+
+        Two groups are one person from a mean cosine of `min_similarity` on; None: that which 1 % of the pairs in one picture reach.
+        """
+        return clusters.cluster(self, min_similarity, where)
+
     def add(self, batch: Sequence[FramePeople]) -> None:
         """Commit frames with their people: either all of them or none.
 
@@ -281,9 +287,8 @@ class Gallery:
         """
         if not isinstance(batch, Sequence) or not all(isinstance(item, FramePeople) for item in batch):
             raise GalleryError(f"a batch must be a list of FramePeople, got {batch!r:.80}")
-        if not batch:
-            return
-        changes.add(self, batch)
+        if batch:
+            changes.add(self, batch)
 
     def remove(self, *images: str | os.PathLike[str], missing_ok: bool = False) -> int:
         """Remove pictures and videos with all their people from the disk, including old versions.

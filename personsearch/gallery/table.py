@@ -7,7 +7,7 @@ the newest counts, as a whole.
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -99,6 +99,10 @@ class People:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def take(self, index: Array) -> "People":
+        """The people at `index`: a boolean keep-mask (N,), or integer rows in the new order."""
+        return People(*(getattr(self, column.name)[index] for column in fields(self)))
 
     @cached_property
     def scenes(self) -> Array:

@@ -116,6 +116,21 @@ def people_where(gallery: "Gallery", where: Where) -> People | None:
     return gallery._read(lambda snapshot: _read(snapshot, where))
 
 
+def part_of(gallery: "Gallery", where: Where | None) -> People:
+    """The people of a gallery that meet the conditions, with their embeddings in memory.
+
+    Raises:
+        QueryError: They are too many for memory.
+    """
+    if gallery.fits_in_memory:
+        people = gallery.people()
+        return people if where is None else people.take(np.flatnonzero(where.keeps(people)))
+    part = None if where is None else people_where(gallery, where)
+    if part is None:
+        raise QueryError(f"gallery {gallery.location} has too many people for its memory_limit; name a part of them with where=")
+    return part
+
+
 def _read(snapshot: "Snapshot", where: Where) -> People | None:
     rows = snapshot.table.to_table(columns=["image", "frame", "indexed_ns"], filter=where.sql(), with_row_id=True, limit=2 * MOST_READ)
     if rows.num_rows >= 2 * MOST_READ:

@@ -1,8 +1,10 @@
 """One run of indexing: find or make the gallery of a source, and bring it up to date."""
 
+import logging
 from dataclasses import replace
 from typing import Any
 
+from personsearch.checks import shown
 from personsearch.errors import SourceError
 from personsearch.gallery import Gallery, Storage, temporary_gallery
 from personsearch.indexing.choices import choose, model_key
@@ -10,6 +12,8 @@ from personsearch.indexing.options import IndexOptions
 from personsearch.indexing.places import find_place
 from personsearch.indexing.updating import open_source, update
 from personsearch.models.base import PersonModel
+
+logger = logging.getLogger(__name__)
 
 
 def index_source(
@@ -44,6 +48,7 @@ def index_source(
         existing = Gallery.open(location, storage_options=stored)
     if existing is None and opened.problems and not opened.items:  # nothing is known of it
         raise SourceError(next(iter(opened.problems.values())))
+    _say_what_is_read(existing, location, options)
     choices = choose(existing, model, every, min_score, force=options.force)
     options = replace(options, every=choices.every, min_score=choices.min_score)
     key = model_key(model, options.min_score)
@@ -52,5 +57,19 @@ def index_source(
     else:
         result = Gallery.create_or_open(location, key, storage=storage, every=options.every, storage_options=stored)
         result.set_every(options.every)
-    result.report = update(model, opened, result, options, owned=gallery is None)
+    report = result.report = update(model, opened, result, options, owned=gallery is None)
+    counts = {name: len(getattr(report, name)) for name in ("added", "changed", "renamed", "removed", "unchanged", "not_looked")}
+    logger.info("gallery %s: %s", shown(result.location), ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()))
     return result
+
+
+def _say_what_is_read(gallery: Gallery | None, location: str | Path | None, options: IndexOptions) -> None:
+    """Log which gallery is brought up to date, and what is read for it."""
+    if location is None:
+        logger.info("a temporary gallery, as nothing names this source again: everything is read")
+    elif gallery is None:
+        logger.info("gallery %s does not exist yet: everything is read", shown(location))
+    elif options.force:
+        logger.info("gallery %s has %d images: everything is read again, as asked", shown(location), gallery.image_count)
+    else:
+        logger.info("gallery %s has %d images: new and changed ones are read", shown(location), gallery.image_count)

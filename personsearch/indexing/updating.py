@@ -159,7 +159,8 @@ class Run:
         finished, before = 0, len(plan.unreadable)  # those known before are not read again
         self.tally.total += len(plan.todo)
         progress = False if callable(self.options.progress) else self.options.progress
-        bar = tqdm(total=len(plan.todo), unit="image", desc="indexing", disable=None if progress is None else not progress)
+        quiet = not logger.isEnabledFor(logging.WARNING)
+        bar = tqdm(total=len(plan.todo), unit="image", desc="indexing", disable=quiet or (None if progress is None else not progress))
         with bar, Decoder(self.model, plan, self.options) as decoder:
             for batch in decoder.batches():
                 self._detect(batch, plan)

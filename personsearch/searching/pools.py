@@ -33,7 +33,7 @@ class Pool:
     def selected(self) -> tuple[People, Array]:
         """The people that are compared, and their rows in `people`."""
         rows = np.arange(len(self.people)) if self.part is None else self.part
-        return (self.people if self.part is None else taken(self.people, self.part)), rows
+        return (self.people if self.part is None else self.people.take(self.part)), rows
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ class Pools:
     def people(self, rows: Array) -> tuple[People, list[str]]:
         """People of any rows (K,), in that order, and the location of each one's gallery."""
         owners = np.searchsorted(self.offsets, rows, "right") - 1
-        parts = [taken(pool.people, rows[owners == i] - self.offsets[i]) for i, pool in enumerate(self.pools)]
+        parts = [pool.people.take(rows[owners == i] - self.offsets[i]) for i, pool in enumerate(self.pools)]
         joined = People(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(People)))
         order = np.empty(len(rows), np.int64)
         order[np.argsort(owners, kind="stable")] = np.arange(len(rows))
-        return taken(joined, order), [self.pools[owner].gallery.location for owner in owners]
+        return joined.take(order), [self.pools[owner].gallery.location for owner in owners]
 
 
 def is_gallery(value: Any) -> bool:
@@ -80,11 +80,6 @@ def is_gallery(value: Any) -> bool:
         return False
     may_be = place.rstrip("/").endswith(SUFFIX) if "://" in place else os.path.isdir(expand_user(place))
     return may_be and Gallery.exists(place)
-
-
-def taken(people: People, index: Array) -> People:
-    """The people at `index`, in that order."""
-    return People(*(getattr(people, field.name)[index] for field in fields(people)))
 
 
 def whole(gallery: Gallery, where: Where | None) -> Pool | None:
@@ -116,5 +111,5 @@ def united(pools: Sequence[Pool], where: Where | None) -> Pool:
         joined = People(*(np.concatenate([getattr(pool.people, field.name) for pool in pools]) for field in fields(People)))
         keys = list(zip(joined.images.tolist(), joined.frames.tolist(), joined.rows.tolist(), strict=True))
         first = {key: i for i, key in enumerate(keys)}
-        people = taken(joined, np.array([first[key] for key in sorted(first)], np.int64))
+        people = joined.take(np.array([first[key] for key in sorted(first)], np.int64))
     return Pool(pools[0].gallery, people, "index", None if where is None else np.flatnonzero(where.keeps(people)))

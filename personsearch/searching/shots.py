@@ -13,7 +13,7 @@ from personsearch.errors import ImagesError, QueryError, QueryWarning
 from personsearch.gallery import Gallery, people_of
 from personsearch.hits import Combine, Shots
 from personsearch.models.base import PersonModel
-from personsearch.query import EmbeddedQuery, as_query, embed_queries
+from personsearch.query import Doubt, EmbeddedQuery, as_query, embed_queries
 from personsearch.ranking import cosines
 from personsearch.results import SearchResult
 from personsearch.searching.engine import RankedPeople
@@ -112,14 +112,19 @@ def rows_of(query: AnyEmbedded, exclude: Exclude | bool | None = None) -> QueryR
     )
 
 
+def doubts_of(embedded: AnyEmbedded) -> list[Doubt | None]:
+    """Of each picture, the negatives last, why it may not be a crop of one person."""
+    pictures = (embedded,) if isinstance(embedded, EmbeddedQuery) else (*embedded.pictures, *embedded.negatives)
+    return [one.doubt for one in pictures]
+
+
 def warn(queries: Sequence[Any], embedded: Sequence[AnyEmbedded]) -> None:
     """Warn about pictures that do not look like a crop of one person, for the caller of the caller; not of those embedded before."""
     for query, result in zip(queries, embedded, strict=True):
         before = [*_pictures(query), *_negatives(query)]
-        after = [result] if isinstance(result, EmbeddedQuery) else [*result.pictures, *result.negatives]
-        for old, new in zip(before, after, strict=True):
-            if new.doubt is not None and new is not old:
-                warnings.warn(new.doubt.message(WAYS_OUT), QueryWarning, stacklevel=3)
+        for old, doubt in zip(before, doubts_of(result), strict=True):
+            if doubt is not None and not isinstance(old, EmbeddedQuery):
+                warnings.warn(doubt.message(WAYS_OUT), QueryWarning, stacklevel=3)
 
 
 def result_of(

@@ -60,7 +60,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def listed(name: str) -> dict:
-    result = CliRunner().invoke(cli.app, ["models"])
+    result = CliRunner().invoke(cli.app, ["models", "--json"])
     assert result.exit_code == 0, result.output
     (entry,) = [entry for entry in json.loads(result.stdout)["manifest"] if entry["name"] == name]
     return entry
