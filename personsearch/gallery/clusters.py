@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MOST_PEOPLE = 100_000  # compared in pairs
 NEIGHBOURS = 50  # most similar groups of each group that it may join first
 BLOCK = 2048  # rows compared at once
-SURE = 0.99  # share of the pairs of people in one picture that stay below the threshold
+SURE = 0.98  # share of the pairs of people in one picture that stay below the threshold
 MOST_OVERLAP = 0.5  # IoU; boxes that overlap more may be one person twice
 LEAST_PAIRS = 20  # pairs that tell how alike different people are
 UNSURE_COSINE = 0.6  # the threshold where fewer pairs are known
