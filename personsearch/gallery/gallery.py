@@ -269,10 +269,7 @@ class Gallery:
         changes.build_index(self)
 
     def cluster(self, *, min_similarity: float | None = None, where: Where | None = None) -> list[clusters.Person]:
-        """Who appears where, without a query: all people grouped by appearance, the most often seen first.
-
-        Two groups are one person from a mean cosine of `min_similarity` on; None: that which 2 % of the pairs in one picture reach.
-        """
+        """Who appears where, most often seen first: one from a mean cosine on; None: that which 2 % of the pairs in one picture reach."""
         return clusters.cluster(self, min_similarity, where)
 
     def add(self, batch: Sequence[FramePeople]) -> None:
