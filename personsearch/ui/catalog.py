@@ -1,6 +1,7 @@
 """The scenes and people of one version of a gallery, by number."""
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import Lock
@@ -8,6 +9,8 @@ from threading import Lock
 import numpy as np
 
 from personsearch.gallery import Gallery, People
+
+FRESH_SECONDS = 0.5  # looking for a newer version takes longer than a search
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,18 @@ class Catalogs:
 
     _numbers: dict[str, int] = field(default_factory=dict)
     _last: Catalog | None = None
+    _gallery: Gallery | None = None
+    _checked: float = 0.0
     _lock: Lock = field(default_factory=Lock)
 
     def newest(self, gallery: Gallery) -> Catalog:
-        """The catalog, made anew only if the gallery has changed."""
-        people = gallery.people()  # the same object while nothing changes
+        """The catalog, made anew only if the gallery has changed; what another process wrote is seen within `FRESH_SECONDS`."""
         with self._lock:
+            if self._last is not None and self._gallery is gallery and time.monotonic() < self._checked + FRESH_SECONDS:
+                return self._last
+        checked, people = time.monotonic(), gallery.people()  # the same object while nothing changes
+        with self._lock:
+            self._gallery, self._checked = gallery, checked
             if self._last is None or self._last.people is not people:
                 self._last = self._make(gallery, people)
             return self._last
