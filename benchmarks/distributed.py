@@ -52,7 +52,7 @@ def speed(source: Path, model: Any, workers: int) -> float:
         times.append((time.monotonic(), len(chunk.items)))
         take(sink, chunk, written, left)
 
-    pool._Sink.take = timed  # type: ignore[method-assign]
+    pool._Sink.take = timed  # type: ignore[method-assign, assignment]
     try:
         with tempfile.TemporaryDirectory() as folder:
             index(source, gallery=Path(folder) / "g.lance", model=model, workers=workers, progress=False)

@@ -7,10 +7,11 @@ from typing import Any, cast
 from personsearch import checks, images
 from personsearch.distributed import cluster
 from personsearch.distributed.chunks import split
+from personsearch.distributed.compaction import compact
 from personsearch.distributed.pool import Pool, Task
 from personsearch.distributed.worker import Description, opening_of
 from personsearch.errors import ImageError, SourceError
-from personsearch.gallery import Gallery, Storage, default_location, next_time
+from personsearch.gallery import Gallery, Storage, default_location, file_count, next_time
 from personsearch.indexing import (
     IndexOptions,
     Plan,
@@ -28,6 +29,7 @@ from personsearch.options import Precision
 from personsearch.results import IndexReport
 from personsearch.sources import Source
 
+MANY_FILES = 512  # files of a gallery that the workers merge, because one process would take long
 FEW = 64  # items that are looked at before a cluster is started: perhaps none of them can be read
 
 
@@ -131,6 +133,8 @@ def _run(job: _Job, task: Task) -> Gallery:
         chunks = split(plan.todo, plan.done, task.workers, job.options.every)
         with gallery._guarded():  # so that no other program removes files that are not committed yet
             pool.read(chunks, gallery, job.options, gallery._read(lambda snapshot: next_time(snapshot.table)), plan)
+        if file_count(gallery) > MANY_FILES:
+            compact(gallery, workers=task.workers)
     return _finished(gallery, plan)
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tqdm import tqdm
@@ -70,13 +70,14 @@ class Pool:
             GalleryModelError: A worker has another model.
             WorkerError: The workers end again and again.
         """
+        quiet = replace(options, progress=False)
         sink = _Sink(gallery, plan, sum(not isinstance(item, VideoRange) for chunk in chunks for item in chunk.items), options)
         left = _ranges_left(chunks)
         with sink:
             while chunks or any(chunk is not None for _, chunk in self._running.values()):
                 while chunks and self._idle:
                     worker, chunk = self._idle.pop(), chunks.popleft()
-                    self._running[worker.read.remote(chunk, gallery, options, indexed_ns)] = worker, chunk
+                    self._running[worker.read.remote(chunk, gallery, quiet, indexed_ns)] = worker, chunk
                 done = self._step(chunks, plan)
                 if done is not None and not self._is_cut_off(*done, chunks, left):
                     sink.take(*done, left)

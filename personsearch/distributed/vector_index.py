@@ -1,5 +1,7 @@
 """Build the vector index of a gallery with the workers of a cluster."""
 
+from typing import Any
+
 from personsearch import checks
 from personsearch.distributed import cluster
 from personsearch.errors import MissingExtraError
@@ -29,7 +31,7 @@ def build_index(gallery: Gallery, *, workers: int = 2) -> None:
 
     sample_rate = max(1, min(SAMPLE_RATE, len(gallery) // CODES))
 
-    def build(settings: dict[str, int]) -> None:
+    def build(settings: dict[str, Any]) -> None:
         with cluster.joined(workers):
             create_index(
                 gallery.location,

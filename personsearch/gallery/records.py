@@ -171,6 +171,13 @@ class ImageRecords(Mapping[str, ImageRecord]):
         return np.asarray(pc.or_(is_still, pc.ends_with(prints, f"-every{every}")).fill_null(True).to_numpy())
 
 
+def numbers(values: Sequence[int | None]) -> Array:
+    """(N,) int64: sizes or times, `NEVER` for None."""
+    import pyarrow as pa
+
+    return np.asarray(pa.array(values, pa.int64()).fill_null(NEVER).to_numpy())
+
+
 def read(table: Any) -> ImageRecords:
     """The records of a table's images."""
     columns = [*_FACTS, *(["changed_ns"] if "changed_ns" in table.schema.names else [])]

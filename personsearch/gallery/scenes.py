@@ -34,7 +34,7 @@ def of_people(snapshot: Snapshot, people: People, location: str) -> Array:
             f"gallery {location} stores no embeddings of whole scenes, which scene_filter needs; delete the gallery and index again with a "
             "model with GFN"
         )
-    everyone = people is snapshot.people
+    everyone = people is vars(snapshot).get("people")  # which it has not read if they are candidates of the vector index
     if everyone and snapshot.scene_cache is not None:
         return snapshot.scene_cache
     names = ", ".join(removal.quote(name) for name in dict.fromkeys(people.images.tolist()))

@@ -10,7 +10,7 @@ import numpy as np
 
 from personsearch.boxes import Array
 from personsearch.errors import ImageError
-from personsearch.gallery import NEVER, ImageRecord, ImageRecords
+from personsearch.gallery import NEVER, ImageRecord, ImageRecords, numbers
 from personsearch.indexing.options import IndexOptions
 from personsearch.sources import Item, Source
 
@@ -93,10 +93,9 @@ def _are_unchanged(items: list[Item], positions: Array, records: ImageRecords, o
     if options.force or not len(known):
         return result.tolist()
     at = positions[known]
-    sizes, modified, changed = (
-        np.array([NEVER if (value := getattr(items[i], name)) is None else value for i in known.tolist()], np.int64)
-        for name in ("size", "modified_ns", "changed_ns")
-    )
+    there = [items[i] for i in known.tolist()]
+    sizes, modified = numbers([item.size for item in there]), numbers([item.modified_ns for item in there])
+    changed = numbers([item.changed_ns for item in there])
     then_modified, then_changed, indexed = records.column("modified_ns")[at], records.column("changed_ns")[at], records.indexed_ns[at]
     is_settled = (then_modified != NEVER) & (indexed - np.maximum(then_modified, np.maximum(then_changed, 0)) > RACY_NS)
     same_change = (changed == NEVER) | np.where(then_changed == NEVER, changed < indexed - RACY_NS, changed == then_changed)

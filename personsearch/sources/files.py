@@ -84,15 +84,23 @@ class _Walk:
             entries = self.entries(folder)
             if entries is None or not self._is_new(folder):
                 continue
-            below = [entry for entry in entries if not entry.name.startswith(".") and _is_folder(entry)]
+            below, names = list["os.DirEntry[str]"](), list[str]()
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if _is_folder(entry):
+                    below.append(entry)
+                else:
+                    names.append(entry.name)
             waiting += [entry.path for entry in reversed(below) if not entry.is_symlink()]
             linked += [entry.path for entry in below if entry.is_symlink()]
-            yield folder, [entry.name for entry in entries if not entry.name.startswith(".") and not _is_folder(entry)]
+            yield folder, names
 
     def files(self, root: str) -> Iterator[str]:
         """The pictures and videos of the folder and of all below it."""
         for folder, names in self.folders(root):
-            yield from (path for path in (os.path.join(folder, name) for name in names) if is_listed(path))
+            start = os.path.join(folder, "")  # joining each name took a fifth of the time
+            yield from (path for path in map(start.__add__, names) if is_listed(path))
 
     def entries(self, folder: str) -> "list[os.DirEntry[str]] | None":
         """Entries of one folder by name; None if it cannot be listed, which is noted."""

@@ -24,6 +24,7 @@ _NOT_OPENED = (
     *(".crdownload", ".download", ".lrv", ".part", ".partial", ".thm", ".tmp"),
     *(".css", ".csv", ".html", ".js", ".json", ".md", ".py", ".txt", ".xml", ".yaml", ".yml"),
 )
+_LISTED = frozenset(PICTURE_EXTENSIONS + VIDEO_EXTENSIONS + RAW_EXTENSIONS)
 HEAD_BYTES = 1024
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _PICTURE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -89,9 +90,9 @@ def read_head(path: str) -> bytes:
 
 def is_listed(path: str) -> bool:
     """Whether a file in a folder belongs to a source: by its extension, or by its first bytes if the extension is another one."""
-    extension = os.path.splitext(path)[1].lower()
-    if extension in PICTURE_EXTENSIONS + VIDEO_EXTENSIONS + RAW_EXTENSIONS:
+    if path[path.rfind(".") :].lower() in _LISTED:
         return True
+    extension = os.path.splitext(path)[1].lower()
     if extension in _NOT_OPENED:
         return False
     try:

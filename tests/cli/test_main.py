@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from personsearch import images
+from personsearch import Gallery, distributed, images
 from personsearch.cli import app as cli
 from personsearch.cli import models as commands
 from personsearch.convert import CONVERTERS
 from personsearch.errors import PersonSearchError
+from tests.helpers.gallery_frames import KEY
 
 runner = CliRunner()
 
@@ -38,6 +39,20 @@ def test_detect_draws(folder: Path) -> None:
     assert Image.open(folder / "out.png").size == (200, 120)
     assert "out.png" in result.stderr
     assert "out.png" not in result.stdout
+
+
+def test_index_with_workers_asks_a_cluster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, object]] = []
+
+    def index(source: object, **keywords: object) -> Gallery:
+        asked.append({"source": source, **keywords})
+        return Gallery.create_or_open(folder / "many", KEY)
+
+    monkeypatch.setattr(distributed, "index", index)
+    printed = json.loads(run("index", str(folder), "--gallery", "g", "--workers", "3", "--gpus-per-worker", "0.5", "--every", "2").stdout)
+    assert printed["people"] == 0
+    expected = {"source": str(folder), "gallery": "g", "workers": 3, "gpus_per_worker": 0.5, "every": 2, "model": None, "device": "auto"}
+    assert expected.items() <= asked[0].items()
 
 
 def test_index_reports(folder: Path) -> None:

@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from personsearch import Gallery, PersonSearcher
-from personsearch.distributed import Shards, build_index, cluster, index
+from personsearch.distributed import Shards, build_index, cluster, compact, index
 from personsearch.errors import QueryError
-from personsearch.gallery import ModelKey, People, vector_index
+from personsearch.gallery import ModelKey, People, file_count, vector_index
 from personsearch.searching import SearchOptions
 from tests.helpers.fakes import BLUE, GREEN, RED, RectangleModel, scene
-from tests.helpers.gallery_frames import environment, frame
+from tests.helpers.gallery_frames import KEY, environment, frame
 
 pytestmark = pytest.mark.slow
 COUNT = 40
@@ -151,3 +151,14 @@ def test_workers_build_the_vector_index(tmp_path: Path, monkeypatch: pytest.Monk
     row = frame("7.jpg", 10, dim=16).detections.embeddings[3:4]
     assert vector_index.is_current(gallery._refresh().table)
     assert (gallery.nearest(row, 5)[0].embeddings == row).all(axis=1).any()
+
+
+def test_workers_merge_files(tmp_path: Path) -> None:
+    gallery = Gallery.create_or_open(tmp_path / "g", KEY)
+    for number in range(9):
+        gallery.add([frame(f"{number}.jpg", 3)])
+    before = gallery.people()
+    compact(gallery, workers=2)
+    assert file_count(gallery) == 1
+    assert np.array_equal(gallery.people().embeddings, before.embeddings)
+    assert len(list((tmp_path / "g" / "data").iterdir())) == 1

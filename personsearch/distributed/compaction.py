@@ -1,0 +1,31 @@
+"""Merge the small files of a gallery with the workers of a cluster."""
+
+from personsearch import checks
+from personsearch.distributed import cluster
+from personsearch.errors import MissingExtraError
+from personsearch.gallery import ROWS_A_FILE, Gallery
+
+
+def compact(gallery: Gallery, *, workers: int = 2) -> None:
+    """Merge small files, of which a run with many workers leaves as many as it had chunks; each worker writes some of the new files.
+
+    `Gallery.compact` also deletes what changed pictures left, in one process.
+
+    Args:
+        gallery: Gallery, whose location all machines see.
+        workers: Number of workers.
+
+    Raises:
+        MissingExtraError: Ray or lance-ray is not installed.
+    """
+    workers = checks.count("workers", workers)
+    try:
+        from lance_ray import compact_files
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("lance-ray is not installed; run: pip install 'personsearch[ray]'") from error
+    from lance.optimize import CompactionOptions
+
+    options = CompactionOptions(target_rows_per_fragment=ROWS_A_FILE)
+    with cluster.joined(workers), gallery._guarded():  # so that no other program removes files that are not committed yet
+        compact_files(gallery.location, compaction_options=options, num_workers=workers, storage_options=gallery.storage_options)
+    gallery.tidy()  # deletes the old versions
