@@ -11,7 +11,7 @@ from personsearch.distributed.compaction import compact
 from personsearch.distributed.pool import Pool, Task
 from personsearch.distributed.worker import Description, opening_of
 from personsearch.errors import ImageError, SourceError
-from personsearch.gallery import Gallery, Storage, default_location, file_count, next_time
+from personsearch.gallery import Gallery, Storage, file_count, next_time
 from personsearch.indexing import (
     IndexOptions,
     Plan,
@@ -19,6 +19,7 @@ from personsearch.indexing import (
     checked,
     choose,
     drop_unreadable,
+    find_place,
     make_plan,
     open_source,
     prepare,
@@ -156,10 +157,9 @@ def _opened(job: _Job, existing: Gallery | None, description: Description) -> Ga
     """The gallery of the workers' model, created if there is none; `job.options` gets what it was made with."""
     location = job.location
     if location is None:
-        place = job.source.key()
-        if place is None:
+        location = find_place(cast(PersonModel, description), job.source, job.options.min_score)
+        if location is None:
             raise SourceError("this source names no gallery of its own; pass gallery=")
-        location = default_location(place, description.fingerprint)
         existing = Gallery.open(location) if Gallery.exists(location) else None
     _chosen(job, existing, description)
     key = description.key(job.options.min_score)

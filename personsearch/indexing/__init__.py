@@ -2,6 +2,7 @@
 
 from personsearch.indexing.choices import Choices, choose, model_key
 from personsearch.indexing.options import IndexOptions
+from personsearch.indexing.places import find_place
 from personsearch.indexing.plan import Plan, make_plan, reason_of
 from personsearch.indexing.progress import OnProgress, Progress
 from personsearch.indexing.run import index_source
@@ -18,6 +19,7 @@ __all__ = [
     "checked",
     "choose",
     "drop_unreadable",
+    "find_place",
     "index_source",
     "make_plan",
     "model_key",
