@@ -52,3 +52,13 @@ def test_an_error_of_the_function_ends_the_run(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(KeyboardInterrupt):
         PersonSearcher(RectangleModel()).index(folder, batch_size=1, gallery=tmp_path / "gallery", progress=stop)
     assert len(Gallery.open(tmp_path / "gallery")) == 3  # committed before
+
+
+def test_the_bar_counts_frames(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A video of an hour was one step, without a time left."""
+    PersonSearcher(RectangleModel()).index(write(tmp_path / "photos"), batch_size=1, progress=True)
+    last = capsys.readouterr().err.replace("\r", "\n").strip().splitlines()[-1]
+    assert "6/6" in last
+    assert "frame/s" in last
+    PersonSearcher(RectangleModel()).index(iter([scene((RED, 10, 10, 60))] * 40), progress=True)
+    assert "8/8" in capsys.readouterr().err.replace("\r", "\n").strip().splitlines()[-1]  # a stream is read in parts of 32

@@ -156,27 +156,29 @@ class Run:
 
     def read(self, plan: Plan) -> None:
         """Read the pictures and videos of a plan that must be read, and detect their people."""
-        finished, before = 0, len(plan.unreadable)  # those known before are not read again
+        before = len(plan.unreadable)  # those known before are not read again
+        first = self.tally.progress().done  # frames of earlier plans
         self.tally.total += len(plan.todo)
         progress = False if callable(self.options.progress) else self.options.progress
         quiet = not logger.isEnabledFor(logging.WARNING)
-        bar = tqdm(total=len(plan.todo), unit="image", desc="indexing", disable=quiet or (None if progress is None else not progress))
+        bar = tqdm(total=len(plan.todo), unit="frame", desc="indexing", disable=quiet or (None if progress is None else not progress))
         with bar, Decoder(self.model, plan, self.options) as decoder:
             for batch in decoder.batches():
                 self._detect(batch, plan)
-                finished += sum(decoded.last for decoded in batch)
-                bar.update(finished + len(plan.unreadable) - before - bar.n)
-                self._report(len(plan.unreadable) - before)
+                self._report(bar, first, len(plan.unreadable) - before)
                 if len(self.pending) >= COMMIT_FRAMES or time.monotonic() - self.committed > COMMIT_SECONDS:
                     self._commit()
-            bar.update(finished + len(plan.unreadable) - before - bar.n)  # images that turned out unreadable after the last batch
-        self._report(len(plan.unreadable) - before)
+            self._report(bar, first, len(plan.unreadable) - before)  # with images that turned out unreadable after the last batch
         self.unreadable += len(plan.unreadable) - before
 
-    def _report(self, unreadable: int) -> None:
+    def _report(self, bar: tqdm, first: int, unreadable: int) -> None:
+        """Say how far the run is; the bar counts the frames of this plan, and so knows the time left within a video too."""
+        self.tally.unreadable = self.unreadable + unreadable
+        progress = self.tally.progress()
+        bar.total = progress.total - first
+        bar.update(progress.done - first - bar.n)
         if callable(self.options.progress):
-            self.tally.unreadable = self.unreadable + unreadable
-            self.options.progress(self.tally.progress())
+            self.options.progress(progress)
 
     def finish(self) -> None:
         """Commit the rest."""

@@ -9,7 +9,7 @@ from personsearch.boxes import Array
 from personsearch.errors import ImageError
 from personsearch.hits import Hit, Query
 from personsearch.render import views
-from personsearch.render.lettering import clock, doubt, file_name, moment, shorten, size_note, text_and_font
+from personsearch.render.lettering import PROBABLY_NOT, clock, file_name, moment, shorten, size_note, text_and_font
 from personsearch.sources import read_query
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _caption(hit: Hit, other_order: bool) -> list[str]:
     lines = [f"similarity {hit.similarity:.3f}"]
     if other_order:
         lines.append(f"ranked by {hit.ranked_by:.3f}")
-    lines += [line for line in (doubt(hit), size_note(hit)) if line]
+    lines += [line for line in (PROBABLY_NOT if hit.is_match is False else "", size_note(hit)) if line]
     lines.append(file_name(hit.image))
     return lines if hit.time is None else [*lines, f"{'at ' if hit.start is None else ''}{moment(hit)}"]
 

@@ -145,7 +145,7 @@ def test_caption_by_hand() -> None:
     doubtful = hit("walk.mp4", box=(0, 0, 20, 41), time=45.2, start=31.0, end=61.5, threshold=0.8)
     assert pictures._caption(doubtful, False) == [
         "similarity 0.750",
-        "below 0.800: probably somebody else",
+        "probably somebody else",
         "small: 41 pixels high",
         "walk.mp4",
         "0:31.0 to 1:01.5, best at 0:45.2",
