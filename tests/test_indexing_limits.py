@@ -1,5 +1,6 @@
 """Indexing goes on without a picture or frame that takes too long, or needs more memory than there is."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -161,3 +162,15 @@ def test_ctrl_c_ends_the_threads(photos: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         PersonSearcher(Interrupted()).index(photos)
     assert threading.active_count() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_a_pipe_is_reported_and_not_waited_for(photos: Path) -> None:
+    """Opening it to learn its size waited for a writer that never came."""
+    os.mkfifo(photos / "b2.png")
+    gallery = PersonSearcher(RectangleModel()).index(photos)
+    assert gallery.report is not None
+    ((image, reason),) = gallery.report.unreadable.items()
+    assert Path(image).name == "b2.png"
+    assert reason.startswith("is not a regular file")
+    assert len(gallery) == 3

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from personsearch.errors import ImageError
-from personsearch.images import DAMAGED, max_seconds, too_slow
+from personsearch.images import DAMAGED, check_file, max_seconds, too_slow
 from personsearch.indexing.options import IndexOptions
 from personsearch.indexing.plan import Plan, fingerprint, reason_of
 from personsearch.indexing.workers import TooSlowError, Work, Workers
@@ -235,6 +235,8 @@ def _picture_size(content: Any) -> tuple[int, int]:
     if isinstance(content, Image.Image):
         return content.size
     try:
+        if isinstance(content, str):
+            check_file(content)  # opening a pipe would wait for ever
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that a picture is large; reading it says so again
             with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as picture:

@@ -1,5 +1,6 @@
 """What to do with each item of a source: read it, keep it, rename it, remove it, or report it."""
 
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Iterable
@@ -9,10 +10,13 @@ from functools import cache
 import numpy as np
 
 from personsearch.boxes import Array
+from personsearch.checks import shown
 from personsearch.errors import ImageError
 from personsearch.gallery import NEVER, ImageRecord, ImageRecords, numbers
 from personsearch.indexing.options import IndexOptions
 from personsearch.sources import Item, Source
+
+logger = logging.getLogger(__name__)
 
 # A file changed this soon before indexing may change again within the resolution of its time stamp: hash it again (git's "racy" rule).
 RACY_NS = 2_000_000_000
@@ -67,6 +71,8 @@ def make_plan(items: Iterable[Item], source: Source, records: ImageRecords, opti
     if not source.is_stream:
         plan.not_seen |= {folder: reason for folder, reason in source.problems.items() if folder not in plan.not_seen}
     plan.removed.sort()
+    for image in plan.removed:
+        logger.info("removed: %s: not in the source any more", shown(image))
     return plan
 
 
@@ -106,7 +112,7 @@ def _are_unchanged(items: list[Item], positions: Array, records: ImageRecords, o
 
 def _place(item: Item, record: ImageRecord | None, plan: Plan, moved: "_Moved", options: IndexOptions) -> None:
     try:
-        same = record is not None and _is_same(item, record, plan, options)
+        change = "" if record is None else _change(item, record, plan, options)
         old = moved.name_of(item) if record is None and not options.force else None
     except ImageError as error:
         if record is None:
@@ -118,11 +124,13 @@ def _place(item: Item, record: ImageRecord | None, plan: Plan, moved: "_Moved", 
             plan.changed.append(item.image)
         return
     if old is not None:
+        logger.info("renamed: %s is %s now", shown(old), shown(item.image))
         plan.renamed[old] = item
         return
     if record is None:
         plan.added.append(item.image)
-    elif not same:
+    elif change:
+        logger.info("embedded again: %s: %s", shown(item.image), change)
         plan.changed.append(item.image)
         if record.frames == {0} and "-every" not in record.fingerprint and not item.is_video:
             plan.replaced.add(item.image)
@@ -130,25 +138,26 @@ def _place(item: Item, record: ImageRecord | None, plan: Plan, moved: "_Moved", 
         plan.unchanged.append(item.image)
         return
     else:
+        logger.info("goes on: %s: an interrupted run indexed %d of its frames", shown(item.image), len(record.frames))
         plan.added.append(item.image)
         plan.done[item.image] = record.frames
     plan.todo.append(item)
 
 
-def _is_same(item: Item, record: ImageRecord, plan: Plan, options: IndexOptions) -> bool:
-    """Whether the content is unchanged since it was indexed."""
+def _change(item: Item, record: ImageRecord, plan: Plan, options: IndexOptions) -> str:
+    """What has changed since the item was indexed; an empty string for an item that is the same."""
     other_step = "-every" in record.fingerprint and not record.fingerprint.endswith(f"-every{options.every}")
     if options.force or other_step:
         item.fingerprint()  # what cannot be read now keeps its people
-        return False
+        return "force=True" if options.force else f"every={options.every} now"
     settled = record.modified_ns is not None and record.indexed_ns - max(record.modified_ns, record.changed_ns or 0) > RACY_NS
     if settled and (item.size, item.modified_ns) == (record.size, record.modified_ns) and _has_same_change(item, record):
-        return True
+        return ""
     if fingerprint(item, options) != record.fingerprint:
-        return False
+        return "its content has changed"
     if settled and record.complete:
         plan.touched[item.image] = item
-    return True
+    return ""
 
 
 def _has_same_change(item: Item, record: ImageRecord) -> bool:

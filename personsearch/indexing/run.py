@@ -12,7 +12,7 @@ from personsearch.indexing.choices import choose, model_key
 from personsearch.indexing.options import IndexOptions
 from personsearch.indexing.places import find_place
 from personsearch.indexing.updating import open_source, update
-from personsearch.models.base import PersonModel
+from personsearch.models.base import PersonModel, name_with_engine
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ def index_source(
     else:
         result = Gallery.create_or_open(location, key, storage=storage, every=options.every, storage_options=stored)
         result.set_every(options.every)
+    logger.info("model %s, min_score=%g, every=%d", name_with_engine(model), options.min_score, options.every)
     report = result.report = update(model, opened, result, options, owned=gallery is None)
     counts = {name: len(getattr(report, name)) for name in ("added", "changed", "renamed", "removed", "unchanged", "not_looked")}
     logger.info("gallery %s: %s", shown(result.location), ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()))

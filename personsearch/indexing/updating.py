@@ -65,7 +65,9 @@ def update(model: PersonModel, source: Source, gallery: Gallery, options: IndexO
         raise SourceError(next(iter(source.problems.values())))
     run = Run(model, gallery.add, options)
     report = IndexReport((), (), (), (), {})
+    empty = source.is_stream
     for items in _chunks(source):
+        empty = False
         plan = make_plan(items, source, gallery.records(), options, owned=owned)
         prepare(gallery, plan)
         run.read(plan)
@@ -73,6 +75,8 @@ def update(model: PersonModel, source: Source, gallery: Gallery, options: IndexO
             run.finish()
             drop_unreadable(gallery, plan)
         report = added_report(report, plan)
+    if empty:
+        raise SourceError("the generator gave no pictures; it has been used up, or its camera is not open")
     run.finish()
     if run.commits > 1 or report.changed:  # a single commit is one file already
         gallery.tidy()

@@ -74,3 +74,9 @@ def on_device(model: PersonModel) -> str:
     """The device as a part of a searcher's `repr`, or an empty string for a model without this attribute."""
     device = getattr(model, "device", None) or getattr(getattr(model, "detector", None), "device", None)
     return "" if device is None else f" on {device}"
+
+
+def name_with_engine(model: PersonModel) -> str:
+    """The model's name, its class, and the classes of its detector and embedder, which tell the engine that runs it."""
+    parts = [getattr(model, part) for part in ("detector", "embedder") if hasattr(model, part)]
+    return f"{model.name} ({', '.join(type(part).__name__ for part in (model, *parts))})"

@@ -67,7 +67,7 @@ def test_a_frame_is_read_again(film: Path, photos: Path) -> None:
 ADDRESSES = [
     ("rtsp://user:secret@camera/1", r"rtsp://camera/1 is a live stream, not a path; pass a generator of its frames"),
     ("https://example.com/a.jpg?token=secret", r"https://example.com/a.jpg is an address, not a path; download it first"),
-    ("s3://bucket/a.jpg", "s3://bucket/a.jpg is an address of a kind that is not read"),
+    ("smb://server/a.jpg", "smb://server/a.jpg is an address of a kind that is not read"),
     ("data:image/jpeg;base64," + "secret" * 1000, "a data: address is not a path; pass its bytes"),
     ("secret" * 1000, "looks like base64; pass its bytes: base64.b64decode"),
 ]
