@@ -15,23 +15,29 @@ from torch import Tensor, nn
 
 from examples.nano.command import run
 from examples.nano.crops import config
+from examples.nano.detector import OPTIONS
+from examples.nano.imitation import student, without_norms
 from personsearch.boxes import Array
 from personsearch.models.fast.fuse import optimize_for_inference
 from personsearch.models.nano.model import DETECTOR, EMBEDDER
-from personsearch.models.nano.options import NanoConfig, NanoReidOptions
+from personsearch.models.nano.options import NanoConfig, NanoOptions, NanoReidOptions
 from personsearch.models.reid import ReidNetwork
+from personsearch.options import parse
 from personsearch.training.checkpoint import STATE_FILE, load_state
 from personsearch.training.learners.base import tensors_of
-from personsearch.weights import WEIGHTS_FILE, read_tensors, save_model
+from personsearch.weights import WEIGHTS_FILE, read_config, read_tensors, save_model
 
 TRAINED_ON = "rendered people; free photographs and videos; see the card"
 
 
-def detector_tensors(folder: Path) -> dict[str, Array]:
-    """The detector's tensors: of a training's folder, or of a finished model's."""
-    if (folder / STATE_FILE).exists():
-        return {DETECTOR + name: array for name, array in tensors_of(load_state(folder)["mean"]).items()}
-    return {name: array for name, array in read_tensors(folder / WEIGHTS_FILE).items() if name.startswith(DETECTOR)}
+def detector_of(folder: Path) -> tuple[NanoOptions, dict[str, Array]]:
+    """The detector's options and tensors: of a training's folder, or of a finished model's."""
+    if not (folder / STATE_FILE).exists():
+        tensors = {name: array for name, array in read_tensors(folder / WEIGHTS_FILE).items() if name.startswith(DETECTOR)}
+        return parse(NanoConfig, read_config(folder), folder).detector, tensors
+    network = student(OPTIONS)
+    network.load_state_dict(load_state(folder)["mean"])
+    return OPTIONS, {DETECTOR + name: array for name, array in tensors_of(without_norms(network, OPTIONS).state_dict()).items()}
 
 
 def merged(network: ReidNetwork) -> dict[str, Tensor]:
@@ -47,14 +53,25 @@ def merged(network: ReidNetwork) -> dict[str, Tensor]:
     return state
 
 
-def assemble(crops: Path, detector: Path, out: Path, *, size: tuple[int, int], min_score: float) -> Path:
+def assemble(
+    crops: Path,
+    detector: Path,
+    out: Path,
+    *,
+    size: tuple[int, int],
+    min_score: float,
+    name: str = "nano",
+    tiles: tuple[int, int] | None = None,
+) -> Path:
     """The model of two folders; of a training the running mean of the weights."""
     network = ReidNetwork(config(*size))
     network.load_state_dict(load_state(crops)["mean"])
-    tensors = detector_tensors(detector) | {EMBEDDER + name: array for name, array in tensors_of(merged(network)).items()}
-    options = config(*size).model_dump(include=set(NanoReidOptions.model_fields))
-    values = NanoConfig(name="nano", trained_on=TRAINED_ON, min_score=min_score, embedder=NanoReidOptions(**options))
-    save_model(out, values.model_dump(mode="json"), {name: array.astype(np.float16) for name, array in tensors.items()})
+    options, tensors = detector_of(detector)
+    tensors |= {EMBEDDER + key: array for key, array in tensors_of(merged(network)).items()}
+    reid = NanoReidOptions(**config(*size).model_dump(include=set(NanoReidOptions.model_fields)))
+    tiled = options.model_copy(update={"tiles": tiles})
+    values = NanoConfig(name=name, trained_on=TRAINED_ON, min_score=min_score, detector=tiled, embedder=reid)
+    save_model(out, values.model_dump(mode="json"), {key: array.astype(np.float16) for key, array in tensors.items()})
     return out
 
 
@@ -62,12 +79,14 @@ def main(
     crops: Annotated[Path, typer.Option(help="Folder of the crop network's training.")],
     detector: Annotated[Path, typer.Option(help="Folder of the detector's training, or of a model whose detector is taken.")],
     out: Annotated[Path, typer.Option(help="The model folder to make.")],
-    height: Annotated[int, typer.Option(help="Of the crop network's input, pixels.")] = 160,
+    height: Annotated[int, typer.Option(help="Height of the crop network's input, pixels.")] = 160,
     width: int = 80,
     min_score: float = 0.48,
+    name: Annotated[str, typer.Option(help="Name of the model.")] = "nano",
+    tiles: Annotated[tuple[int, int] | None, typer.Option(help="Rows and columns of tiles that the detector searches too.")] = None,
 ) -> None:
     """Make the model folder."""
-    assemble(crops, detector, out, size=(height, width), min_score=min_score)
+    assemble(crops, detector, out, size=(height, width), min_score=min_score, name=name, tiles=tiles)
 
 
 if __name__ == "__main__":

@@ -1,175 +1,131 @@
-"""The detector of the bundled model, on a public detector's backbone.
+"""The detector of the bundled models: learned from random weights, as a student of the detector before it and of labels.
 
-`python -m examples.nano.detector --scenes DIR --photos FILE --backbone YOLOX --out DIR`; run again to go on.
+`python -m examples.nano.detector --scenes DIR --photos FILE --teacher MODEL --out DIR --phase stages`, then another `--out` with
+`--phase whole --before` the first; each run again to go on. In the first phase each stage sees the teacher's maps and learns the
+next one; in the second the whole network learns the teacher's cells, corrected by labels.
 """
 
-import math
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 import typer
 from torch import Tensor
-from torchvision.ops import box_iou, generalized_box_iou_loss
 
 from examples.nano.command import run
+from examples.nano.detector_losses import cells_like, losses_of
+from examples.nano.imitation import distance, match_scales, stage_losses, student, taught_maps, whole
 from examples.nano.loop import Learner, Schedule, train
-from examples.nano.pictures import SIDE, Picture, TrainView, listed, rendered, view
-from examples.nano.teacher import Teacher
+from examples.nano.pictures import Picture, TrainView, listed, mosaic, rendered, view
+from personsearch.memory import keep_freed_memory
 from personsearch.models.nano.detector import CellPredictions, NanoNetwork, pixels_of
+from personsearch.models.nano.model import read_networks
 from personsearch.models.nano.options import NanoOptions
-from personsearch.models.parts.csp_darknet import STRIDES
 
-SCENES, PHOTOS = 3, 3  # of a batch
-RADIUS = 1.5  # strides around a person's middle in which cells are the person's
-REACH = (0, 64, 128, math.inf)  # pixels; half the greater side of a person's box decides the level
-EXPLAINED = 0.5  # IoU of a cell's box with a person
-SEEN = 0.25  # the teacher's score of a person it needs no help with
-LEAST = 0.05  # a target below it has no box
-HEAD_STEPS = 300  # in which the neck stays as it is; what lies before the neck always does
-NECK = ("lateral5", "down4", "lateral4", "down3", "step3", "up4", "step4", "up5")
-RATE, NECK_RATE = 2e-3, 0.15  # of the heads, and of the neck over theirs
-AVERAGE = 0.996
+OPTIONS = NanoOptions(activation="relu")
+RATE = 3e-3
+MOSAICS = 0.35  # of the photographs' views
+VIEWS = 800  # of the first phase
+MAPS = 0.5  # weight of the maps in the second phase
 
 
-def quality_focal(logits: Tensor, target: Tensor) -> Tensor:
-    """Binary cross-entropy against a soft target, times the squared distance to it.
+class Phase(StrEnum):
+    """What a training does."""
 
-    The factor carries no gradient here, as it does in the paper: it says how much a cell counts, not where to go.
-
-    Source: Li et al., Generalized Focal Loss (arXiv 2006.04388), Eq. 2 with beta 2.
-    """
-    off = (target - logits.sigmoid()).detach().square()
-    return off * F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    STAGES = "stages"
+    WHOLE = "whole"
 
 
-def cell_middles(side: int) -> tuple[Tensor, Tensor]:
-    """(P, 2) x, y of the middles of all cells of a square view, and (P,) their level 0..2."""
-    middles, levels = [], []
-    for level, stride in enumerate(STRIDES):
-        at = torch.arange(side // stride) * stride + stride / 2
-        row, column = torch.meshgrid(at, at, indexing="ij")
-        middles.append(torch.stack([column, row], dim=2).flatten(0, 1))
-        levels.append(torch.full((len(middles[-1]),), level))
-    return torch.cat(middles), torch.cat(levels)
-
-
-def assign(middles: Tensor, levels: Tensor, boxes: Tensor) -> Tensor:
-    """(P,) number of each cell's person or -1: near the middle of a box of the level's size; the smallest box wins."""
-    background = torch.full((len(middles),), -1)
-    if not len(boxes):
-        return background
-    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-    sides = boxes[:, 2:] - boxes[:, :2]
-    level = torch.bucketize(sides.amax(dim=1) / 2, torch.tensor(REACH[1:-1], dtype=sides.dtype))
-    off = (middles[:, None] - centre).abs()
-    stride = torch.tensor(STRIDES)[levels][:, None]
-    inside = (off * 2 < sides + stride[:, None] / 2).all(dim=2)  # half a cell of grace: narrow people have a cell too
-    own = (off.amax(dim=2) < RADIUS * stride) & inside & (levels[:, None] == level)
-    area, person = torch.where(own, sides.prod(dim=1), torch.inf).min(dim=1)
-    return person.masked_fill(area.isinf(), -1)
-
-
-def losses_of(cells: CellPredictions, taught: CellPredictions, views: list[TrainView]) -> dict[str, Tensor]:
-    """`score` and `box` of a batch of views.
-
-    The teacher's score of a cell is the target, but where the labels know better: it is 0 without a person, and a person
-    that the teacher hardly sees has the cells of its middle, with the overlap of their boxes as the target.
-    """
-    middles, levels = cell_middles(SIDE)
-    score, box, weight = [], [], []
-    for logits, found, scores, boxes, one in zip(cells.logits, cells.boxes, taught.logits.sigmoid(), taught.boxes, views, strict=True):
-        true, unsure = torch.from_numpy(one.boxes), torch.from_numpy(one.unsure)
-        explained = best_overlap(boxes, torch.cat([true, unsure])) >= EXPLAINED
-        target = torch.where(explained, scores, 0.0)
-        wanted = boxes.clone()
-        mine = assign(middles, levels, true)
-        missed = seen_at_best(scores, boxes, true) < SEEN
-        own = (mine >= 0) & missed[mine.clamp(min=0)] if len(true) else torch.zeros_like(explained)
-        wanted[own] = true[mine[own]]
-        target[own] = torch.maximum(target[own], _pair_iou(found[own].detach(), wanted[own]))
-        counts = target > LEAST
-        box.append(generalized_box_iou_loss(found[counts], wanted[counts], eps=1e-6))
-        weight.append(target[counts].clamp(min=0.2))
-        score.append(quality_focal(logits, target).sum())
-    weights = torch.cat(weight)
-    total = weights.sum().clamp(min=1)
-    return {"score": 2 * torch.stack(score).sum() / total, "box": 1.5 * (torch.cat(box) * weights).sum() / total}
-
-
-def best_overlap(boxes: Tensor, people: Tensor) -> Tensor:
-    """(P,) greatest IoU of each of (P, 4) boxes with (N, 4) people; 0 where there are none."""
-    return box_iou(boxes, people).amax(dim=1) if len(people) else torch.zeros(len(boxes))
-
-
-def seen_at_best(scores: Tensor, boxes: Tensor, people: Tensor) -> Tensor:
-    """(N,) greatest of (P,) scores of boxes that fit each of (N, 4) people."""
-    if not len(people):
-        return torch.zeros(0)
-    return torch.where(box_iou(boxes, people) >= EXPLAINED, scores[:, None], 0.0).amax(dim=0)
-
-
-def _pair_iou(first: Tensor, second: Tensor) -> Tensor:
-    low, high = torch.maximum(first[:, :2], second[:, :2]), torch.minimum(first[:, 2:], second[:, 2:])
-    shared = (high - low).clamp(min=0).prod(dim=1)
-    areas = [(one[:, 2:] - one[:, :2]).prod(dim=1) for one in (first, second)]
-    return shared / (areas[0] + areas[1] - shared).clamp(min=1e-6)
+BATCH = {Phase.STAGES: (1, 3, 256), Phase.WHOLE: (1, 3, 256)}  # scenes, photographs, side of a view
 
 
 class DetectorLearner(Learner):
-    """The detector, and the teacher whose backbone it uses.
+    """The detector and its teacher.
 
     Args:
-        scenes: rendered pictures.
-        photos: photographs.
-        teacher: file of YOLOX-Nano.
-        seed: of all that is drawn.
+        scenes: Rendered pictures; may be empty.
+        photos: Photographs.
+        teacher: The detector before.
+        phase: What it does.
+        seed: Of all that is drawn.
     """
 
     network: NanoNetwork
 
-    def __init__(self, scenes: list[Picture], photos: list[Picture], teacher: Path, *, seed: int = 1) -> None:
+    def __init__(self, scenes: list[Picture], photos: list[Picture], teacher: NanoNetwork, phase: Phase, *, seed: int = 1) -> None:
         super().__init__()
-        self.scenes, self.photos, self.seed = scenes, photos, seed
-        self.teacher = Teacher(teacher).to(memory_format=torch.channels_last)
-        network = NanoNetwork(NanoOptions())
-        network.backbone.load_state_dict(self.teacher.backbone.state_dict())
-        self.network = network.to(memory_format=torch.channels_last)
-        self.network.backbone.requires_grad_(False)
+        self.scenes, self.photos, self.phase, self.seed = scenes, photos, phase, seed
+        self.network = student(OPTIONS).to(memory_format=torch.channels_last)
+        self.teacher = (teacher.to(memory_format=torch.channels_last).eval().requires_grad_(False),)  # in a tuple: no part of the state
+        self.kept: dict[int, list[Tensor]] = {}
+        stages, neck, _ = taught_maps(self.teacher[0], pixels_of_views(self.views(0)))
+        match_scales(self.network, stages, neck)
 
-    def groups(self, rate: float) -> list[dict[str, Any]]:
-        """Heads at the full rate, the neck slower; what lies before it never moves."""
-        neck = [parameter for name in NECK for parameter in self.network.backbone.get_submodule(name).parameters()]
-        return [{"params": list(self.network.heads.parameters()), "lr": rate}, {"params": neck, "lr": NECK_RATE * rate}]
+    def views(self, step: int) -> list[TrainView]:
+        """The batch of a step."""
+        rng = np.random.default_rng((self.seed, step))
+        scenes, photos, side = BATCH[self.phase]
+        if not self.scenes:
+            scenes, photos = 0, scenes + photos
+        views = [view(self.scenes[rng.integers(len(self.scenes))], rng, side) for _ in range(scenes)]
+        for _ in range(photos):
+            count = 4 if rng.random() < MOSAICS else 1
+            chosen = [self.photos[i] for i in rng.integers(len(self.photos), size=count)]
+            views.append(mosaic(chosen, rng, side) if count > 1 else view(chosen[0], rng, side))
+        return views
 
     def losses(self, step: int) -> dict[str, Tensor]:
-        """`score` and `box` of a batch of scenes and photographs."""
-        rng = np.random.default_rng((self.seed, step))
-        chosen = [self.scenes[i] for i in rng.integers(len(self.scenes), size=SCENES)]
-        chosen += [self.photos[i] for i in rng.integers(len(self.photos), size=PHOTOS)]
-        for name in NECK:
-            self.network.backbone.get_submodule(name).requires_grad_(step >= HEAD_STEPS)
-        views = [view(picture, rng) for picture in chosen]
-        pixels = pixels_of(torch.stack([torch.from_numpy(np.ascontiguousarray(one.canvas)) for one in views]))
-        with torch.no_grad():
-            stages = self.teacher.backbone.stages(pixels)  # ours too: they are not trained
-            taught = self.teacher.of_maps(self.teacher.backbone.neck(stages))
-        return losses_of(self.network.of_maps(self.network.backbone.neck(stages)), taught, views)
+        """Of a batch: `maps`, `score` and `box`; in the first phase `maps` is one for each stage."""
+        if self.phase == Phase.STAGES:
+            numbers = np.random.default_rng((self.seed, step)).integers(VIEWS, size=sum(BATCH[self.phase][:2]))
+            parts = [self._taught(int(number)) for number in numbers]
+            pixels, *maps = (
+                torch.cat(tensors).float().contiguous(memory_format=torch.channels_last)
+                for tensors in zip(*(part[:9] for part in parts), strict=True)
+            )
+            taught = CellPredictions(*(torch.cat(tensors) for tensors in zip(*(part[9:] for part in parts), strict=True)))
+            losses = stage_losses(self.network, pixels, maps[:5], maps[5:])
+            return losses | cells_like(self.network.of_maps(maps[5:]), taught)
+        views = self.views(step)
+        pixels = pixels_of_views(views)
+        stages, neck, taught = taught_maps(self.teacher[0], pixels)
+        our_stages, our_neck, cells = whole(self.network, pixels)
+        return {"maps": MAPS * distance(our_stages + our_neck, stages[2:] + neck)} | losses_of(cells, taught, views)
+
+    def _taught(self, number: int) -> list[Tensor]:
+        """Pixels, eight maps, logits and boxes of one view; kept, because the first phase draws from few views."""
+        if number not in self.kept:
+            pixels = pixels_of_views([self.views(number)[number % sum(BATCH[self.phase][:2])]])
+            stages, neck, cells = taught_maps(self.teacher[0], pixels)
+            self.kept[number] = [pixels.byte(), *(one.half() for one in stages + neck), cells.logits, cells.boxes]
+        return self.kept[number]
+
+
+def pixels_of_views(views: list[TrainView]) -> Tensor:
+    """(B, 3, H, W) as the network takes them."""
+    return pixels_of(torch.stack([torch.from_numpy(np.ascontiguousarray(one.canvas)) for one in views]))
 
 
 def main(
-    scenes: Annotated[Path, typer.Option(help="Folder that `personsearch.synthetic` wrote.")],
     photos: Annotated[Path, typer.Option(help="photos.json of `examples.nano.pack`.")],
-    backbone: Annotated[Path, typer.Option(help="YOLOX-Nano as ONNX.")],
+    teacher: Annotated[Path, typer.Option(help="Model folder whose detector is the teacher.")],
     out: Annotated[Path, typer.Option(help="Folder for state and log; a state that is there is gone on with.")],
+    phase: Phase,
+    scenes: Annotated[Path | None, typer.Option(help="Folder that `personsearch.synthetic` wrote.")] = None,
+    before: Annotated[Path | None, typer.Option(help="Folder of the training whose weights this one starts from.")] = None,
     steps: int = 3000,
+    rate: float = RATE,
+    average: Annotated[float, typer.Option(min=0, max=1, help="Of the running mean: what a step keeps.")] = 0.996,
+    cool: Annotated[int, typer.Option(min=0, help="Last steps, in which the rate sinks to nothing.")] = 0,
 ) -> None:
     """Train the detector."""
+    keep_freed_memory()
+    torch.set_num_threads(1)
     torch.manual_seed(1)
-    learner = DetectorLearner(rendered(scenes), listed(photos), backbone)
-    train(learner, out, Schedule(steps, RATE, cool=steps, average=AVERAGE, clip=10.0, save_every=100))
+    learner = DetectorLearner(rendered(scenes) if scenes else [], listed(photos), read_networks(teacher)[1], phase)
+    train(learner, out, Schedule(steps, rate, cool=cool, average=average, clip=10.0, save_every=100), before=before)
 
 
 if __name__ == "__main__":

@@ -1,67 +1,69 @@
-"""The teacher labels photographs without boxes: it looks at them at sizes that its ONNX file does not take."""
+"""The teacher labels photographs: it looks at the whole picture, at its mirror image, and at overlapping tiles."""
 
-from pathlib import Path
+from collections.abc import Iterator
 
-import cv2
 import numpy as np
 import torch
-from torch import Tensor
 from torchvision.ops import nms
 
-from examples.nano.teacher import Teacher
+from examples.nano.teachers import Finder
 from personsearch.boxes import Array
-from personsearch.models.nano.detector import pixels_of
-from personsearch.models.parts.csp_darknet import STRIDES
-from personsearch.models.parts.letterbox import GREY, View
 
+TILES = 2  # rows and columns
+TILE_SIDE = 0.6  # of the picture's
+NEAR_CUT = 0.02  # of the tile's side: a box that ends so near to a cut is of a part of a person
 NMS_IOU = 0.5
-ALL_SIZES = ((416, 736), (640, 1120), (896, 1600))  # pixels, (height, width) that a picture is fitted into
-LEAST_SCORE = 0.1  # of all sizes together
+LEAST_SCORE = 0.1
 
 
 class Labeller:
     """Finds people in pictures of any size.
 
     Args:
-        file: YOLOX-Nano as its authors export it to ONNX.
+        finder: The public detector.
     """
 
-    def __init__(self, file: Path) -> None:
-        self.teacher = Teacher(file)
+    def __init__(self, finder: Finder) -> None:
+        self.finder = finder
 
-    def people(self, image: Array, size: tuple[int, int], least_score: float) -> tuple[Array, Array]:
-        """Boxes (N, 4) float32 xyxy pixels of an RGB uint8 image (H, W, 3), fitted into `size`, and scores (N,), best first."""
-        view = fitted(image, size)
-        with torch.inference_mode():
-            cells = self.teacher(pixels_of(torch.from_numpy(view.canvas)[None]))
-        scores = cells.logits[0].sigmoid()
-        likely = scores > least_score
-        boxes, scores = _different(cells.boxes[0][likely], scores[likely])
-        return view.to_image(boxes.numpy()), scores.numpy()
-
-    def people_at_all_sizes(self, image: Array) -> tuple[Array, Array]:
-        """As `people`, of what `ALL_SIZES` show together, of the picture and of its mirror image."""
+    def people(self, image: Array) -> tuple[Array, Array]:
+        """Boxes (N, 4) float32 xyxy pixels of an RGB uint8 image (H, W, 3), and scores (N,), best first."""
         width = image.shape[1]
-        found = []
-        for size in ALL_SIZES:
-            found.append(self.people(image, size, LEAST_SCORE))
-            boxes, scores = self.people(image[:, ::-1], size, LEAST_SCORE)
-            found.append((np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1), scores))
-        boxes, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        kept = _different(torch.from_numpy(boxes), torch.from_numpy(scores))
-        return kept[0].numpy(), kept[1].numpy()
+        boxes, scores = self.finder.scored(image, LEAST_SCORE)
+        mirrored, mirrored_scores = self.finder.scored(np.ascontiguousarray(image[:, ::-1]), LEAST_SCORE)
+        parts = [
+            (boxes, scores),
+            (np.stack([width - mirrored[:, 2], mirrored[:, 1], width - mirrored[:, 0], mirrored[:, 3]], axis=1), mirrored_scores),
+        ]
+        for left, top, tile in tiles(image):
+            boxes, scores = self.finder.scored(tile, LEAST_SCORE)
+            whole = uncut(boxes, tile.shape[:2], (left, top), image.shape[:2])
+            parts.append((boxes[whole] + np.array([left, top] * 2, np.float32), scores[whole]))
+        boxes, scores = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        people = nms(torch.from_numpy(boxes), torch.from_numpy(scores), NMS_IOU).numpy()
+        return boxes[people], scores[people]
 
 
-def fitted(image: Array, size: tuple[int, int]) -> View:
-    """The whole image, its shape kept, as large as fits into `size` (height, width), on the smallest canvas of whole cells."""
-    height, width = image.shape[:2]
-    ratio = min(size[0] / height, size[1] / width)
-    sides = max(1, round(height * ratio)), max(1, round(width * ratio))
-    canvas = np.full((*(-(-side // STRIDES[-1]) * STRIDES[-1] for side in sides), 3), GREY, np.uint8)
-    canvas[: sides[0], : sides[1]] = cv2.resize(image, sides[::-1], interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR)
-    return View(canvas, (0, 0, width, height), sides, (height, width))
+def tiles(image: Array) -> Iterator[tuple[int, int, Array]]:
+    """Left, top and pixels of the overlapping tiles."""
+    height, width = (round(side * TILE_SIDE) for side in image.shape[:2])
+    for row in range(TILES):
+        for column in range(TILES):
+            top, left = (image.shape[0] - height) * row // (TILES - 1), (image.shape[1] - width) * column // (TILES - 1)
+            yield left, top, np.ascontiguousarray(image[top : top + height, left : left + width])
 
 
-def _different(boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-    kept = nms(boxes, scores, NMS_IOU)
-    return boxes[kept], scores[kept]
+def uncut(boxes: Array, tile: tuple[int, int], at: tuple[int, int], image: tuple[int, int]) -> Array:
+    """(N,) which of a tile's boxes (N, 4) do not end at a side of the tile that is inside the image.
+
+    Args:
+        boxes: Boxes, xyxy pixels of the tile.
+        tile: Height and width of the tile.
+        at: Left and top of the tile in the image.
+        image: Height and width of the image.
+    """
+    (height, width), (left, top) = tile, at
+    x, y = NEAR_CUT * width, NEAR_CUT * height
+    cut = (boxes[:, 0] < x) & (left > 0) | (boxes[:, 1] < y) & (top > 0)
+    cut |= (boxes[:, 2] > width - x) & (left + width < image[1]) | (boxes[:, 3] > height - y) & (top + height < image[0])
+    return ~cut

@@ -15,8 +15,8 @@ import typer
 from examples.nano.command import run
 from examples.nano.labeller import Labeller
 from examples.nano.photographs import held_out_crops, list_people, places_without_people
+from examples.nano.teachers import Finder
 
-DETECTOR = "yolox_nano_416x416.onnx"  # the public network
 CROPS_FILE, NUMBERS_FILE = "heldout_crops.npy", "heldout_pictures.npy"
 
 
@@ -36,7 +36,7 @@ def main(
     """Write what the detector's training and the calibration take."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     data, out = shared / "data", out.resolve()
-    labeller = Labeller(shared / "teachers" / DETECTOR)
+    labeller = Labeller(Finder(shared / "teachers"))
     typer.echo(f"{copy_backgrounds(data, out / 'backgrounds')} backgrounds")
     crops, numbers = held_out_crops(data)
     np.save(out / CROPS_FILE, crops)

@@ -21,13 +21,13 @@ from personsearch.sources import Frame, open_source
 log = logging.getLogger(__name__)
 
 COCO = "coco128"
-UNLABELLED = ("photos", "street_photos")  # folders; the videos are in "videos"
+UNLABELLED = {"photos": 4, "street_photos": 4, "coco_val2014_20": 2, "18f_cc0": 1, "intel_frames": 1}  # folder: times each is listed
+MAY_BE_MISSING = ("coco_val2014_20", "18f_cc0", "intel_frames")
 HELD_OUT = 4  # one in so many pictures of coco128, by name, is for calibration
 CROP = (256, 128)  # pixels, height and width
 LEAST_LABEL = (16, 40)  # pixels, width and height of a labelled person that makes a crop
 LIST_FRAMES = 28  # one in so many of a video
-REPEATS = 4  # times that the few photographs stand in the list
-SURE = 0.55  # the labeller's score from which on a box is a person's
+SURE = 0.3  # the labeller's score from which on a box is a person's
 UNSURE = 0.12  # and above which it may be one
 UNLABELLED_PERSON = 0.25  # the same where people have labelled the picture, who miss few
 SAME = 0.5  # overlap of a found box with a labelled one from which on they are one person's
@@ -61,14 +61,18 @@ def labelled(folder: Path) -> Iterator[tuple[int, Path, Array, Array]]:
         yield number[path], path, pixels, yolo.read_picture(path, labels[path]).boxes
 
 
-def unlabelled(data: Path) -> Iterator[tuple[Path, Array]]:
-    """Path and pixels of the photographs without labels.
+def unlabelled(data: Path) -> Iterator[tuple[Path, Array, int]]:
+    """Path and pixels of the photographs without labels, and how often each is listed.
 
     Raises:
         DataError: a folder is missing or empty.
     """
-    for name in UNLABELLED:
-        yield from readable(_files(data / name, "*.jpg"))
+    for name, repeats in UNLABELLED.items():
+        if name in MAY_BE_MISSING and not (data / name).is_dir():
+            log.warning("left out: %s is missing", data / name)
+            continue
+        for path, pixels in readable(_files(data / name, "*.jpg")):
+            yield path, pixels, repeats
 
 
 def frames(data: Path, every: int) -> Iterator[Frame]:
@@ -101,8 +105,9 @@ def list_people(data: Path, labeller: Labeller, folder: Path) -> list[dict[str, 
     rows = []
     for number, path, pixels, boxes in labelled(data / COCO):
         if number % HELD_OUT:
-            rows.append(_row(path, boxes, _beside(boxes, *labeller.people_at_all_sizes(pixels)) if len(boxes) else boxes))
-    rows += [_found(path, pixels, labeller) for path, pixels in unlabelled(data)] * REPEATS
+            rows.append(_row(path, boxes, _beside(boxes, *labeller.people(pixels)) if len(boxes) else boxes))
+    for path, pixels, repeats in unlabelled(data):
+        rows += [_found(path, pixels, labeller)] * repeats
     folder.mkdir(parents=True, exist_ok=True)
     for frame in frames(data, LIST_FRAMES):
         path = folder / f"{Path(frame.image).stem}_{frame.frame:05}.png"
@@ -131,7 +136,7 @@ def _beside(labels: Array, boxes: Array, scores: Array) -> Array:
 
 
 def _found(path: Path, pixels: Array, labeller: Labeller) -> dict[str, Any]:
-    boxes, scores = labeller.people_at_all_sizes(pixels)
+    boxes, scores = labeller.people(pixels)
     return _row(path, boxes[scores >= SURE], boxes[(scores > UNSURE) & (scores < SURE)])
 
 

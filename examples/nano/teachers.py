@@ -60,13 +60,17 @@ class Finder:
 
     def people(self, image: Array, least_score: float) -> Array:
         """Boxes (N, 4) float32, xyxy pixels of an RGB uint8 image (H, W, 3), best first."""
+        return self.scored(image, least_score)[0]
+
+    def scored(self, image: Array, least_score: float) -> tuple[Array, Array]:
+        """Boxes as of `people`, and their scores (N,)."""
         resized = cv2.resize(image, FINDER_SIZE[::-1], interpolation=cv2.INTER_AREA)
-        found = self._network(resized[None, ..., ::-1].transpose(0, 3, 1, 2).astype(np.float32))
-        boxes, labels = (np.asarray(found[name]) for name in ("boxes", "labels"))
-        kept = boxes[(labels == PERSON) & (boxes[:, 4] >= least_score)]
+        outputs = self._network(resized[None, ..., ::-1].transpose(0, 3, 1, 2).astype(np.float32))
+        boxes, labels = (np.asarray(outputs[name]) for name in ("boxes", "labels"))
+        people = boxes[(labels == PERSON) & (boxes[:, 4] >= least_score)]
+        people = people[np.argsort(-people[:, 4], kind="stable")]
         ratio = np.array([image.shape[1] / FINDER_SIZE[1], image.shape[0] / FINDER_SIZE[0]] * 2, np.float32)
-        people: Array = kept[np.argsort(-kept[:, 4], kind="stable"), :4] * ratio
-        return people
+        return people[:, :4] * ratio, people[:, 4]
 
 
 def joined(rows: list[Array]) -> Array:

@@ -34,7 +34,7 @@ def write_pictures(data: Path) -> Path:
     """Write the folder and return it.
 
     Of coco128, by number: 0 two people, to be held out; 1 two people, one of them small; 2 one, but unlabelled;
-    3 a dog; 4 one person, held out, the file is damaged; 5 no people. Then a photograph in each folder, and a video of red frames.
+    3 a dog; 4 one person, held out, the file is damaged; 5 no people. Then a photograph in two folders, and a video of red frames.
     """
     shown: list[list[tuple[int, ...]]] = [[TALL, (60, 10, 90, 110)], [TALL, SMALL], [TALL], [], [TALL], []]
     labels = [yolo_lines(people) for people in shown]
@@ -54,23 +54,17 @@ def write_pictures(data: Path) -> Path:
 
 
 class KnownLabeller:
-    """Finds in a picture of a size what it was told to.
+    """Finds what is known of pictures of a size.
 
     Args:
-        at_one_size: by (height, width) of the picture, what `people` finds.
-        at_all_sizes: what `people_at_all_sizes` finds.
+        known: What `people` finds, by (height, width) of the picture.
     """
 
-    def __init__(self, at_one_size: dict[tuple[int, int], Found], at_all_sizes: dict[tuple[int, int], Found]) -> None:
-        self.at_one_size, self.at_all_sizes = at_one_size, at_all_sizes
-        self.asked: list[tuple[tuple[int, int], tuple[int, int], float]] = []  # picture's size, size to look at, least score
+    def __init__(self, known: dict[tuple[int, int], Found]) -> None:
+        self.known = known
 
-    def people(self, image: Array, size: tuple[int, int], least_score: float) -> tuple[Array, Array]:
-        self.asked.append((image.shape[:2], size, least_score))
-        return _arrays(self.at_one_size.get(image.shape[:2], ([], [])))
-
-    def people_at_all_sizes(self, image: Array) -> tuple[Array, Array]:
-        return _arrays(self.at_all_sizes.get(image.shape[:2], ([], [])))
+    def people(self, image: Array) -> tuple[Array, Array]:
+        return _arrays(self.known.get(image.shape[:2], ([], [])))
 
 
 def _arrays(found: Found) -> tuple[Array, Array]:

@@ -10,16 +10,17 @@ import torch
 from examples.nano import crops, draw
 from examples.nano.assemble import assemble, merged
 from examples.nano.crops import CropLearner, batch_of, begin_from, config, load_features, relation, turned
+from examples.nano.detector import OPTIONS
 from examples.nano.draw import Pool
 from examples.nano.hints import HINTS, basis_of
+from examples.nano.imitation import student
 from examples.nano.loop import Schedule, train
 from examples.nano.pool import files
 from examples.nano.targets import Targets
 from personsearch.models import open_folder
-from personsearch.models.nano.detector import NanoNetwork
-from personsearch.models.nano.options import NanoOptions
 from personsearch.models.reid import ReidNetwork
 from personsearch.training.checkpoint import save_state
+from personsearch.weights import read_config
 from tests.helpers.bundled_files import assert_goes_on
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -217,12 +218,14 @@ def test_a_training_goes_on_where_it_stopped_and_makes_a_model(tmp_path: Path, m
         return train(learner_of(tmp_path, frozen=2), out, Schedule(2, 0.01, warmup=1, save_every=1))
 
     whole = assert_goes_on(run, tmp_path, monkeypatch)
-    save_state(tmp_path / "detector", {"mean": NanoNetwork(NanoOptions()).state_dict(), "step": 0})
+    save_state(tmp_path / "detector", {"mean": student(OPTIONS).state_dict(), "step": 0})
     first = assemble(whole, tmp_path / "detector", tmp_path / "model", size=(64, 32), min_score=0.3)
-    again = assemble(whole, first, tmp_path / "again", size=(64, 32), min_score=0.3)  # with the model's detector
+    again = assemble(whole, first, tmp_path / "again", size=(64, 32), min_score=0.3, name="small", tiles=(1, 3))  # the model's detector
     assert (first / "model.safetensors").read_bytes() == (again / "model.safetensors").read_bytes()
     model = open_folder(first, "cpu")
     assert (model.name, model.min_score, model.embedding_dim) == ("nano", 0.3, 256)
+    other = read_config(again)
+    assert (other["name"], other["detector"]["tiles"], other["detector"]["activation"]) == ("small", [1, 3], "relu")
     rows = model.embed_crops([np.full((60, 30, 3), 90, np.uint8)])
     assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-4)
 

@@ -11,12 +11,16 @@ import pytest
 import torch
 
 from examples.nano import detector, pictures
-from examples.nano.detector import assign, best_overlap, cell_middles, losses_of, quality_focal, seen_at_best
+from examples.nano.detector import OPTIONS, DetectorLearner, Phase
+from examples.nano.detector_losses import assign, best_overlap, cell_middles, cells_like, losses_of, quality_focal, seen_at_best
+from examples.nano.imitation import distance, stage_losses, student, taught_maps, without_norms
 from examples.nano.loop import Schedule
 from examples.nano.loop import train as train_with
-from examples.nano.pictures import SIDE, Picture, TrainView, listed, rendered, view
-from personsearch.models.nano.detector import CellPredictions
-from tests.helpers.bundled_files import assert_goes_on, write_yolox
+from examples.nano.pictures import SIDE, Picture, TrainView, listed, mosaic, rendered, view
+from personsearch.models.nano.detector import CellPredictions, NanoNetwork
+from personsearch.models.nano.options import NanoOptions
+from tests.helpers.bundled_files import assert_goes_on
+from tests.helpers.nano_models import lively
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -158,7 +162,7 @@ def test_a_view_is_the_same_for_the_same_numbers(drawn: Picture) -> None:
 
 def test_a_person_of_whom_little_is_seen_is_unsure() -> None:
     boxes = np.float32([[-70, 0, 30, 100], [-60, 0, 40, 100], [500, 0, 600, 100], [10, 10, 40, 15]])
-    kept, cut = pictures._inside(boxes)  # 30 % and 40 % of the first two are inside; the third is outside, the fourth is tiny
+    kept, cut = pictures._inside(boxes, SIDE)  # 30 % and 40 % of the first two are inside; the third is outside, the fourth is tiny
     assert kept.tolist() == [[0, 0, 40, 100]]
     assert cut.tolist() == [[0, 0, 30, 100], [10, 10, 40, 15]]
 
@@ -177,35 +181,69 @@ def test_lists_of_pictures(tmp_path: Path) -> None:
     assert (empty.boxes.shape, empty.unsure.shape) == ((0, 4), (0, 4))
 
 
+def test_a_mosaic_has_the_people_of_four_pictures(drawn: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "_light", lambda canvas, rng: canvas)
+    one = mosaic([drawn] * 4, np.random.default_rng(2))
+    boxes = np.concatenate([one.boxes, one.unsure])
+    assert one.canvas.shape == (SIDE, SIDE, 3)
+    red = (one.canvas[..., 0] > 128) & (one.canvas[..., 2] < 128)
+    inside = np.zeros_like(red)
+    for x1, y1, x2, y2 in boxes.round().astype(int):
+        inside[y1:y2, x1:x2] = True
+    assert len({tuple(corner) for corner in boxes[:, :2] // (SIDE // 2)}) >= 3  # quarters with a person
+    assert red[inside].mean() > 0.9
+    assert not red[~inside].any()
+
+
 # ---- the training ----
 
 
-def test_only_heads_and_neck_learn(drawn: Picture, tmp_path: Path) -> None:
-    write_yolox(tmp_path / "yolox.onnx")
-    learner = detector.DetectorLearner([drawn], [drawn], tmp_path / "yolox.onnx")
-    heads, neck = learner.groups(0.1)
-    assert (heads["lr"], neck["lr"]) == (0.1, pytest.approx(0.015))
-    moving = {id(parameter) for group in (heads, neck) for parameter in group["params"]}
-    still = {name.split(".")[1] for name, parameter in learner.network.named_parameters() if id(parameter) not in moving}
-    assert still.isdisjoint(detector.NECK)
-    assert "stem" in still
+TEACHER = NanoOptions(width=8, channels=8)
 
 
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"SCENES": 1, "PHOTOS": 1, "HEAD_STEPS": 1, "SIDE": 128}.items():
-        monkeypatch.setattr(detector, name, value)
-    monkeypatch.setattr(pictures, "SIDE", 128)
+def test_a_batch_norm_is_merged_without_a_change() -> None:
+    torch.manual_seed(0)
+    network = lively(student(TEACHER))
+    pixels = torch.rand(1, 3, 64, 64) * 255
+    with torch.inference_mode():
+        before, after = network(pixels), without_norms(network, TEACHER)(pixels)
+    assert network.state_dict().keys() != NanoNetwork(TEACHER).state_dict().keys()
+    torch.testing.assert_close(after.boxes, before.boxes, rtol=1e-4, atol=1e-2)  # sums in another order
+    torch.testing.assert_close(after.logits, before.logits, rtol=1e-4, atol=1e-3)
+
+
+def test_the_teacher_itself_is_no_distance_away() -> None:
+    """Of its own maps each stage makes the next one; another network does not."""
+    teacher, other = (lively(NanoNetwork(TEACHER)) for _ in range(2))
+    for parameter in other.parameters():
+        parameter.data *= 1.5
+    pixels = torch.rand(1, 3, 64, 64) * 255
+    stages, neck, cells = taught_maps(teacher, pixels)
+    with torch.no_grad():
+        assert set(stage_losses(teacher, pixels, stages, neck)) == {"stage1", "stage2", "stage3", "stage4", "stage5", "neck"}
+        assert float(stage_losses(teacher, pixels, stages, neck)["stage5"]) < float(stage_losses(other, pixels, stages, neck)["stage5"])
+    assert all(float(loss) == pytest.approx(0, abs=1e-5) for loss in cells_like(cells, cells).values())
+    assert all(float(one.min()) >= 0 for one in stages + neck)
+
+
+def test_a_map_that_knows_the_means_only_is_at_distance_one() -> None:
+    torch.manual_seed(0)
+    taught = torch.randn(2, 3, 40, 40) * torch.tensor([1.0, 5.0, 20.0])[:, None, None] + 3
+    means = taught.mean(dim=(0, 2, 3), keepdim=True).expand_as(taught)
+    assert float(distance([taught], [taught])) == 0
+    assert 0.5 < float(distance([means], [taught])) <= 1  # faint channels count less
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("small")
-def test_a_training_goes_on_where_it_stopped(drawn: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_yolox(tmp_path / "yolox.onnx")
+@pytest.mark.parametrize("phase", list(Phase))
+def test_a_training_goes_on_where_it_stopped(phase: Phase, drawn: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detector, "OPTIONS", OPTIONS.model_copy(update={"width": 8, "channels": 8}))
+    monkeypatch.setitem(detector.BATCH, phase, (1, 1, 128))
+    teacher = lively(NanoNetwork(TEACHER))
 
     def train(out: Path) -> Any:
         torch.manual_seed(1)
-        learner = detector.DetectorLearner([drawn], [drawn], tmp_path / "yolox.onnx")
+        learner = DetectorLearner([drawn], [drawn], teacher, phase)  # type: ignore[arg-type]
         return train_with(learner, out, Schedule(2, detector.RATE, warmup=2, save_every=1))
 
     assert_goes_on(train, tmp_path, monkeypatch)

@@ -21,7 +21,8 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "shared"
     write_pictures(folder / "data")
     found = {size: ([list(map(float, TALL))], [0.9]) for size in (PHOTO, STREET)} | {FRAME: ([[0.0, 0, 20, 30]], [0.6])}
-    monkeypatch.setattr(module, "Labeller", lambda file: KnownLabeller(found, found))
+    monkeypatch.setattr(module, "Finder", lambda folder: None)
+    monkeypatch.setattr(module, "Labeller", lambda finder: KnownLabeller(found))
     return folder
 
 
