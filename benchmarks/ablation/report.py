@@ -10,16 +10,16 @@ from benchmarks.ablation.verdicts import VERDICTS, Results, Verdict, noise_of, p
 
 
 def sides(claim: Claim, results: Results) -> tuple[list[float], list[float], int]:
-    """The mAP of each seed of the better and of the worse row, and the last point that all of them reached."""
+    """The claim's metric of each seed of the better and of the worse row, and the last point that all of them reached."""
     better, worse = results.get(claim.better, ()), results.get(claim.worse, ())
     point = min((points_of(result) for result in (*better, *worse)), default=MEASUREMENTS)
-    return values_at(better, point), values_at(worse, point), point
+    return values_at(better, point, claim.metric), values_at(worse, point, claim.metric), point
 
 
 def verdict_of(claim: Claim, results: Results) -> Verdict:
     """The verdict on a claim at the last point that both rows reached."""
     better, worse, point = sides(claim, results)
-    return verdict(better, worse, noise_of(results, point), out_of_reach=bool(claim.beyond))
+    return verdict(better, worse, noise_of(results, point, claim.metric), out_of_reach=bool(claim.beyond))
 
 
 def difference_of(claim: Claim, results: Results) -> str:
@@ -28,7 +28,7 @@ def difference_of(claim: Claim, results: Results) -> str:
     if not better or not worse:
         return ""
     difference = statistics.fmean(better) - statistics.fmean(worse)
-    return f"{100 * difference:+.1f} ± {100 * standard_error(better, worse, noise_of(results, point)):.1f}"
+    return f"{100 * difference:+.1f} ± {100 * standard_error(better, worse, noise_of(results, point, claim.metric)):.1f}"
 
 
 def summary(results: Results) -> str:
@@ -40,7 +40,7 @@ def summary(results: Results) -> str:
         counts = ", ".join(f"{len(by_verdict[name])} {name}" for name in VERDICTS)
         lines += ["", f"**{paper}**: {len(claims)} claims, {counts}.", ""]
         for name in VERDICTS:
-            told = "; ".join(f"{claim.says} ({difference_of(claim, results) or 'not trained'})" for claim in by_verdict[name])
+            told = "; ".join(f"{claim.says} ({difference_of(claim, results) or 'not measured'})" for claim in by_verdict[name])
             lines.append(f"* {name.capitalize()}: {told or 'none'}.")
     return "\n".join(lines[1:]) + "\n"
 
@@ -53,7 +53,7 @@ def claims_table(results: Results) -> str:
         at, here, p = "", "", ""
         if better and worse:
             at, here = f"{point}/{MEASUREMENTS}", f"{_percent(worse)} to {_percent(better)}"
-            p = f"{p_value(better, worse, noise_of(results, point)):.3f}"
+            p = f"{p_value(better, worse, noise_of(results, point, claim.metric)):.3f}"
         there = "" if claim.paper is None else f"{claim.paper[0]} to {claim.paper[1]} ({claim.data})"
         says = f"**{claim.says}**" if claim.required else claim.says
         result = verdict_of(claim, results) + (f": {claim.beyond}" if claim.beyond else "")

@@ -33,9 +33,9 @@ class Noise:
         return float(self.variance**0.5)
 
 
-def noise_of(results: Results, point: int = MEASUREMENTS) -> Noise:
+def noise_of(results: Results, point: int = MEASUREMENTS, metric: str = "mAP") -> Noise:
     """The pooled variance between seeds of all trained rows at a point of the learning curve."""
-    groups = [values for name, seeds in results.items() if not ROWS[name].of and len(values := values_at(seeds, point)) > 1]
+    groups = [values for name, seeds in results.items() if not ROWS[name].of and len(values := values_at(seeds, point, metric)) > 1]
     freedom = sum(len(values) - 1 for values in groups)
     if not freedom:
         return Noise(0.0, 0)
@@ -78,7 +78,9 @@ def points_of(result: Mapping[str, Any]) -> int:
     return int(result.get("points", len(result.get("curve", ())) or MEASUREMENTS))
 
 
-def values_at(results: Sequence[Mapping[str, Any]], point: int) -> list[float]:
-    """The mAP of each seed at a point, counted from 1; of a longer training the value on its curve, if it has one."""
-    ended = [result["mAP"] for result in results if points_of(result) == point]
+def values_at(results: Sequence[Mapping[str, Any]], point: int, metric: str = "mAP") -> list[float]:
+    """The metric of each seed at a point, counted from 1; mAP of a longer training is the value on its curve, if it has one."""
+    ended = [result[metric] for result in results if points_of(result) == point]
+    if metric != "mAP":
+        return ended
     return ended + [result["curve"][point - 1][1] for result in results if points_of(result) > point and "curve" in result]

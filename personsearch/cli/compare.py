@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from personsearch.cli.evaluate import gallery_size_of
 from personsearch.cli.options import CBGMVariant, ConfidenceWeighted, Device, RerankOption, cbgm_settings, open_searcher, say
 
 
@@ -19,6 +20,7 @@ def compare(
         str | None, typer.Option(help="Model whose detections all models embed, so that only their embeddings differ.")
     ] = None,
     device: Device = "auto",
+    gallery_size: Annotated[list[str] | None, typer.Option(help="Gallery size of CUHK-SYSU: 50 to 4000, or full; repeatable.")] = None,
     rerank: RerankOption = None,
     cbgm: Annotated[list[str] | None, typer.Option(help="K1,K2: re-rank K1 scenes by K2 people of the query's scene.")] = None,
     cbgm_variant: CBGMVariant = None,
@@ -39,6 +41,7 @@ def compare(
         [open_searcher(model, device) for model in models],
         dataset,
         root,
+        gallery_sizes=[gallery_size_of(text) for text in gallery_size or ["100"]],
         boxes_of=None if boxes_of is None else open_searcher(boxes_of, device),
         rerank=settings,
         confidence_weighted=confidence_weighted,

@@ -88,7 +88,7 @@ def evaluate(
     elif file is None and dataset is not None and root is not None and protocol is None and not cross_camera:
         if gallery_size and dataset != "cuhk-sysu":
             raise ConfigError(f"--gallery-size belongs to cuhk-sysu; {dataset} has its own galleries")
-        sizes = [_size(text) for text in gallery_size or ["100"]]
+        sizes = [gallery_size_of(text) for text in gallery_size or ["100"]]
         if scene_filter is None and min_scene_score is not None:
             raise ConfigError("--min-scene-score needs --scene-filter gfn")
         measured = _evaluate_dataset(
@@ -161,7 +161,12 @@ def _evaluate_dataset(
     return measured
 
 
-def _size(text: str) -> int | Literal["full"]:
+def gallery_size_of(text: str) -> int | Literal["full"]:
+    """A gallery size of CUHK-SYSU as the command line has it.
+
+    Raises:
+        ConfigError: It is neither a whole number nor "full".
+    """
     if text == "full":
         return "full"
     try:

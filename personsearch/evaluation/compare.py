@@ -13,7 +13,7 @@ from personsearch.datasets.coco import DEFAULTS as OWN_FIELDS
 from personsearch.datasets.coco import Fields
 from personsearch.datasets.cuhk_sysu import GallerySize
 from personsearch.errors import ConfigError
-from personsearch.evaluation.pictures import recall_curves
+from personsearch.evaluation.pictures import gallery_curves, recall_curves
 from personsearch.evaluation.runner import Dataset, evaluate_dataset
 from personsearch.models.two_step.combined import CombinedModel
 from personsearch.ranking import Rerank, SceneFiltering
@@ -61,7 +61,8 @@ def compare_models(
         confidence_weighted: Whether to rank by cosine x score; None: each model as its paper does.
         scene_filter: GFN.
         fields: Names in a COCO-style file.
-        pictures: Folder to write pictures of each model to, and `recall.png`, the recall of all over IoU (SeqNet, Fig. 4).
+        pictures: Folder to write pictures of each model to, `recall.png`, the recall of all over IoU (SeqNet, Fig. 4), and
+            `galleries.png`, the mAP of all over the galleries (Fig. 5).
 
     Returns:
         `dataset`; `models`: what `evaluate_dataset` gives for each, with `seconds_per_image`; `differences`: for each other model and
@@ -93,6 +94,7 @@ def compare_models(
     seconds = _seconds_per_image(searchers, [Path(path) for path in measured[0]["pictures"][:timed]])
     if pictures is not None:
         recall_curves({one["model"]: one["recall_over_iou"] for one in measured}).save(Path(pictures) / "recall.png")
+        gallery_curves(measured).save(Path(pictures) / "galleries.png")
     differences = [difference for other in measured[1:] for difference in _differences(measured[0], other, seed)]
     models = [_without_details(one) | {"seconds_per_image": speed} for one, speed in zip(measured, seconds, strict=True)]
     return {"dataset": dataset, "boxes_of": None if boxes_of is None else boxes_of.model.name, "models": models, "differences": differences}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from personsearch.evaluation.arrays import EvaluationData
 from personsearch.evaluation.curves import BOTTOM, GRID, LEFT, RIGHT, SIZE, TOP, colour_of, write_text
 from personsearch.evaluation.metrics import mutual_matches
 from personsearch.evaluation.search import QueryRanking
-from personsearch.evaluation.taps import draw_taps
 from personsearch.models.base import PersonModel
 from personsearch.render.views import person
 
@@ -79,22 +78,46 @@ def recall_curves(recalls: Mapping[str, Sequence[float]], ious: Sequence[float] 
         recalls: Recall at each IoU by the model's name.
         ious: The IoUs.
     """
+    return line_chart(recalls, [f"{iou:.2f}" for iou in ious], "recall (%) over IoU")
+
+
+def gallery_curves(models: Sequence[Mapping[str, Any]]) -> "Image":
+    """A line for each model: mAP in percent over the galleries, without re-ranking (SeqNet, Fig. 5).
+
+    Args:
+        models: Results of `evaluate_dataset` on one data set.
+    """
+    rows = {one["model"]: [row for row in one["search"] if row["cbgm"] is None] for one in models}
+    galleries = [row["gallery"] for row in next(iter(rows.values()))]
+    return line_chart({name: [row["mAP"] for row in own] for name, own in rows.items()}, galleries, "mAP (%) over galleries")
+
+
+def line_chart(lines: Mapping[str, Sequence[float]], labels: Sequence[str], title: str) -> "Image":
+    """Lines of values 0..1, in percent.
+
+    Args:
+        lines: Values at each label by the line's name.
+        labels: Texts under the points.
+        title: Text above.
+    """
     from PIL import Image, ImageDraw
 
     picture = Image.new("RGB", SIZE, "white")
     canvas = ImageDraw.Draw(picture)
-    columns = [LEFT + round(step * (RIGHT - LEFT) / (len(ious) - 1)) for step in range(len(ious))]
+    columns = [LEFT + round((step + 0.5) * (RIGHT - LEFT) / len(labels)) for step in range(len(labels))]
     for percent in range(0, 101, 20):
         y = BOTTOM - round(percent / 100 * (BOTTOM - TOP))
         canvas.line((LEFT, y, RIGHT, y), GRID)
         write_text(canvas, str(percent), LEFT - 40, y - 10)
-    for x, iou in zip(columns, ious, strict=True):
-        write_text(canvas, f"{iou:.2f}", x - 14, BOTTOM + 12)
-    write_text(canvas, "recall (%) over IoU", LEFT, 12)
+    for x, label in zip(columns, labels, strict=True):
+        write_text(canvas, label, x - 4 * len(label), BOTTOM + 12)
+    write_text(canvas, title, LEFT, 12)
     x = LEFT
-    for number, (name, values) in enumerate(recalls.items()):
+    for number, (name, values) in enumerate(lines.items()):
         points = [(column, BOTTOM - round(value * (BOTTOM - TOP))) for column, value in zip(columns, values, strict=True)]
         canvas.line(points, colour_of(number), 3)
+        for px, py in points:
+            canvas.ellipse((px - DOT, py - DOT, px + DOT, py + DOT), colour_of(number))
         x = write_text(canvas, name, x, 40, colour_of(number)) + 24
     return picture
 
@@ -179,6 +202,32 @@ def save_pictures(
         files.append(folder / f"{name}_{what}.png")
         picture.save(files[-1])
     return files
+
+
+def draw_taps(model: PersonModel, image: Array, box: Array) -> "Image | None":
+    """The picture with the taps of a model's deformable convolutions at the centre of a box, one colour a layer (AlignPS, Fig. 7).
+
+    Args:
+        model: Model; one without such layers, or not one PyTorch network for scenes, gives None.
+        image: RGB uint8 (H, W, 3).
+        box: (4,) xyxy pixels.
+    """
+    from PIL import Image, ImageDraw
+
+    if not hasattr(model, "network"):  # only such a model has layers to look into, and only these need torch
+        return None
+    from personsearch.models.taps import taps_at
+
+    layers = taps_at(model, image, box)
+    if not layers:
+        return None
+    picture = Image.fromarray(image)
+    canvas = ImageDraw.Draw(picture)
+    canvas.rectangle(tuple(box.tolist()), outline=(255, 255, 255), width=2)
+    for number, layer in enumerate(layers):
+        for x, y in layer.points.tolist():
+            canvas.ellipse((x - DOT, y - DOT, x + DOT, y + DOT), colour_of(number))
+    return picture
 
 
 def _framed(path: str, box: Array, colour: tuple[int, int, int]) -> "Image":

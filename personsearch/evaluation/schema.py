@@ -99,6 +99,9 @@ class _File(_Strict):
         return self
 
 
+COCO = (b'"annotations"', b'"bbox"')  # fields that this schema does not have
+
+
 def read(path: str | Path) -> EvaluationData:
     """The scenes and queries of an evaluation file.
 
@@ -109,7 +112,15 @@ def read(path: str | Path) -> EvaluationData:
         text = Path(checks.path("path", path, DataError)).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name with a null character
         raise DataError(f"{str(path)!r:.200} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    file = parse(_File, text, path, error=DataError)
+    try:
+        file = parse(_File, text, path, error=DataError)
+    except DataError as error:
+        if all(word in text for word in COCO):
+            raise DataError(
+                f"{path} is a COCO-style file of pictures and boxes, without detections and embeddings; measure a model on it with "
+                f"--dataset coco --root {path} (in Python: evaluate_dataset(searcher, 'coco', path))"
+            ) from error
+        raise
     dim = _common_dim(file, path)
     return EvaluationData(tuple(_scene(image, dim) for image in file.images), tuple(_query(query, dim) for query in file.queries))
 

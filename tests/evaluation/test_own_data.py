@@ -13,7 +13,7 @@ from personsearch.boxes import Array
 from personsearch.cli import app as cli
 from personsearch.datasets import own
 from personsearch.errors import ConfigError, DataError
-from personsearch.evaluation import at_boxes_of, compare_models, evaluate_dataset, paired_bootstrap
+from personsearch.evaluation import at_boxes_of, compare_models, evaluate_dataset, paired_bootstrap, read
 from personsearch.evaluation.pictures import embedding_map, plane_of
 from personsearch.searcher import PersonSearcher
 from personsearch.training.measure import load_test_set, scores_of_test_set
@@ -125,6 +125,7 @@ def test_a_model_compared_with_itself_and_with_a_worse_one(tmp_path: Path) -> No
     assert names == [
         "colour-blind_embeddings.png",
         "colour-blind_ranks.png",
+        "galleries.png",
         "recall.png",
         "rectangles_embeddings.png",
         "rectangles_ranks.png",
@@ -186,3 +187,8 @@ def test_comparing_on_the_command_line(tmp_path: Path, monkeypatch: pytest.Monke
     assert [one["model"] for one in compared["models"]] == ["rectangles", "colour-blind"]
     measured = json.loads(CliRunner().invoke(cli.app, ["evaluate", *data, "--model", "two", "--boxes-of", "one"]).stdout)
     assert measured["model"] == "rectangles with colour-blind"
+
+
+def test_a_coco_file_without_detections_says_how_to_measure(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="measure a model on it with --dataset coco --root"):
+        read(write_coco(tmp_path / "data") / "annotations.json")

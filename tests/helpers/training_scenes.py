@@ -1,13 +1,18 @@
 """Made-up scenes to learn from: people of two stripes, no two of them alike, before noise."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from personsearch.boxes import Array
 from personsearch.models.base import PersonModel
 from personsearch.options import parse
+from personsearch.training.data.batches import AugmentRecipe, TrainBatch, TrainItems, collate
 from personsearch.training.data.dataset import Sample
+from personsearch.training.learners.base import Learner
 from personsearch.training.recipes.schema import Recipe
 from personsearch.training.run import TrainOptions
 from personsearch.training.trainer import Trainer
@@ -100,3 +105,22 @@ def learned_by_heart(learning: Trainer, scores: Callable[[PersonModel], dict[str
         if found["top1"] == 1 and found["recall"] > 0.9:
             break
     return found
+
+
+def batch_of(learner: Learner, samples: Sequence[Sample]) -> TrainBatch:
+    """One batch of the samples as the learner takes them, without mirroring."""
+    items = TrainItems(samples, learner.prepare, AugmentRecipe(sizes=((HEIGHT, WIDTH),), flip=0.0), 0)  # type: ignore[arg-type]
+    return collate([items[0, number] for number in range(len(samples))])
+
+
+def write_coco(folder: Path, count: int = 2) -> Path:
+    """A folder with made-up scenes and their `annotations.json`."""
+    folder.mkdir()
+    pictures, people = [], []
+    for number, sample in enumerate(MadeUpScenes(count).samples):
+        Image.fromarray(sample.image).save(folder / f"{number}.png")
+        pictures.append({"id": number, "file_name": f"{number}.png"})
+        for (x1, y1, x2, y2), person in zip(sample.boxes.tolist(), sample.identities.tolist(), strict=True):
+            people.append({"image_id": number, "bbox": [x1, y1, x2 - x1, y2 - y1], "person_id": person})
+    (folder / "annotations.json").write_text(json.dumps({"images": pictures, "annotations": people}))
+    return folder

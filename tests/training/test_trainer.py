@@ -17,7 +17,7 @@ from personsearch.training.learners.build import build_learner
 from personsearch.training.measure import search_scores
 from personsearch.training.run import train
 from personsearch.training.trainer import Trainer
-from tests.helpers.training_scenes import QUIET, MadeUpScenes, learned_by_heart, recipe_of
+from tests.helpers.training_scenes import QUIET, MadeUpScenes, learned_by_heart, recipe_of, write_coco
 from tests.helpers.training_state import assert_same
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
@@ -240,7 +240,7 @@ def test_no_pictures_are_told(tmp_path) -> None:
 
 
 def test_train_from_files(tmp_path) -> None:
-    recipe, data = tmp_path / "recipe.json", coco_folder(tmp_path / "data")
+    recipe, data = tmp_path / "recipe.json", write_coco(tmp_path / "data")
     recipe.write_text(recipe_of("alignps", epochs=1).model_dump_json())
     model = train(recipe, data, tmp_path / "out", replace(QUIET, test_data=data / "annotations.json"))
     assert PersonSearcher.from_pretrained(str(model), device="cpu").model.name == "alignps"
@@ -268,7 +268,7 @@ def test_a_training_of_no_epochs_is_told(tmp_path) -> None:
 
 
 def test_train_on_the_command_line(tmp_path) -> None:
-    recipe, data, out = tmp_path / "recipe.json", coco_folder(tmp_path / "data"), tmp_path / "out"
+    recipe, data, out = tmp_path / "recipe.json", write_coco(tmp_path / "data"), tmp_path / "out"
     recipe.write_text(recipe_of("alignps", epochs=1).model_dump_json())
     arguments = ["train", str(recipe), str(data), str(out), "--device", "cpu"]
     result = CliRunner().invoke(cli.app, arguments)
@@ -276,20 +276,6 @@ def test_train_on_the_command_line(tmp_path) -> None:
     assert PersonSearcher.from_pretrained(out / MODEL_FOLDER, device="cpu").model.name == "alignps"
     assert isinstance(CliRunner().invoke(cli.app, arguments).exception, ConfigError)
     assert CliRunner().invoke(cli.app, [*arguments, "--resume"]).exit_code == 0
-
-
-def coco_folder(folder: Path) -> Path:
-    from PIL import Image
-
-    folder.mkdir()
-    pictures, people = [], []
-    for number, sample in enumerate(MadeUpScenes(2).samples):
-        Image.fromarray(sample.image).save(folder / f"{number}.png")
-        pictures.append({"id": number, "file_name": f"{number}.png"})
-        for (x1, y1, x2, y2), person in zip(sample.boxes.tolist(), sample.identities.tolist(), strict=True):
-            people.append({"image_id": number, "bbox": [x1, y1, x2 - x1, y2 - y1], "person_id": person})
-    (folder / "annotations.json").write_text(json.dumps({"images": pictures, "annotations": people}))
-    return folder
 
 
 class Perfect:

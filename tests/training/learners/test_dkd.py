@@ -16,7 +16,6 @@ from personsearch.models import open_folder
 from personsearch.models.reid import crops_of
 from personsearch.models.two_step.combined import CombinedModel
 from personsearch.training.checkpoint import LOG_FILE, MODEL_FOLDER, STATE_FILE, load_state, save_trained
-from personsearch.training.data.batches import AugmentRecipe, TrainBatch, TrainItems, collate
 from personsearch.training.data.dataset import Sample
 from personsearch.training.learners.build import build_learner
 from personsearch.training.learners.dkd import DKDLearner, with_teacher
@@ -37,6 +36,7 @@ from tests.helpers.training_scenes import (
     SIZE,
     WIDTH,
     MadeUpScenes,
+    batch_of,
     learned_by_heart,
 )
 
@@ -62,11 +62,6 @@ def reid_recipe(*, network: dict | None = None, epochs: int = 1, **losses) -> Re
 def dkd_recipe(teacher: Path | None, *, kd: dict | None = None, network: dict | None = None, epochs: int = 1, **losses) -> Recipe:
     distilling = {"distillation": {"shift": SHIFT} | (kd or {}), "teacher": None if teacher is None else str(teacher)}
     return recipe_of(STUDENT | (network or {}), {"proposals": FEW, "head": HEAD} | distilling | losses, epochs=epochs)
-
-
-def batch_of(learner, samples: list[Sample]) -> TrainBatch:
-    items = TrainItems(samples, learner.prepare, AugmentRecipe(sizes=((HEIGHT, WIDTH),), flip=0.0), 0)
-    return collate([items[0, number] for number in range(len(samples))])
 
 
 def crops_learner(**changes) -> ReidLearner:

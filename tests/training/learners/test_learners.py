@@ -10,7 +10,6 @@ from personsearch.errors import ConfigError, WeightsError
 from personsearch.models import open_folder
 from personsearch.models.parts.heads import HeadOutput
 from personsearch.training.checkpoint import save_trained
-from personsearch.training.data.batches import AugmentRecipe, TrainBatch, TrainItems, collate
 from personsearch.training.data.dataset import Sample
 from personsearch.training.learners.base import Learner, person_loss
 from personsearch.training.learners.build import build_learner
@@ -20,16 +19,11 @@ from personsearch.training.losses.oim import OIMLoss
 from personsearch.training.losses.regions import SampledRegions
 from personsearch.training.losses.triplet import triplet_aided
 from personsearch.training.recipes.schema import DenseLosses
-from tests.helpers.training_scenes import HEIGHT, WIDTH, MadeUpScenes, recipe_of
+from tests.helpers.training_scenes import MadeUpScenes, batch_of, recipe_of
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 NETWORKS = ("oim", "nae", "nae+", "seqnet", "alignps", "roi-alignps", "roi-alignps without rpn")
-
-
-def batch_of(learner: Learner, samples: list[Sample]) -> TrainBatch:
-    items = TrainItems(samples, learner.prepare, AugmentRecipe(sizes=((HEIGHT, WIDTH),), flip=0.0), 0)
-    return collate([items[0, number] for number in range(len(samples))])
 
 
 def learner_of(name: str, **changes) -> Learner:

@@ -1,11 +1,9 @@
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from typer.testing import CliRunner
 
 from personsearch import PersonSearcher
@@ -14,7 +12,6 @@ from personsearch.errors import ConfigError
 from personsearch.models import open_folder
 from personsearch.models.trident import TridentOutput
 from personsearch.training.checkpoint import LOG_FILE, MODEL_FOLDER, save_trained
-from personsearch.training.data.batches import AugmentRecipe, TrainBatch, TrainItems, collate
 from personsearch.training.data.dataset import Sample
 from personsearch.training.learners import trident as trident_learner
 from personsearch.training.learners.build import build_learner
@@ -25,7 +22,7 @@ from personsearch.training.optimize import rate_factor
 from personsearch.training.recipes.catalogue import TRIDENT_ABLATIONS, recipes
 from personsearch.training.recipes.schema import Recipe, TridentLosses
 from personsearch.training.run import train
-from tests.helpers.training_scenes import HEIGHT, QUIET, WIDTH, MadeUpScenes, recipe_of
+from tests.helpers.training_scenes import QUIET, MadeUpScenes, batch_of, recipe_of, write_coco
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
@@ -44,11 +41,6 @@ def learner_of(recipe: Recipe | None = None, **changes) -> TridentLearner:
     learner = build_learner(tiny(recipe or recipes()["trident-prw"], **changes), 4)
     assert isinstance(learner, TridentLearner)
     return learner
-
-
-def batch_of(learner: TridentLearner, samples: list[Sample]) -> TrainBatch:
-    items = TrainItems(samples, learner.prepare, AugmentRecipe(sizes=((HEIGHT, WIDTH),), flip=0.0), 0)
-    return collate([items[0, number] for number in range(len(samples))])
 
 
 def learn(learner: TridentLearner, samples: list[Sample]) -> dict[str, torch.Tensor]:
@@ -201,20 +193,8 @@ def test_a_malformed_network_is_an_error() -> None:
         Recipe(name="x", network={"architecture": "trident"}, losses={"reid": {"adaptve": False}})
 
 
-def coco_folder(folder: Path) -> Path:
-    folder.mkdir()
-    pictures, people = [], []
-    for number, sample in enumerate(MadeUpScenes(2).samples):
-        Image.fromarray(sample.image).save(folder / f"{number}.png")
-        pictures.append({"id": number, "file_name": f"{number}.png"})
-        for (x1, y1, x2, y2), person in zip(sample.boxes.tolist(), sample.identities.tolist(), strict=True):
-            people.append({"image_id": number, "bbox": [x1, y1, x2 - x1, y2 - y1], "person_id": person})
-    (folder / "annotations.json").write_text(json.dumps({"images": pictures, "annotations": people}))
-    return folder
-
-
 def test_train_from_python_and_from_the_command_line(tmp_path) -> None:
-    recipe, data = tiny(recipes()["trident-prw-scratch"]), coco_folder(tmp_path / "data")
+    recipe, data = tiny(recipes()["trident-prw-scratch"]), write_coco(tmp_path / "data")
     trained = train(recipe, data, tmp_path / "python", QUIET)
     (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
     out = tmp_path / "shell"

@@ -8,25 +8,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from personsearch.training.data.batches import AugmentRecipe, TrainBatch, TrainItems, collate
-from personsearch.training.learners.base import Learner
+from personsearch.training.data.batches import AugmentRecipe
 from personsearch.training.learners.build import build_learner
 from personsearch.training.losses.mutual import MutualLearning, MutualRecipe, divergence, paired_means
 from personsearch.training.losses.oim import OIMLoss, OIMRecipe
 from personsearch.training.pretraining import PretrainingRecipe, read_sub_tasks
 from tests.helpers.pretraining_scenes import PLAN, pretraining_recipe, write_sub_tasks
-from tests.helpers.training_scenes import HEIGHT, WIDTH, MadeUpScenes, recipe_of
+from tests.helpers.training_scenes import HEIGHT, WIDTH, MadeUpScenes, batch_of, recipe_of
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 
 def learner_of(name: str) -> Any:
     return build_learner(recipe_of(name), 4)
-
-
-def batch_of(learner: Learner) -> TrainBatch:
-    items = TrainItems(MadeUpScenes(2), learner.prepare, AugmentRecipe(sizes=((HEIGHT, WIDTH),), flip=0.0), 0)
-    return collate([items[0, number] for number in range(2)])
 
 
 def test_mutual_terms_see_the_memories_of_before_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +36,7 @@ def test_mutual_terms_see_the_memories_of_before_the_step(monkeypatch: pytest.Mo
         return {}
 
     monkeypatch.setattr(learner.mutual, "forward", record)
-    learner(batch_of(learner))
+    learner(batch_of(learner, MadeUpScenes(2).samples))
     assert all(torch.equal(*pair) for pair in zip(tables[0], before, strict=True))
     assert not torch.equal(learner.oim.table, before[0])
     assert not torch.equal(learner.roi_oim.table, before[1])
@@ -67,7 +61,7 @@ def test_each_branch_is_compared_by_its_own_memory() -> None:
 def test_no_gradient_of_the_second_head_moves_the_firsts_boxes() -> None:
     """The boxes that the first head has moved are the second's input, detached (SeqNet, "Training")."""
     learner = learner_of("seqnet")
-    losses = learner(batch_of(learner))
+    losses = learner(batch_of(learner, MadeUpScenes(2).samples))
     (losses["class"] + losses["box"] + losses["oim"]).backward()
     gradient = learner.network.first.boxes.weight.grad
     assert gradient is None or not gradient.any()

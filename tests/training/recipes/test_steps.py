@@ -1,4 +1,4 @@
-"""The recipes of the papers' tables build, take a step, and save a model that searches."""
+"""The recipes of the papers' tables build, learn for two steps, and save a model that searches."""
 
 import math
 from typing import Any
@@ -47,18 +47,18 @@ def small(name: str) -> Recipe:
         network["rpn"] = network["rpn"] | PROPOSALS
     if "proposals" in losses:
         losses["proposals"] |= FEW
-    return Recipe.model_validate(values | {"frozen": [], "augment": {"sizes": [[HEIGHT, WIDTH]]}, "batch_size": 2, "epochs": 1})
+    return Recipe.model_validate(values | {"frozen": [], "augment": {"sizes": [[HEIGHT, WIDTH]]}, "batch_size": 2, "epochs": 2})
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_a_recipe_takes_a_step(name: str, tmp_path: Any) -> None:
+def test_a_recipe_learns(name: str, tmp_path: Any) -> None:
     recipe = small(name)
     data = MadeUpScenes(2)
     learner = build_learner(recipe, data.identities)
     before = {key: one.clone() for key, one in learner.network.named_parameters()}
     trainer = Trainer(recipe, learner, data, tmp_path)
-    trainer.run(until=1)
+    trainer.run(until=2)  # the first step of a warm-up from 0 moves nothing
     moved = [key for key, one in learner.network.named_parameters() if not (one == before[key]).all()]
     assert len(moved) > len(before) / 2
     assert all(math.isfinite(float(one.sum())) for one in learner.network.parameters())

@@ -1,7 +1,6 @@
-"""Where the taps of a model's deformable convolutions sample, drawn into a picture (AlignPS, Fig. 7)."""
+"""Where the taps of a model's deformable convolutions sample (AlignPS, Fig. 7)."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,12 +11,7 @@ from personsearch.models.base import PersonModel
 from personsearch.models.parts.deform_taps import TAPS, split_offsets
 from personsearch.models.scene import SceneModel
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 OFFSETS = "conv_offset"  # name of the layer that computes the offsets
-COLOURS = ((205, 50, 40), (31, 98, 172), (40, 150, 60), (196, 140, 22), (140, 60, 150))  # of the layers in turn
-RADIUS = 3
 
 
 @dataclass(frozen=True)
@@ -58,22 +52,6 @@ def taps_at(model: PersonModel, image: Array, box: Array) -> list[Taps]:
     scale = np.array([prepared.resized[1] / prepared.original[1], prepared.resized[0] / prepared.original[0]])
     centre = (box[:2] + box[2:]) / 2 * scale  # pixels of the resized image
     return [Taps(name, _points(output, stride, padded, centre) / scale) for name, (output, stride) in outputs.items()]
-
-
-def draw_taps(model: PersonModel, image: Array, box: Array) -> "Image | None":
-    """The picture with the taps at the centre of a box, one colour a layer; None for a model without deformable convolutions."""
-    from PIL import Image, ImageDraw
-
-    layers = taps_at(model, image, box)
-    if not layers:
-        return None
-    picture = Image.fromarray(image)
-    canvas = ImageDraw.Draw(picture)
-    canvas.rectangle(tuple(box.tolist()), outline=(255, 255, 255), width=2)
-    for number, layer in enumerate(layers):
-        for x, y in layer.points.tolist():
-            canvas.ellipse((x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS), COLOURS[number % len(COLOURS)])
-    return picture
 
 
 def _points(output: Tensor, stride: int, padded_width: int, centre: Array) -> Array:
