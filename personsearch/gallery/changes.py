@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from personsearch.errors import GalleryError
-from personsearch.gallery import merging, removal, vector_index
+from personsearch.gallery import merging, removal, scenes, vector_index
 from personsearch.gallery.location import make_files_private, retried
 from personsearch.gallery.snapshot import Snapshot, next_time
-from personsearch.gallery.table import FileFacts, FramePeople, to_rows
+from personsearch.gallery.table import SCENE, FileFacts, FramePeople, to_rows
 
 if TYPE_CHECKING:
     from personsearch.gallery.gallery import Gallery
@@ -84,6 +84,9 @@ def purge(gallery: "Gallery", choose: Callable[[Snapshot], removal.Removal]) -> 
                 raise
             return  # the attempt before had deleted them
         people = max(people, rows.people)
+        if rows.scene is not None and SCENE in snapshot.table.schema.names:
+            scenes.blank(snapshot.table, rows.scene)
+            snapshot = gallery._refresh()
         snapshot.table.delete(rows.predicate)  # only marks them
 
     with gallery._guarded(exclusive=True) as is_locked:

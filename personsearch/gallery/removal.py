@@ -24,6 +24,7 @@ class Removal:
 
     predicate: str  # of Lance's SQL
     people: int  # number of people among the rows
+    scene: str | None = None  # of Lance's SQL: the rows of scenes that stay, but whose embeddings go; None: no such scene
 
 
 def of_images(snapshot: Snapshot, images: Sequence[str | os.PathLike[str]], location: str, *, missing_ok: bool) -> Removal:
@@ -58,7 +59,8 @@ def of_person(snapshot: Snapshot, image: str | os.PathLike[str], row: int, frame
         raise GalleryError(f"gallery {location} has no person {row} in frame {frame} of {name}; people() lists them all")
     newest = person["indexed_ns"][0].as_py()
     # Older writes of the frame may have the person under another number.
-    return Removal(f"image = {quote(name)} AND frame = {frame} AND (row = {row} OR indexed_ns < {newest})", 1)
+    of_frame = f"image = {quote(name)} AND frame = {frame}"
+    return Removal(f"{of_frame} AND (row = {row} OR indexed_ns < {newest})", 1, scene=f"{of_frame} AND row = -1")
 
 
 def older_rows(images: Sequence[str], indexed_ns: int) -> str:

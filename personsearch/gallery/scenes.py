@@ -1,6 +1,6 @@
 """Embeddings of whole scenes, which GFN's models store beside the people."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,23 @@ def scene_embeddings(gallery: "Gallery", people: People) -> Array:
         GalleryError: The gallery stores no scenes, or has changed since the people were read.
     """
     return gallery._read(lambda snapshot: of_people(snapshot, people, gallery.location))
+
+
+def blank(table: Any, predicate: str) -> None:
+    """Replace the embeddings of some scenes by zeros, which describe no person; GFN then scores them as scenes that it knows nothing of.
+
+    Args:
+        table: Lance table of a gallery with scenes.
+        predicate: Lance's SQL for the rows of the scenes.
+    """
+    import pyarrow as pa
+
+    rows = table.to_table(filter=predicate)
+    field = rows.schema.field(SCENE)
+    zeros = np.zeros(rows.num_rows * field.type.list_size, field.type.value_type.to_pandas_dtype())
+    column = pa.FixedSizeListArray.from_arrays(pa.array(zeros), field.type.list_size)
+    rows = rows.set_column(rows.schema.get_field_index(SCENE), field, column)
+    table.merge_insert(["image", "frame", "row", "indexed_ns"]).when_matched_update_all().execute(rows)
 
 
 def of_people(snapshot: Snapshot, people: People, location: str) -> Array:

@@ -12,7 +12,7 @@ from personsearch.errors import GalleryError, QueryError, ShapeError
 from personsearch.gallery import FramePeople, Gallery, scene_embeddings
 from personsearch.ranking import GFN, SceneFilter
 from personsearch.searching import SearchOptions, context_rows
-from tests.helpers.gallery_frames import KEY, frame
+from tests.helpers.gallery_frames import KEY, files_with, frame
 
 OPEN = SceneFilter(np.ones(3, np.float32), np.zeros(3, np.float32), temperature=1e9)  # every gate half open: the scenes' plain cosine
 SCENED = replace(KEY, scenes=True)
@@ -74,6 +74,22 @@ def test_a_frame_without_its_scene_is_refused(gallery: Gallery) -> None:
 def test_an_empty_gallery_has_no_scenes(tmp_path: Path) -> None:
     empty = Gallery.create_or_open(tmp_path / "none", SCENED)
     assert scene_embeddings(empty, empty.people()).shape == (0, 3)
+
+
+def test_removing_a_person_takes_the_scene_they_were_in(tmp_path: Path) -> None:
+    """The embedding of a whole picture depends on everyone in it; other pictures and people keep theirs."""
+    gallery = Gallery.create_or_open(tmp_path / "g", SCENED)
+    scene = np.array([0.6123, 0.5321, 0.58487], np.float32)
+    gallery.add([scened("it's.jpg", scene, 2), scened("b.jpg", Y, 1)])
+    assert files_with(tmp_path / "g", scene.tobytes())
+    gallery.remove_person("it's.jpg", row=0)
+    assert files_with(tmp_path / "g", scene.tobytes()) == []
+    people = gallery.people()
+    assert (people.images.tolist(), people.rows.tolist()) == (["b.jpg", "it's.jpg"], [0, 1])
+    assert scene_embeddings(gallery, people).tolist() == [Y.tolist(), [0, 0, 0]]
+    assert list(gallery.images()) == ["b.jpg", "it's.jpg"]
+    result = ranked(gallery, people.embeddings[1], Y, SearchOptions(scene_filter="gfn"))
+    assert len(result.hits()) == 2
 
 
 def ranked(gallery: Gallery, row: Array, scene: Array, options: SearchOptions) -> searching.RankedPeople:
