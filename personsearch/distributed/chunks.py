@@ -9,7 +9,7 @@ from personsearch.errors import ImageError
 from personsearch.sources import Frame, Frames, Item
 
 MOST, LEAST = 512, 8  # items of a chunk
-CHUNKS_A_WORKER = 4  # so that a slow worker does not hold up the others at the end
+CHUNKS_A_WORKER = 8  # so that a slow worker does not hold up the others at the end
 RANGE = 4096  # frames of a video in one chunk
 LARGE_VIDEO = 2**25  # bytes from which a video is split
 

@@ -16,6 +16,7 @@ from personsearch.sources import Item
 
 COMMIT_SECONDS = 5.0  # this process, if it ends, loses at most what came within this time, and the chunks that are being read
 MOST_DEATHS = 3  # workers that end at one picture before it is reported
+WAITING = 2  # calls of a worker: the one that runs, and the next, so that it need not wait for this process
 DEATHS_AT_START = 3  # workers that end before they have read anything
 
 
@@ -26,6 +27,14 @@ class Task:
     opening: Opening
     workers: int
     gpus_per_worker: float
+
+
+@dataclass(eq=False)
+class _Seat:
+    """One worker, and its calls in order: the first is running."""
+
+    worker: Any
+    calls: "dict[Any, Chunk | None]"  # None: describing the model
 
 
 class Pool:
@@ -40,9 +49,8 @@ class Pool:
         self.ray, self.task = ray, task
         self.expected: Description | None = None  # the model that every worker must have
         self._actor = ray.remote(num_cpus=1, num_gpus=task.gpus_per_worker, max_restarts=0, max_task_retries=0)(Worker)
-        self._running: dict[Any, tuple[Any, Chunk | None]] = {}  # call -> its worker, and the chunk; None: describing the model
+        self._seats: list[_Seat] = []
         self._deaths = 0  # at start, one after the other
-        self._idle: list[Any] = []
 
     def __enter__(self) -> "Pool":
         for _ in range(self.task.workers):
@@ -50,8 +58,8 @@ class Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for worker in {id(worker): worker for worker in [*self._idle, *(worker for worker, _ in self._running.values())]}.values():
-            self.ray.kill(worker)
+        for seat in self._seats:
+            self.ray.kill(seat.worker)
 
     def describe(self) -> Description:
         """The model of the worker that opens it first.
@@ -74,10 +82,11 @@ class Pool:
         sink = _Sink(gallery, plan, sum(not isinstance(item, VideoRange) for chunk in chunks for item in chunk.items), options)
         left = _ranges_left(chunks)
         with sink:
-            while chunks or any(chunk is not None for _, chunk in self._running.values()):
-                while chunks and self._idle:
-                    worker, chunk = self._idle.pop(), chunks.popleft()
-                    self._running[worker.read.remote(chunk, gallery, quiet, indexed_ns)] = worker, chunk
+            while chunks or any(chunk is not None for seat in self._seats for chunk in seat.calls.values()):
+                for seat in sorted(self._seats, key=lambda seat: len(seat.calls)):
+                    if chunks and len(seat.calls) < WAITING and None not in seat.calls.values():
+                        chunk = chunks.popleft()
+                        seat.calls[seat.worker.read.remote(chunk, gallery, quiet, indexed_ns)] = chunk
                 done = self._step(chunks, plan)
                 if done is not None and not self._is_cut_off(*done, chunks, left):
                     sink.take(*done, left)
@@ -94,35 +103,36 @@ class Pool:
 
     def _start(self) -> None:
         worker = self._actor.remote(self.task.opening)
-        self._running[worker.describe.remote()] = worker, None
+        self._seats.append(_Seat(worker, {worker.describe.remote(): None}))
 
     def _step(self, chunks: "deque[Chunk]", plan: Plan | None) -> "tuple[Chunk, Written] | None":
         """Wait for one call, or a second."""
-        ready, _ = self.ray.wait(list(self._running), num_returns=1, timeout=1.0)
+        calls = {call: seat for seat in self._seats for call in seat.calls}
+        ready, _ = self.ray.wait(list(calls), num_returns=1, timeout=1.0)
         if not ready:
             return None
-        worker, chunk = self._running.pop(ready[0])
+        seat = calls[ready[0]]
+        call = next(iter(seat.calls))  # done before the others of its worker, and of a worker that ended the one to blame
         try:
-            result = self.ray.get(ready[0])
+            result = self.ray.get(call)
         except self.ray.exceptions.RayTaskError as error:  # an error of the work itself, which another worker would meet too
             raise (error.cause if isinstance(error.cause, Exception) else error) from None
         except self.ray.exceptions.RayError as error:
-            self._ended(chunk, chunks, plan, error)
+            self._ended(seat, chunks, plan, error)
             return None
-        self._idle.append(worker)
+        chunk = seat.calls.pop(call)
         if chunk is None:
-            self._check(result)
+            self.expected = self.expected or result
+            result.check_same(self.expected)
             return None
         self._deaths = 0
         return chunk, result
 
-    def _check(self, description: Description) -> None:
-        if self.expected is None:
-            self.expected = description
-        description.check_same(self.expected)
-
-    def _ended(self, chunk: Chunk | None, chunks: "deque[Chunk]", plan: Plan | None, error: Exception) -> None:
+    def _ended(self, seat: _Seat, chunks: "deque[Chunk]", plan: Plan | None, error: Exception) -> None:
         """Start another worker, and give it the chunk again: whole once, then in halves, down to the picture that ends workers."""
+        self._seats.remove(seat)
+        chunk, *waiting = seat.calls.values()
+        chunks.extend(one for one in waiting if one is not None)  # they had not begun
         if chunk is None:
             self._deaths += 1
             if self._deaths >= DEATHS_AT_START:

@@ -199,7 +199,7 @@ def test_a_chunk_gives_the_same_rows_each_time(photos: Path, tmp_path: Path) -> 
 def test_chunks_have_a_number_of_items(photos: Path) -> None:
     items = list(open_source(photos).items)
     assert [len(chunk.items) for chunk in split(items, {}, 2, 1)] == [8, 8, 4]
-    assert [len(chunk.items) for chunk in split(items * 200, {}, 1, 1)] == [512] * 7 + [416]
+    assert [len(chunk.items) for chunk in split(items * 300, {}, 1, 1)] == [512] * 11 + [368]
     halves = Chunk(items).halves()
     assert [len(half.items) for half in halves] == [10, 10]
     assert [item for half in halves for item in half.items] == items

@@ -34,7 +34,7 @@ class FakeRay:
 
     def __init__(self, ends: Callable[[str, tuple[Any, ...]], bool] = lambda name, arguments: False) -> None:
         self.ends = ends
-        self.started = 0
+        self.started = self.waits = 0
         self.calls: list[str] = []
 
     def remote(self, **_: Any) -> Callable[[type], Any]:
@@ -42,8 +42,10 @@ class FakeRay:
         return lambda cls: _Maker(self, cls)
 
     def wait(self, futures: Sequence[Any], **_: Any) -> tuple[list[Any], list[Any]]:
-        """The first call is done."""
-        return list(futures[:1]), list(futures[1:])
+        """One of the calls is done, in turns."""
+        self.waits += 1
+        at = self.waits % len(futures)
+        return [futures[at]], [*futures[:at], *futures[at + 1 :]]
 
     def get(self, future: "_Future") -> Any:
         """The result of a call, or its error."""
