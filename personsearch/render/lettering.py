@@ -95,7 +95,7 @@ def doubt(hit: Hit) -> str:
 
 def size_note(hit: Hit) -> str:
     """That a person has few pixels, such as "small: 41 pixels high"; "" otherwise."""
-    return f"small: {hit.box[3] - hit.box[1]:.0f} pixels high" if hit.is_small else ""
+    return f"small: {int(hit.box[3] - hit.box[1])} pixels high" if hit.is_small else ""
 
 
 def _fonts(size: float) -> Iterator["Font"]:

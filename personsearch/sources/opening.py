@@ -58,7 +58,10 @@ def read_frame(image: str, frame: int, time: float | None = None) -> Array:
         pixels = picture_of_name(image)
         if pixels is not None:
             return pixels
-        raise ImageError(f"{image} was passed as an array, bytes or PIL picture; its pixels are not stored")
+        raise ImageError(
+            f"{image} was passed as an array, bytes or PIL picture; its pixels are not stored: keep the array or PIL picture while you use "
+            "its hits, or cut the boxes out of it yourself"
+        )
     item = stored_item(image) if is_store(image) else Item(image)
     if not item.is_video and not is_store(image):
         return load(image)
