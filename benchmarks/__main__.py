@@ -12,6 +12,7 @@ BENCHMARKS = {
     "search": "time of a search beside one pass over the gallery; recall of float16 storage and of the vector index",
     "vector_index": "recall and CPU time of the vector index beside the exact search, on embeddings of people",
     "service": "time of searches over HTTP, one client and 16 at once",
+    "asking": "gain and cost of re-ranking and of several pictures; groups of people without a query",
     "bundled": "accuracy and speed of the bundled model beside two public networks",
     "small_people": "false matches and misses by the people's height, at the model's threshold",
     "spells": "purity and completeness of a video's spells, and different people in the top 10",
