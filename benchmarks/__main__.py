@@ -16,6 +16,7 @@ BENCHMARKS = {
     "bundled": "accuracy and speed of the bundled model beside two public networks",
     "small_people": "false matches and misses by the people's height, at the model's threshold",
     "spells": "purity and completeness of a video's spells, and different people in the top 10",
+    "calibration": "how often the bundled model's threshold errs, by height of the person",
     "ablation": "every comparison of the five papers, trained at one small size",
 }
 

@@ -9,11 +9,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from personsearch.weights import manifest
+from personsearch.weights import find, manifest
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-CARD = ROOT / "personsearch/data/nano/README.md"
 RESULTS = ROOT / "benchmarks/RESULTS.md"
 HEADER = (
     "| model | what it is | mAP / top-1 | images/s, two cores | licence | get it |",
@@ -47,9 +46,14 @@ def _row(file: Path, start: str, cells: int) -> list[str]:
     raise LookupError(f"{file}: no table row starts with {start!r}")
 
 
-def frame_rates() -> tuple[str, str]:
-    """Images a second of the bundled model and of the public networks beside it, at 1080p, from the card."""
-    row = _row(CARD, "a 1080p frame", 4)
+def card(source: manifest.Bundled) -> Path:
+    """The card of a bundled model."""
+    return ROOT / "personsearch/data" / source.folder / "README.md"
+
+
+def frame_rates(page: Path) -> tuple[str, str]:
+    """Images a second of a bundled model and of the public networks beside it, at 1080p, from its card."""
+    row = _row(page, "a 1080p frame", 4)
     return row[-2].split()[0], row[-1].split()[0]
 
 
@@ -77,21 +81,26 @@ def _measured(entry: manifest.Entry) -> str:
     return "; ".join(_numbers(_pictures(one.dataset), one.map, one.top1) for one in entry.metrics.measured[:MEASURED_ON])
 
 
-def _public_networks(bundled: manifest.Entry) -> str:
+def _public_networks(bundled: manifest.Entry, page: Path) -> str:
     """Numbers (mAP, top-1) of the public networks on the same pictures, in percent, from the card."""
-    cells = [row[-1] for row in rows_of(CARD) if len(row) >= CARD_CELLS and row[1] == "mAP / top-1"]
+    cells = [row[-1] for row in rows_of(page) if len(row) >= CARD_CELLS and row[1] == "mAP / top-1"]
     names = [_pictures(one.dataset) for one in bundled.metrics.measured[:MEASURED_ON]]
     parts = [[100 * float(number) for number in re.findall(r"\.\d+", cell)] for cell in cells]
     return "; ".join(_numbers(name, *part) for name, part in zip(names, parts, strict=False))
 
 
-def _bundled_rows(name: str, entry: manifest.Entry) -> list[str]:
-    licence, (ours, public) = entry.licences.weights.split(";")[0], frame_rates()
+def _bundled_row(name: str, entry: manifest.Entry, source: manifest.Bundled) -> str:
+    licence, rate = entry.licences.weights.split(";")[0], frame_rates(card(source))[0]
+    return f"| `{name}` | detector and crop network | {_measured(entry)} | {rate} | {licence} | in the package |"
+
+
+def _two_files_row() -> str:
+    entry = manifest.models()[find.DEFAULT]
+    if not isinstance(entry.source, manifest.Bundled):
+        raise LookupError(f"{find.DEFAULT} is not in the package, so its card has no numbers")
+    numbers, rate = _public_networks(entry, card(entry.source)), frame_rates(card(entry.source))[1]
     other = "any YOLOX detector with any re-id network; here YOLOX-Nano with OSNet x0.25"
-    return [
-        f"| `{name}` | detector and crop network | {_measured(entry)} | {ours} | {licence} | in the package |",
-        f"| your two ONNX files | {other} | {_public_networks(entry)} | {public} | that of the files | `save_two_step` |",
-    ]
+    return f"| your two ONNX files | {other} | {numbers} | {rate} | that of the files | `save_two_step` |"
 
 
 def _converted_row(name: str, entry: manifest.Entry, source: manifest.Convert) -> str:
@@ -106,13 +115,13 @@ def _converted_row(name: str, entry: manifest.Entry, source: manifest.Convert) -
 
 def models_table() -> str:
     """The table of models, one row for each name of the manifest and one for two ONNX files."""
-    lines = list(HEADER)
+    bundled, converted = [], []
     for name, entry in manifest.models().items():
         if isinstance(entry.source, manifest.Bundled):
-            lines += _bundled_rows(name, entry)
+            bundled.append(_bundled_row(name, entry, entry.source))
         elif isinstance(entry.source, manifest.Convert):
-            lines.append(_converted_row(name, entry, entry.source))
-    return "\n".join(lines)
+            converted.append(_converted_row(name, entry, entry.source))
+    return "\n".join([*HEADER, *bundled, _two_files_row(), *converted])
 
 
 def printed() -> str:
