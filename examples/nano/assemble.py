@@ -62,13 +62,14 @@ def assemble(
     min_score: float,
     name: str = "nano",
     tiles: tuple[int, int] | None = None,
+    mirrored: bool = False,
 ) -> Path:
     """The model of two folders; of a training the running mean of the weights."""
     network = ReidNetwork(config(*size))
     network.load_state_dict(load_state(crops)["mean"])
     options, tensors = detector_of(detector)
     tensors |= {EMBEDDER + key: array for key, array in tensors_of(merged(network)).items()}
-    reid = NanoReidOptions(**config(*size).model_dump(include=set(NanoReidOptions.model_fields)))
+    reid = NanoReidOptions(**config(*size).model_dump(include=set(NanoReidOptions.model_fields)), mirrored=mirrored)
     tiled = options.model_copy(update={"tiles": tiles})
     values = NanoConfig(name=name, trained_on=TRAINED_ON, min_score=min_score, detector=tiled, embedder=reid)
     save_model(out, values.model_dump(mode="json"), {key: array.astype(np.float16) for key, array in tensors.items()})
@@ -84,9 +85,10 @@ def main(
     min_score: float = 0.48,
     name: Annotated[str, typer.Option(help="Name of the model.")] = "nano",
     tiles: Annotated[tuple[int, int] | None, typer.Option(help="Rows and columns of tiles that the detector searches too.")] = None,
+    mirrored: Annotated[bool, typer.Option(help="Embed each crop's mirror image too.")] = False,
 ) -> None:
     """Make the model folder."""
-    assemble(crops, detector, out, size=(height, width), min_score=min_score, name=name, tiles=tiles)
+    assemble(crops, detector, out, size=(height, width), min_score=min_score, name=name, tiles=tiles, mirrored=mirrored)
 
 
 if __name__ == "__main__":

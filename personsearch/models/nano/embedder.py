@@ -33,4 +33,4 @@ class NanoEmbedder(CropEmbedder):
 
 def crop_network(options: NanoReidOptions) -> ReidNetwork:
     """The network, with random weights."""
-    return ReidNetwork(ReidConfig(name="nano", **options.model_dump()))
+    return ReidNetwork(ReidConfig(name="nano", **options.model_dump(exclude={"mirrored"})))

@@ -33,6 +33,7 @@ class NanoReidOptions(Settings):
     last_stride: Literal[1, 2] = 2
     crop_norm: bool = False  # see `ReidConfig`
     pooling: Literal["mean", "weighted"] = "mean"
+    mirrored: bool = False  # the row of a crop is the mean of its own and its mirror image's: better, takes twice as long
 
 
 class NanoConfig(Settings):

@@ -21,6 +21,7 @@ BEFORE_NMS = 1000  # cells of a view that enter NMS, best first
 PANORAMA = 1.5  # an image so many times longer than the canvas's shape is looked at in pieces too
 MOST_PIECES = 32
 CROPS_AT_ONCE = 64
+SHORTEST = 1e-6  # length of a sum of two rows, so that opposite rows give no division by zero
 
 
 class ViewDetector(ABC):
@@ -102,9 +103,14 @@ class CropEmbedder(ABC):
         return np.concatenate([np.zeros((0, self.embedding_dim), np.float32), *map(self._embed, batches)])
 
     def _embed(self, crops: Sequence[Array]) -> Array:
-        """(N, D) unit rows of N >= 1 crops, in one run of the network."""
+        """(N, D) unit rows of N >= 1 crops, in one run of the network, or two."""
         small = (resize(crop, self.options.height, self.options.width) for crop in crops)
-        return self._rows(np.stack([cv2.LUT(crop, self._normalised) for crop in small]))
+        inputs = np.stack([cv2.LUT(crop, self._normalised) for crop in small])
+        if not self.options.mirrored:
+            return self._rows(inputs)
+        sums = self._rows(inputs) + self._rows(np.ascontiguousarray(inputs[:, :, ::-1]))
+        rows: Array = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), SHORTEST)
+        return rows
 
 
 def regions(height: int, width: int, short_side: int, long_side: int, *, tiles: tuple[int, int] | None) -> list[Region]:

@@ -191,6 +191,15 @@ def test_rows_are_the_network_output_for_normalised_crops() -> None:
     assert np.abs(make_embedder().embed([crop[..., ::-1]]) - expected).max() > 1e-3  # RGB, not BGR
 
 
+def test_a_mirrored_crop_has_the_same_row_if_both_are_looked_at() -> None:
+    crop = np.random.default_rng(0).integers(0, 255, (32, 16, 3), dtype=np.uint8)
+    once, both = make_embedder(), make_embedder(mirrored=True)
+    sums = once.embed([crop]) + once.embed([crop[:, ::-1]])
+    np.testing.assert_allclose(both.embed([crop]), sums / np.linalg.norm(sums), atol=1e-6)
+    np.testing.assert_allclose(both.embed([crop[:, ::-1]]), both.embed([crop]), atol=1e-6)
+    assert np.abs(once.embed([crop]) - once.embed([crop[:, ::-1]])).max() > 1e-3
+
+
 def test_rows_do_not_depend_on_the_batch(monkeypatch) -> None:
     crops = [gradient(40 + 5 * k, 20 + k)[:, :: (-1) ** k] for k in range(5)]
     embedder = make_embedder()
