@@ -1,7 +1,7 @@
 """personsearch: find a person in whole scene photos. Detect everyone, embed everyone, rank.
 
-Importing does no work and loads no heavy library; names come in when first used. The names of `__all__` are public, and so is the
-module `personsearch.errors`. Everything else is internal and may change without notice.
+Importing does no work and loads no heavy library; names come in when first used. The names of `__all__` are public, and so are
+`personsearch.errors` and `personsearch.ui.create_app`. Everything else is internal and may change without notice.
 """
 
 from importlib import import_module

@@ -19,7 +19,7 @@ import uvicorn
 from personsearch import PersonSearcher
 from personsearch.ui import address_of, bound, create_app
 from personsearch.weights.manifest import PACKAGE
-from tests.helpers.pictures import write_video
+from tests.helpers.pictures import write_av
 
 DEMO = PACKAGE / "data" / "demo"
 PATIENCE = 180_000  # milliseconds; machines are busy
@@ -59,7 +59,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page") / "holiday"
     shutil.copytree(DEMO / "scenes", folder)
     frames = [cv2.imread(str(path))[:, :, ::-1] for path in sorted(folder.glob("*.jpg"))[:3] for _ in range(5)]
-    write_video(folder.parent / "street.mp4", [cv2.resize(frame, (960, 540)) for frame in frames], codec="mp4v", rate=5)
+    write_av(folder.parent / "street.mp4", [cv2.resize(frame, (960, 540)) for frame in frames], codec="libx264", rate=5)
     return folder
 
 
@@ -148,10 +148,11 @@ def test_the_slider_shows_who_is_left(visit: Visit, pictures: Path) -> None:
 def test_a_video_has_times_and_spells(visit: Visit, pictures: Path) -> None:
     page = visit.page
     visit.open(pictures.parent / "street.mp4")
-    page.locator(".scenes a").first.click()
+    page.locator(".scenes a").nth(7).click()  # 1.4 s
     page.wait_for_selector("svg.people")
     page.locator(".film summary").click()
-    page.wait_for_function("() => { const film = document.querySelector('video'); return film.hidden || film.readyState > 0; }")
+    page.wait_for_function("() => document.querySelector('video').readyState > 1")
+    assert page.evaluate("document.querySelector('video').currentTime") == pytest.approx(1.4, abs=0.05)
     page.keyboard.press("1")
     page.wait_for_selector(".hit")
     frames = page.locator(".hit").count()

@@ -76,7 +76,7 @@ def test_every_person_of_a_scene_is_a_button(browser: TestClient, opened: dict[s
 
 
 def test_a_scene_without_people_says_so(browser: TestClient, opened: dict[str, Any]) -> None:
-    assert "Nobody was detected" in browser.get("/scenes/1.2.0").text
+    assert "No person was detected" in browser.get("/scenes/1.2.0").text
 
 
 def test_a_frame_of_a_video_has_its_time(browser: TestClient, opened: dict[str, Any]) -> None:
