@@ -48,10 +48,11 @@ def rank_lists(
         query = data.queries[ranking.number]
         picture.paste(_framed(query.scene, boxes[ranking.number], QUERY_FRAME), (GAP, top))
         order = np.lexsort((np.arange(len(ranking.keys)), -ranking.keys))[:hits]
+        scenes, people = ranking.scenes, ranking.boxes
         for place, row in enumerate(order.tolist(), start=1):
             colour = RIGHT_FRAME if ranking.relevant[row] else WRONG_FRAME
-            name = data.scenes[int(ranking.scenes[row])].name
-            picture.paste(_framed(name, ranking.boxes[row], colour), (GAP + place * (CROP[0] + GAP), top))
+            name = data.scenes[int(scenes[row])].name
+            picture.paste(_framed(name, people[row], colour), (GAP + place * (CROP[0] + GAP), top))
     return picture
 
 
@@ -166,9 +167,10 @@ def embeddings_of(data: EvaluationData, rankings: Sequence[QueryRanking], min_sc
     for ranking in rankings:
         query = data.queries[ranking.number]
         rows[-1, ranking.number] = query.embedding, query.identity
+        scenes = ranking.scenes
         for row in np.flatnonzero(ranking.relevant).tolist():
-            scene = int(ranking.scenes[row])
-            first = int(np.searchsorted(ranking.scenes, scene))
+            scene = int(scenes[row])
+            first = int(np.searchsorted(scenes, scene))
             rows[scene, row - first] = pool[scene][row - first], query.identity
     dim = pool[0].shape[1] if pool else 0
     embeddings = np.array([row for row, _ in rows.values()], np.float32).reshape(-1, dim)

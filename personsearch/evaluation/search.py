@@ -48,11 +48,23 @@ class QueryRanking:
     """The ranking of one query; N detections of its gallery, in scene order."""
 
     number: int  # of the query
-    scenes: Array  # (N,) int64: scene of each detection
-    boxes: Array  # (N, 4) xyxy
+    pool: _Pool
+    rows: Array  # (N,) int64, rows of the pool
     keys: Array  # (N,) what the order follows, higher is better
     relevant: Array  # (N,) bool: the detection counts as the query person
     expected: int  # number of times the person should be found
+
+    @property
+    def scenes(self) -> Array:
+        """(N,) int64: scene of each detection, ascending."""
+        scenes: Array = self.pool.scenes[self.rows]
+        return scenes
+
+    @property
+    def boxes(self) -> Array:
+        """(N, 4) xyxy."""
+        boxes: Array = self.pool.boxes[self.rows]
+        return boxes
 
     @property
     def scores(self) -> tuple[float, ...]:
@@ -133,7 +145,7 @@ def rankings(
         if cbgm is not None:
             _rerank(similarities, rows, pool, weights, _context(data.queries[number], number), cbgm)
         relevant = _hits(similarities, rows, pool, gallery)
-        yield QueryRanking(number, pool.scenes[rows], pool.boxes[rows], similarities[rows], relevant, gallery.expected)
+        yield QueryRanking(number, pool, rows, similarities[rows], relevant, gallery.expected)
 
 
 def _pool(data: EvaluationData, min_score: float) -> _Pool:

@@ -1,16 +1,24 @@
 """GFN's scene scores in an evaluation, worked out by hand."""
 
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, DataError
-from personsearch.evaluation import EvaluationData, EvaluationQuery, Scene, evaluate
+from personsearch.evaluation import EvaluationData, EvaluationQuery, Scene, evaluate, evaluate_dataset
 from personsearch.evaluation.search import SceneScores
-from personsearch.ranking import GFN
+from personsearch.ranking import GFN, SceneFilter
 from personsearch.results import Detections
+from personsearch.searcher import PersonSearcher
+from tests.helpers.fakes import BLUE, GREY, RED, RectangleModel
+from tests.helpers.fakes import scene as drawn
 
 BOX = np.array([[0, 0, 40, 80]], np.float32)
 QUERY = np.array([1, 0], np.float32)
@@ -55,3 +63,38 @@ def test_scenes_without_embeddings_are_an_error() -> None:
         measured(None)
     with pytest.raises(ConfigError, match="choose one"):
         measured(0.6, rerank="cbgm")
+
+
+class WithScenes(RectangleModel):
+    """Rectangles, and a scene embedding that is the picture's mean colour."""
+
+    name = "rectangles with scenes"
+    fingerprint = "5" * 64
+    scene_filter = SceneFilter(np.ones(3, np.float32), np.zeros(3, np.float32), 1.0)
+
+    def embed_scenes(self, prepared: Sequence[Array]) -> Array:
+        rows = np.array([image.reshape(-1, 3).mean(axis=0) - GREY for image in prepared], np.float32) + 1e-3
+        unit: Array = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return unit
+
+    def detect(self, prepared: Sequence[Array], *, min_score: float = 0.0) -> list[Detections]:
+        scenes = self.embed_scenes(prepared)
+        return [replace(one, scene=row) for one, row in zip(super().detect(prepared, min_score=min_score), scenes, strict=True)]
+
+
+def test_a_data_set_is_measured_with_the_scenes_of_its_gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERSONSEARCH_HOME", str(tmp_path / "home"))
+    pictures = {"a.png": drawn((RED, 10, 10, 80)), "b.png": drawn((RED, 30, 20, 70)), "c.png": drawn((BLUE, 30, 20, 70))}
+    boxes = {"a.png": (7, [10, 10, 20, 80]), "b.png": (7, [30, 20, 20, 70]), "c.png": (8, [30, 20, 20, 70])}
+    for name, picture in pictures.items():
+        Image.fromarray(picture).save(tmp_path / name)
+    images = [{"id": name, "file_name": name} for name in pictures]
+    people = [{"image_id": name, "bbox": box, "person_id": person} for name, (person, box) in boxes.items()]
+    (tmp_path / "annotations.json").write_text(json.dumps({"images": images, "annotations": people}))
+    (row,) = evaluate_dataset(PersonSearcher(WithScenes()), "coco", tmp_path, scene_filter="gfn")["search"]
+    assert (row["ranked_by"], row["mAP"], row["queries"]) == ("cosine x scene score", 1.0, 2)
+    # Pictures of one colour have the score of equal scenes, 0.7311; above it every scene is left out
+    (nothing,) = evaluate_dataset(PersonSearcher(WithScenes()), "coco", tmp_path, scene_filter=GFN(0.74))["search"]
+    assert nothing["mAP"] == 0
+    with pytest.raises(ConfigError, match="has no GFN"):
+        evaluate_dataset(PersonSearcher(RectangleModel()), "coco", tmp_path, scene_filter="gfn")

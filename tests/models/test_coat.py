@@ -119,7 +119,7 @@ TINY: dict[str, Any] = {
     "proposals": {"after_nms": 40},
     "keep_score": 0.0,
 }
-PEOPLE, TALL, NOBODY = picture(120, 160, 1), picture(160, 120, 2), np.zeros((120, 160, 3), np.uint8)
+PEOPLE, TALL, EMPTY = picture(120, 160, 1), picture(160, 120, 2), np.zeros((120, 160, 3), np.uint8)
 
 
 def tiny(precision: Precision = "float32", **changes: Any) -> SceneModel:
@@ -131,16 +131,16 @@ def tiny(precision: Precision = "float32", **changes: Any) -> SceneModel:
 @pytest.mark.slow
 def test_what_an_image_gives_does_not_depend_on_its_batch() -> None:
     model = tiny()
-    together = detections_in_any_batch(model, [PEOPLE, TALL, NOBODY, picture(120, 160, 5), picture(60, 160, 4), picture(118, 160, 6)])
+    together = detections_in_any_batch(model, [PEOPLE, TALL, EMPTY, picture(120, 160, 5), picture(60, 160, 4), picture(118, 160, 6)])
     assert min(map(len, together)) >= 3
 
 
 def test_a_scene_of_nobody_is_a_result() -> None:
     model = tiny(keep_score=0.9999)
-    (found,) = model.detect([model.prepare(NOBODY)])
+    (found,) = model.detect([model.prepare(EMPTY)])
     assert found.embeddings.shape == (0, 32)
     with torch.inference_mode():
-        (around,) = model.network.detect_around(batch_of(model.prepare(NOBODY)), [torch.tensor([[10.0, 10, 50, 100]])])
+        (around,) = model.network.detect_around(batch_of(model.prepare(EMPTY)), [torch.tensor([[10.0, 10, 50, 100]])])
     assert around.scores.tolist() == [1]
     np.testing.assert_allclose(around.embeddings.norm(dim=1), 1, atol=1e-5)
 

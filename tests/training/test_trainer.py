@@ -11,6 +11,9 @@ from typer.testing import CliRunner
 from personsearch import PersonSearcher
 from personsearch.cli import app as cli
 from personsearch.errors import ConfigError, DataError, TrainingError
+from personsearch.models.config import BackboneConfig
+from personsearch.models.parts.resnet import build_backbone
+from personsearch.options import parse
 from personsearch.training.checkpoint import LOG_FILE, MODEL_FOLDER, STATE_FILE, load_state
 from personsearch.training.data.dataset import Sample
 from personsearch.training.learners.build import build_learner
@@ -324,3 +327,18 @@ def test_every_network_learns_eight_scenes_by_heart(name, epochs, tmp_path) -> N
     assert final["queries"] == 24
     assert final["top1"] > 0.9, final  # all but one or two of 24: OIM with seed 6 leaves one
     assert final["recall"] > 0.9, final
+
+
+def test_a_training_starts_from_weights_and_is_measured_on_own_data(tmp_path: Path) -> None:
+    """On the command line: the test part of a data set by name, and the start from a classifier's weights."""
+    recipe, data = recipe_of("nae", epochs=1, batch_size=2), write_coco(tmp_path / "data")
+    (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
+    backbone = build_backbone(parse(BackboneConfig, recipe.network["backbone"], "backbone"))
+    torch.save(backbone.state_dict(), tmp_path / "weights.pth")
+    out = tmp_path / "out"
+    options = ["--device", "cpu", "--test-data", f"coco:{data}", "--backbone-weights", str(tmp_path / "weights.pth")]
+    result = CliRunner().invoke(cli.app, ["train", str(tmp_path / "recipe.json"), str(data), str(out), *options])
+    assert result.exit_code == 0, result.output
+    *_, measured = lines(out)
+    assert {"mAP", "top1", "queries", "confidence_weighted"} <= measured.keys()
+    assert (measured["queries"], measured["confidence_weighted"]) == (4, True)

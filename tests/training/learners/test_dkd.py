@@ -38,6 +38,7 @@ from tests.helpers.training_scenes import (
     MadeUpScenes,
     batch_of,
     learned_by_heart,
+    write_coco,
 )
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
@@ -312,9 +313,8 @@ def test_teacher_then_student_on_the_command_line(tmp_path) -> None:
     from typer.testing import CliRunner
 
     from personsearch.cli import app as cli
-    from tests.training.test_trainer import coco_folder
 
-    data = coco_folder(tmp_path / "data")
+    data = write_coco(tmp_path / "data")
     for name, recipe in {"reid": reid_recipe(), "dkd": dkd_recipe(None)}.items():
         (tmp_path / f"{name}.json").write_text(recipe.model_dump_json())
     teacher = tmp_path / "teacher" / MODEL_FOLDER
