@@ -13,7 +13,7 @@ from personsearch.errors import PersonSearchError, QueryWarning
 if TYPE_CHECKING:
     from personsearch.calibration import Calibration, calibrate
     from personsearch.evaluation import evaluate, evaluate_file
-    from personsearch.gallery import Gallery, Where
+    from personsearch.gallery import Gallery, Person, Where
     from personsearch.hits import Detection, Hit, Query, Shots
     from personsearch.memory import keep_freed_memory
     from personsearch.models.base import PersonModel
@@ -34,6 +34,7 @@ __all__ = [
     "Hit",
     "IndexReport",
     "KReciprocal",
+    "Person",
     "PersonModel",
     "PersonSearchError",
     "PersonSearcher",
@@ -63,6 +64,7 @@ _HOMES = {
     "Hit": "personsearch.hits",
     "IndexReport": "personsearch.results",
     "KReciprocal": "personsearch.ranking",
+    "Person": "personsearch.gallery",
     "PersonModel": "personsearch.models.base",
     "PersonSearcher": "personsearch.searcher",
     "Query": "personsearch.hits",

@@ -12,6 +12,7 @@ import typer
 from personsearch.cli.options import check_output, say
 from personsearch.cli.tables import print_table
 from personsearch.errors import ConfigError, GalleryError
+from personsearch.home import replace_file
 
 if TYPE_CHECKING:
     from personsearch.gallery import Gallery, GalleryInfo
@@ -126,9 +127,11 @@ def export(
         if suffix == ".parquet":
             from pyarrow import parquet
 
-            parquet.write_table(table, out)
+            unfinished = out.with_name(f".{out.name}.new")
+            parquet.write_table(table, unfinished)
+            unfinished.replace(out)
         else:
-            out.write_text(json.dumps(table.to_pylist(), indent=1), encoding="utf-8")
+            replace_file(out, json.dumps(table.to_pylist(), indent=1))
     _done({"file": str(out), "people": len(opened)}, f"wrote {len(opened)} people to {out}", as_json=as_json)
 
 

@@ -69,7 +69,7 @@ class Query:
         Raises:
             QueryError: No picture, or `combine` is unknown.
         """
-        return Shots(_several(pictures), _several(negatives), combine)
+        return Shots(_several(pictures), () if negatives is None else _several(negatives), combine)
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,11 @@ class Shots:
 
 def _several(value: Any) -> tuple[Any, ...]:
     """A user's list of pictures; a single picture counts as a list of one."""
-    single = isinstance(value, str | bytes | bytearray | memoryview | os.PathLike | Query | Shots) or hasattr(value, "shape")
+    single = (
+        isinstance(value, str | bytes | bytearray | memoryview | os.PathLike | Query | Shots)
+        or hasattr(value, "shape")
+        or hasattr(value, "read")
+    )
     return tuple(value) if isinstance(value, Iterable) and not single else (value,)
 
 

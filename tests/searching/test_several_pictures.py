@@ -1,5 +1,6 @@
 """Several pictures of one person as one query, and people who are not this person."""
 
+import io
 import warnings
 from pathlib import Path
 
@@ -102,7 +103,8 @@ def test_a_generator_and_a_slice_of_hits_are_lists(searcher: PersonSearcher, gal
     result = searcher.search(crop(RED), gallery)
     assert len(Query.of(result[:2]).pictures) == 2
     assert len(Query.of(crop(colour) for colour in (RED, GREEN)).pictures) == 2
-    assert Query.of("me.jpg") == Shots(("me.jpg",))
+    assert Query.of("me.jpg") == Query.of(["me.jpg"], negatives=None) == Shots(("me.jpg",))
+    assert len(Query.of(io.BytesIO(b"two\nlines")).pictures) == 1
     assert len(Query.of(crop(RED)).pictures) == 1
 
 
