@@ -4,6 +4,7 @@ import runpy
 import sys
 
 BENCHMARKS = {
+    "gpu": "everything on a machine with a GPU, in one command of 8 minutes that can be resumed",
     "start": "CPU seconds and peak memory of whole commands, beside an older commit",
     "latency": "seconds, images/s and peak memory of each network, as opened and in plain eager float32",
     "indexing": "images/s of indexing beside the bare network on pictures in memory",

@@ -52,7 +52,7 @@ def room_of(module: str) -> str:
     parts = module.split(".")
     names = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
     room = next((name for name in names if name in layers()), "")
-    by_room = room == parts[0] and any(name.startswith(f"{room}.") for name in layers())
+    by_room = room in ("models", "training")
     return "" if by_room and room != module else room
 
 

@@ -12,63 +12,16 @@ from personsearch.errors import ConfigError, WeightsError
 from personsearch.export import export_folder
 from personsearch.export.scene import export_network
 from personsearch.models import open_folder
-from personsearch.models.alignps import AlignPS, AlignPSConfig
-from personsearch.models.coat import COAT, COATConfig
-from personsearch.models.config import BackboneConfig, SceneConfig
-from personsearch.models.dkd import DKD, DKDConfig
 from personsearch.models.exported import OnnxSceneModel
-from personsearch.models.rcnn import RCNN, RCNNConfig
-from personsearch.models.roi_alignps import ROIAlignPS, ROIAlignPSConfig
-from personsearch.models.scene import SceneModel, SceneNetwork
-from personsearch.models.seqnet import SeqNet, SeqNetConfig
-from personsearch.models.seqnext import SeqNeXt, SeqNeXtConfig
-from personsearch.models.trident import Trident, TridentConfig
+from personsearch.models.scene import SceneModel
 from personsearch.searcher import PersonSearcher
-from personsearch.training.initialise import spread_offsets
 from personsearch.weights import WEIGHTS_FILE, read_config
 from tests.helpers import alignps_golden, seqnet_golden
+from tests.helpers.tiny_networks import CASES, SMALL, build
 
 # The bounds to the authors' code, ten times its own spread between float32 and float64
 BOXES, SCORES, EMBEDDINGS = 2e-3, 5e-5, 2e-5
-SMALL = {"short_side": 288, "long_side": 480}
 pytestmark = pytest.mark.slow
-
-
-BACKBONE = BackboneConfig(name="resnet18", width=0.25)
-CONVNEXT = BackboneConfig(name="convnext-tiny", width=0.125)
-REGIONS: dict[str, Any] = {"backbone": BACKBONE, "embedding_dim": 16, "keep_score": 0.0, "short_side": 96, "long_side": 160}
-# Without group norm in the backbone, that of the towers divides by next to nothing: rounding then moves scores by 1e-3
-GROUPS = BACKBONE.model_copy(update={"norm": "group"})
-DENSE: dict[str, Any] = {"backbone": GROUPS, "channels": 32, "short_side": 96, "long_side": 160, "max_people": 12, "min_class_score": 0.0}
-FPN = {"backbone": BACKBONE, "channels": 16, "lateral_deform": False, "output_deform": False, "aggregation": "sum"}
-CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
-    "oim": (RCNN, RCNNConfig, REGIONS | {"architecture": "oim"}),
-    "nae+": (RCNN, RCNNConfig, REGIONS | {"pixelwise": True}),
-    "seqnet": (SeqNet, SeqNetConfig, REGIONS | SMALL),  # large enough that black has cells of one value
-    "seqnext": (SeqNeXt, SeqNeXtConfig, REGIONS | {"backbone": CONVNEXT, "gallery_filter": {"pool": 8}}),
-    "coat": (COAT, COATConfig, REGIONS),
-    "trident": (Trident, TridentConfig, REGIONS),
-    "dkd": (DKD, DKDConfig, REGIONS),
-    "alignps": (AlignPS, AlignPSConfig, DENSE),
-    "alignps of three levels": (AlignPS, AlignPSConfig, DENSE | FPN | {"levels": (3, 4, 5)}),
-    "roi-alignps": (ROIAlignPS, ROIAlignPSConfig, DENSE),
-    "roi-alignps, its first branch": (ROIAlignPS, ROIAlignPSConfig, DENSE | {"branch": "alignps"}),
-    "roi-alignps, its second branch": (ROIAlignPS, ROIAlignPSConfig, DENSE | {"branch": "roi"}),
-    "roi-alignps without people": (ROIAlignPS, ROIAlignPSConfig, DENSE | {"min_class_score": 0.9999}),
-}
-
-
-def build(name: str, **changes: Any) -> tuple[SceneNetwork, SceneConfig]:
-    """A tiny network with fixed weights; dense heads would start with one score and no offsets, so they get larger weights."""
-    kind, schema, values = CASES[name]
-    config = schema(**values | changes)
-    torch.manual_seed(0)
-    network = kind(config).eval()
-    if isinstance(network, AlignPS):
-        spread_offsets(network)
-        with torch.no_grad():
-            network.head.class_logits.weight.mul_(10)
-    return network, config
 
 
 def between(name: str, pictures: list[Any]) -> tuple[float, Any]:
