@@ -35,6 +35,7 @@ class Snapshot:
         self.created_ns = created_ns
         self.version: int = table.version
         self.scene_cache: Array | None = None  # of `scenes.scene_embeddings`
+        self.spells: dict[Any, Any] = {}  # videos whose people were linked over time, for `tracks`
 
     @cached_property
     def records(self) -> ImageRecords:

@@ -27,17 +27,30 @@ class PeopleOfVideos:
         return {"location": self.location, "_gallery": None}
 
     def __call__(self, images: Sequence[str]) -> Sightings:
-        """The people of some images, by name, with the step between the frames.
+        """The people of some images, by name, and perhaps of others, with the step between the frames.
 
         Raises:
             GalleryError: The gallery was deleted, or cannot be read.
         """
+        return self._sightings(images, shared=True)
+
+    def copied(self, images: Sequence[str]) -> Sightings:
+        """The people of these images only."""
+        return self._sightings(images, shared=False)
+
+    def _sightings(self, images: Sequence[str], *, shared: bool) -> Sightings:
         if self._gallery is None:
             self._gallery = Gallery.open(self.location)
         gallery = self._gallery
-        in_memory = gallery.fits_in_memory
-        people = gallery._read(lambda snapshot: _people_of(snapshot, images, in_memory=in_memory))
-        return Sightings(people.images, people.frames, people.rows, people.times, people.boxes, people.embeddings, gallery.every or 1)
+        in_memory, every = gallery.fits_in_memory, gallery.every or 1
+
+        def read(snapshot: Snapshot) -> Sightings:
+            whole = shared and in_memory
+            people = snapshot.people if whole else _people_of(snapshot, images, in_memory=in_memory)
+            columns = (people.images, people.frames, people.rows, people.times, people.boxes, people.embeddings)
+            return Sightings(*columns, every, snapshot.spells if whole else {})
+
+        return gallery._read(read)
 
 
 class PeopleOfGalleries:
@@ -59,7 +72,7 @@ class PeopleOfGalleries:
         known: set[str] = set()
         sightings = []
         for part in self.parts:
-            one = part([image for image in images if image not in known])
+            one = part.copied([image for image in images if image not in known])
             known |= set(one.images.tolist())
             sightings.append(one)
         names = ("images", "frames", "rows", "times", "boxes", "embeddings")

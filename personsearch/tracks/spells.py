@@ -1,7 +1,7 @@
 """Group the hits of a search by spell: one person's stretch of neighbouring video frames counts once, as its best frame."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ class Sightings:
     boxes: Array  # (N, 4) xyxy pixels
     embeddings: Array  # (N, D) float32 unit rows; D may be 0
     every: int = 1  # step between the frames that were looked at
+    linked: dict[Any, Any] = field(default_factory=dict)  # videos linked before, kept by the owner of the people
 
 
 PeopleOf = Callable[[Sequence[str]], Sightings]  # the people of some images, by name
@@ -83,7 +84,11 @@ class SpellFinder:
         new = sorted({hit.image for hit in hits if hit.time is not None} - set(self._videos))
         if new:
             people = self._people_of(new)
-            self._videos.update({image: _Video(image, people, self._gap) for image in new})
+            for image in new:
+                key = image, self._gap, people.every
+                if key not in people.linked:
+                    people.linked[key] = _Video(image, people, self._gap)
+                self._videos[image] = people.linked[key]
         first: dict[Any, int] = {}
         for i, hit in enumerate(hits):
             spell = self._spell(hit)

@@ -13,6 +13,8 @@ from personsearch.boxes import Array
 from personsearch.errors import GalleryError, QueryError
 from personsearch.gallery import vector_index
 from personsearch.results import SearchResult
+from personsearch.tracks import link
+from personsearch.tracks import spells as spells_module
 from tests.helpers.fakes import BLUE, GREEN, RED, RectangleModel, scene
 from tests.helpers.pictures import write_video
 
@@ -171,3 +173,35 @@ def test_the_query_leaves_out_its_own_picture(gallery: Gallery, tmp_path: Path, 
         assert [hit.box[0] for hit in searcher.search(query, pictures, exclude="frame")] == [10]
     several = Query.of([Query(pictures[0], person=1), Query(pictures[1], person=1)])
     assert len(searcher.search(several, pictures, exclude="frame")) == 0
+
+
+def test_a_second_search_links_nothing_again(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = searched(gallery, group="spell")
+    calls = []
+    monkeypatch.setattr(spells_module, "link", lambda *columns, **options: calls.append(columns) or link(*columns, **options))
+    assert searched(gallery, group="spell").hits == first.hits
+    assert calls == []
+    searched(gallery, group="spell", gap=0.5)
+    assert calls != []
+
+
+def test_changed_videos_are_linked_again(gallery: Gallery, tmp_path: Path) -> None:
+    assert len(spans(searched(gallery, group="spell"))) == 3
+    write_video(tmp_path / "street.avi", street()[:20])
+    changed = PersonSearcher(RectangleModel()).index([tmp_path / "street.avi", tmp_path / "a.png"], gallery=gallery.location)
+    assert spans(searched(changed, group="spell")) == [(0.0, 1.9), (0.5, 1.4)]
+    assert spans(searched(gallery, group="spell")) == [(0.0, 1.9), (0.5, 1.4)]
+
+
+def test_spells_of_several_galleries(gallery: Gallery, tmp_path: Path) -> None:
+    write_video(tmp_path / "other.avi", street()[:20])
+    searcher = PersonSearcher(RectangleModel())
+    other = searcher.index(tmp_path / "other.avi", gallery=tmp_path / "other.lance")
+    result = searcher.search(RED_CROP, [gallery, other], group="spell")
+    assert sorted((Path(hit.image).name, hit.start) for hit in result if hit.start is not None) == [
+        ("other.avi", 0.0),
+        ("other.avi", 0.5),
+        ("street.avi", 0.0),
+        ("street.avi", 0.5),
+        ("street.avi", 4.0),
+    ]
