@@ -76,7 +76,7 @@ class PeopleOfGalleries:
             known |= set(one.images.tolist())
             sightings.append(one)
         names = ("images", "frames", "rows", "times", "boxes", "embeddings")
-        columns = {name: np.concatenate([getattr(one, name) for one in sightings]) for name in names}
+        columns: dict[str, Any] = {name: np.concatenate([getattr(one, name) for one in sightings]) for name in names}
         order = np.argsort(columns["images"], kind="stable")
         return Sightings(**{name: column[order] for name, column in columns.items()}, every=max(one.every for one in sightings))
 
