@@ -96,8 +96,9 @@ def test_models_lists_what_is_here(folder: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("PERSONSEARCH_HOME", str(folder))
     (folder / "models").mkdir()
     (folder / "model").rename(folder / "models" / "mine")
-    listed = json.loads(run("models").stdout)
+    listed = json.loads(run("models", "--json").stdout)
     assert listed["models"] == [{"name": "mine", "folder": str(folder / "models" / "mine"), "architecture": "rectangles", "min_score": 0.3}]
+    assert "mine" in run("models").stdout
     assert json.loads(run("search", folder / "red.png", folder / "photos", "--model", "mine").stdout)["hits"]
 
 
