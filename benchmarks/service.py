@@ -30,7 +30,7 @@ from personsearch.results import Detections
 
 TOKEN = "a-token-of-the-benchmark"
 SHOTS, FRAMES_A_COMMIT = 50, 4096
-COLUMNS = ("clients", "searches", "errors", "searches/s", "median ms", "p95 ms", "p99 ms", "slowest ms")
+COLUMNS = ("clients", "searches", "errors", "searches/s", "median ms", "p95 ms", "p99 ms", "slowest ms", "CPU ms / search")
 SERVER = """
 import sys
 from personsearch.gallery import Gallery
@@ -54,13 +54,21 @@ class Answers:
     seconds: list[float]
     errors: int
     wall: float
+    cpu: float  # seconds of the server
 
     def row(self, clients: int) -> list[str]:
         """A row of the table."""
         times = [1000 * value for value in self.seconds]
         cuts = statistics.quantiles(times, n=100)
         numbers = [statistics.median(times), cuts[94], cuts[98], max(times)]
-        return [str(clients), f"{len(times):,}", str(self.errors), f"{len(times) / self.wall:.1f}", *(f"{value:.0f}" for value in numbers)]
+        return [
+            str(clients),
+            f"{len(times):,}",
+            str(self.errors),
+            f"{len(times) / self.wall:.1f}",
+            *(f"{value:.0f}" for value in numbers),
+            f"{1000 * self.cpu / len(times):.1f}",
+        ]
 
 
 def write_gallery(folder: Path, people: int, dim: int) -> None:
@@ -90,8 +98,14 @@ def search(connection: HTTPConnection, shot: str) -> tuple[int, list[str]]:
     return answer.status, [hit["person"] for hit in json.loads(content)["hits"]] if answer.status == 200 else []
 
 
-def ask(port: int, shots: list[str], right: dict[str, list[str]], seconds: float, clients: int) -> Answers:
-    """Searches of some clients at once, each in a thread with one connection."""
+def cpu_seconds(process: int) -> float:
+    """CPU seconds that a process has used, on Linux."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def ask(port: int, server: int, shots: list[str], right: dict[str, list[str]], seconds: float, clients: int) -> Answers:
+    """Searches of some clients at once, each in a thread with one connection; `server` is the number of the server's process."""
 
     def client(number: int) -> tuple[list[float], int]:
         connection = HTTPConnection("127.0.0.1", port, timeout=60)
@@ -104,10 +118,15 @@ def ask(port: int, shots: list[str], right: dict[str, list[str]], seconds: float
             i += 1
         return times, errors
 
-    start, end = time.monotonic(), time.monotonic() + seconds
+    start, end, cpu = time.monotonic(), time.monotonic() + seconds, cpu_seconds(server)
     with ThreadPoolExecutor(clients) as threads:
         parts = list(threads.map(client, range(clients)))
-    return Answers([value for times, _ in parts for value in times], sum(errors for _, errors in parts), time.monotonic() - start)
+    return Answers(
+        [value for times, _ in parts for value in times],
+        sum(errors for _, errors in parts),
+        time.monotonic() - start,
+        cpu_seconds(server) - cpu,
+    )
 
 
 def main(
@@ -130,7 +149,7 @@ def main(
             ]
             right = {shot: search(connection, shot)[1] for shot in shots}  # the first reads the gallery
             assert all(len(set(hits)) == 24 for hits in right.values())
-            rows = [ask(port, shots, right, seconds, count).row(count) for count in (1, clients)]
+            rows = [ask(port, server.pid, shots, right, seconds, count).row(count) for count in (1, clients)]
         finally:
             server.terminate()
             server.wait()

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from personsearch.hits import SMALL
+
 Corners = tuple[float, float, float, float]
 Box = Annotated[Corners, Field(description="x1, y1, x2, y2 in pixels of the original picture")]
 
@@ -132,7 +134,7 @@ class HitAnswer(Answer):
     similarity: float = Field(description="cosine, -1 to 1")
     ranked_by: float
     is_match: bool | None = Field(description="whether the similarity reaches the threshold; null: the model is not calibrated")
-    is_small: bool = Field(description="whether the person is less than 80 pixels high, so that the similarity says less")
+    is_small: bool = Field(description=f"whether the person is less than {SMALL} pixels high, so that the similarity says less")
     start: float | None = Field(default=None, description="of a spell: seconds of its first frame")
     end: float | None = Field(default=None, description="of a spell: seconds of its last frame")
 
