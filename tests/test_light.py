@@ -83,6 +83,22 @@ for name, people in (("two", 1), ("scene.onnx", 1)):
     assert outcome.returncode == 0, outcome.stderr
 
 
+def test_the_service_never_imports_torch(tmp_path: Path) -> None:
+    code = """
+from starlette.testclient import TestClient
+from personsearch import PersonSearcher
+from personsearch.ui import create_app
+token = "t" * 32
+app = create_app(PersonSearcher.from_pretrained(), token=token)
+with TestClient(app, base_url="http://127.0.0.1") as client:
+    answer = client.get("/", headers={"Authorization": "Bearer " + token})
+assert answer.status_code == 200, answer.text
+assert "onnxruntime" in loaded()
+"""
+    outcome = run(code, tmp_path=tmp_path)
+    assert outcome.returncode == 0, outcome.stderr
+
+
 def test_a_network_of_pytorch_names_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "m").mkdir()
     (tmp_path / "m/config.json").write_text('{"architecture": "seqnet", "name": "mine"}')
