@@ -49,7 +49,7 @@ def update(model: PersonModel, source: Source, gallery: Gallery, options: IndexO
     """Bring the gallery up to date with the source.
 
     New and changed pictures are indexed. Pictures deleted from the source's folder are removed from the gallery.
-    An unreadable picture is reported, and removed too if its content is no longer the indexed one. What could not be looked at stays.
+    An unreadable picture is reported, and removed too if its content has changed since. What could not be looked at stays.
 
     Args:
         model: Model of the gallery.

@@ -12,7 +12,7 @@ from personsearch.images import max_seconds
 T = TypeVar("T")
 
 CHECK_SECONDS = 1.0  # between two looks at a thread that is waited for
-WAITING = 6.0  # times as long work may take on the clock: a busy machine is no reason, a disk that does not answer is
+WAITING = 6.0  # times as long work may take on the clock: a disk that does not answer is a reason, a busy machine is not
 
 
 class TooSlowError(Exception):

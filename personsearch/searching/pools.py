@@ -105,7 +105,7 @@ def candidates(gallery: Gallery, rows: Array, count: int, where: Where | None, *
 
 
 def united(pools: Sequence[Pool], where: Where | None) -> Pool:
-    """Candidates of several rows of one query as one pool, each person once, of whom those that meet the conditions are compared."""
+    """Candidates of several rows of one query as one pool, each person once; those that meet the conditions are compared."""
     people = pools[0].people
     if len(pools) > 1:
         joined = People(*(np.concatenate([getattr(pool.people, field.name) for pool in pools]) for field in fields(People)))

@@ -120,7 +120,7 @@ class Ranker:
         return ranked
 
     def _reciprocal(self, pools: Pools, query: QueryRows, options: KReciprocal, count: int) -> Ranked:
-        """The best people, of whom the best candidates are ranked by k-reciprocal neighbours."""
+        """The best people; the best candidates among them are ranked by k-reciprocal neighbours."""
         plain = without_negatives(pools, query, self._plain(pools, query, max(count, options.candidates), self.threshold))
         near = _embeddings(pools, plain.rows[: options.candidates])
         similarities = plain.similarities

@@ -95,7 +95,7 @@ def train(recipe: str | Path | Recipe, data: TrainData, out: str | Path, options
     Raises:
         ConfigError: the recipe is malformed or needs another teacher, or freezes random weights; or `out` already holds a training
             (with `resume`: of another recipe).
-        DataError: the data set is malformed, or lacks pictures, people or identities to learn from; or there is no state
+        DataError: the data set is malformed, or lacks pictures, people or identities to learn from; or a state is missing
             to resume.
         DeviceError: the device is missing.
         WeightsError: the initial weights are missing, or of another network.

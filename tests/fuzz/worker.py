@@ -18,7 +18,7 @@ import numpy as np
 Verdict = Literal["right", "refused", "fault"]
 KINDS_MODULE = "tests.fuzz.kinds"  # has KINDS, by name, and prepare()
 SECONDS = 20.0  # of processor time; a case that takes longer is a fault
-WAITING = 6.0  # times as long a case may take on the clock: a busy machine is no fault, a process that sleeps is
+WAITING = 6.0  # times as long a case may take on the clock: a process that sleeps is a fault, a busy machine is not
 START_SECONDS = 300.0  # importing everything on a busy machine
 LONGEST = 3000  # characters of a message
 MEMORY = 6 * 2**30  # bytes of data that the process may have

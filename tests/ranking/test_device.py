@@ -47,8 +47,8 @@ def test_float16_galleries_and_equal_rows() -> None:
 
 
 def test_an_empty_gallery_and_wrong_arguments() -> None:
-    (nobody,) = DeviceGallery(np.zeros((0, 4), np.float32), "cpu").rank(unit(1, 4, 0), 3)
-    assert len(nobody) == 0
+    (people,) = DeviceGallery(np.zeros((0, 4), np.float32), "cpu").rank(unit(1, 4, 0), 3)
+    assert len(people) == 0
     gallery = DeviceGallery(unit(5, 4, 0), "cpu")
     with pytest.raises(ShapeError, match="must share D"):
         gallery.rank(unit(1, 3, 0), 3)

@@ -1,4 +1,4 @@
-"""The bundled model's threshold answers "nobody" when the person is not in the gallery."""
+"""The bundled model's threshold rejects everyone when the person is not in the gallery."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ TWICE = 2  # the stated rate is of other pictures than these
 
 @pytest.mark.extra
 def test_absent_people_are_answered_nobody_at_the_stated_rate(shared: Path, tmp_path: Path) -> None:
-    """Each of R people of the gallery matches by mistake at the stated rate, so a query finds nobody at (1 - rate) ** R."""
+    """Each of R people of the gallery matches by mistake at the stated rate, so a query has no match at (1 - rate) ** R."""
     searcher = PersonSearcher.from_pretrained(device="cpu")
     assert searcher.calibration is not None
     gallery = searcher.index(demo.SCENES / "scenes", gallery=tmp_path / "gallery", progress=False)
