@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from personsearch import render
+from personsearch import checks, render
 from personsearch.boxes import Array
 from personsearch.errors import ImageError, MissingExtraError, QueryError, ShapeError
 from personsearch.hits import Detection, Hit, Query, Shots
@@ -266,7 +266,7 @@ class SearchResult:
         Raises:
             ImagesError: Some pictures are missing or have changed; the crops of the others are written.
         """
-        return render.save_crops(self.hits, Path(folder), margin)
+        return render.save_crops(self.hits, _path("folder", folder), margin)
 
     def montage(self) -> "Image":
         """The query beside its hits, each with box, rank and similarity, as a PIL picture."""
@@ -274,7 +274,7 @@ class SearchResult:
 
     def save_html(self, path: str | os.PathLike[str]) -> None:
         """Write the hits as one self-contained page, which opens in any browser and loads nothing from the network."""
-        render.save_html(self.query, self.hits, Path(path))
+        render.save_html(self.query, self.hits, _path("path", path))
 
     def _repr_html_(self) -> str:
         """The montage, in a notebook."""
@@ -284,8 +284,12 @@ class SearchResult:
 def _written(text: str, path: str | os.PathLike[str] | None) -> str:
     """The text, written to a file if a path is given."""
     if path is not None:
-        render.write_text(Path(path), text)
+        render.write_text(_path("path", path), text)
     return text
+
+
+def _path(name: str, value: Any) -> Path:
+    return Path(checks.path(name, value))
 
 
 def _supervision() -> Any:

@@ -15,7 +15,7 @@ from personsearch.errors import ConfigError, DeviceError, QueryError
 from personsearch.gallery import Gallery, Storage
 from personsearch.hits import Detection, Hit, Query, Shots
 from personsearch.home import expand_user
-from personsearch.models.base import PersonModel, on_device, scene_filter_of
+from personsearch.models.base import PersonModel, checked_model, on_device, scene_filter_of
 from personsearch.options import Backend, Precision
 from personsearch.query import EmbeddedQuery, in_batches
 from personsearch.ranking import Reranking, SceneFiltering
@@ -40,7 +40,7 @@ class PersonSearcher:
     """
 
     def __init__(self, model: PersonModel, *, calibration: Calibration | None = None) -> None:
-        self.model = model
+        self.model = checked_model(model)
         self.calibration = calibration
         self.folder: Path | None = None  # the model's folder; None: the model was passed as an object
         self._opening: tuple[str, dict[str, Any]] | None = None  # arguments of `from_pretrained` that open the same model

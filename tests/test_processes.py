@@ -54,3 +54,15 @@ def test_a_network_that_ran_before_a_fork_runs_in_the_forked_process(tmp_path: P
     before = session.run(rows)[0]
     assert np.array_equal(in_a_fork(lambda: session.run(rows)[0]), before)
     assert np.array_equal(session.run(rows)[0], before)
+
+
+def test_an_openvino_network_that_ran_before_a_fork_runs_in_the_forked_process(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    from personsearch.models.two_step.openvino_session import OpenVinoSession
+    from tests.helpers import openvino_files
+
+    session = OpenVinoSession(openvino_files.reid(tmp_path / "reid.xml"), threads=2)
+    crop = np.random.default_rng(0).uniform(size=(1, 3, 8, 4)).astype(np.float32)
+    before = session.run(crop)[0]
+    assert np.array_equal(in_a_fork(lambda: session.run(crop)[0]), before)
+    assert np.array_equal(session.run(crop)[0], before)

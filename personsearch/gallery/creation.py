@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 
+from personsearch import checks
 from personsearch.gallery.location import lance_errors, make_files_private, make_private_folder
 from personsearch.gallery.table import ModelKey, Storage, schema
 
@@ -13,6 +14,7 @@ def create_table(
     """Make an empty gallery; another process may do so at the same time."""
     import lance
 
+    every = None if every is None else checks.count("every", every)
     make_private_folder(location)
     columns = schema(key, time.time_ns(), storage, every)
     with lance_errors(location):

@@ -132,15 +132,20 @@ def lance_errors(location: str) -> Iterator[None]:
             raise
         if "://" in location and any(words in str(error).lower() for words in _CONFLICTS):
             raise GalleryConflictError(
-                f"gallery {location} was changed by another program at the same moment: {error}; try again"
+                f"gallery {location} was changed by another program at the same moment: {_reason(error)}; try again"
             ) from error
         if any(words in str(error).lower() for words in _FORBIDDEN):
             raise GalleryPermissionError(
-                f"no permission for the gallery {location}: {error}; give yourself the right to write there, or keep the gallery elsewhere"
+                f"no permission for the gallery {location}: {_reason(error)}; give yourself the right to write, or choose another folder"
             ) from error
         raise GalleryError(
-            f"gallery {location} cannot be used: {error}; if it is damaged, delete it and index again, or choose another folder"
+            f"gallery {location} cannot be used: {_reason(error)}; if it is damaged, delete it and index again, or choose another folder"
         ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """The message without the places in Lance's source code, which are folders of the machine that built it."""
+    return re.sub(r",?\s*\S*/\S+\.rs:\d+(:\d+)?", "", str(error))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from personsearch.boxes import Array
+from personsearch.errors import ConfigError
 from personsearch.ranking import SceneFilter
 from personsearch.results import Detections
 
@@ -80,3 +81,15 @@ def name_with_engine(model: PersonModel) -> str:
     """The model's name, its class, and the classes of its detector and embedder, which tell the engine that runs it."""
     parts = [getattr(model, part) for part in ("detector", "embedder") if hasattr(model, part)]
     return f"{model.name} ({', '.join(type(part).__name__ for part in (model, *parts))})"
+
+
+def checked_model(model: PersonModel) -> PersonModel:
+    """The model.
+
+    Raises:
+        ConfigError: It is not a model, but a name, say.
+    """
+    missing = [name for name in ("fingerprint", "embedding_dim", "prepare", "detect") if not hasattr(model, name)]
+    if missing:
+        raise ConfigError(f"a model is an object with {', '.join(missing)}, got {model!r:.80}; open one by name with from_pretrained")
+    return model

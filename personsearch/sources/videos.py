@@ -78,17 +78,8 @@ def pixels_at(path: str, time: float) -> Array | None:
     Raises:
         ImageError: The file is missing or cannot be read as a video.
     """
-    import av
-
-    with _opened(path, path) as (container, stream):
-        reading = _Reading(container, stream)
-        try:
-            start = max(time - SEEK_BEFORE, 0) + reading.begin
-            container.seek(int(start / stream.time_base) if stream.time_base else 0, stream=stream)
-        except av.FFmpegError:
-            return None
-        for frame in reading.frames():
-            at = reading.seconds(frame, by_rate=False)
+    with _from(path, time) as (_, frames):
+        for frame, at in frames:
             if at is None or at > time + SAME_TIME:
                 return None
             if at > time - SAME_TIME:
@@ -102,6 +93,24 @@ def frame_shown_at(path: str, time: float) -> Frame | None:
     Raises:
         ImageError: The file is missing or cannot be read as a video.
     """
+    with _from(path, time) as (rate, frames):
+        shown, begin = None, 0.0
+        for frame, at in frames:
+            if at is None:
+                return None
+            if at > time + SAME_TIME:
+                break
+            shown, begin = frame, at
+        else:
+            if rate <= 0 or time > begin + 1 / rate + SAME_TIME:
+                return None
+        pixels = None if shown is None else _pixels(shown)
+        return None if shown is None or pixels is None else Frame(path, _frames_before(path, shown.pts), begin, pixels)
+
+
+@contextmanager
+def _from(path: str, time: float) -> "Iterator[tuple[float, Iterator[tuple[VideoFrame, float | None]]]]":
+    """Frames for each second, and the frames from shortly before a time on, with their times; no frames if seeking fails."""
     import av
 
     with _opened(path, path) as (container, stream):
@@ -110,20 +119,9 @@ def frame_shown_at(path: str, time: float) -> Frame | None:
             start = max(time - SEEK_BEFORE, 0) + reading.begin
             container.seek(int(start / stream.time_base) if stream.time_base else 0, stream=stream)
         except av.FFmpegError:
-            return None
-        shown, begin = None, 0.0
-        for frame in reading.frames():
-            at = reading.seconds(frame, by_rate=False)
-            if at is None:
-                return None
-            if at > time + SAME_TIME:
-                break
-            shown, begin = frame, at
-        else:
-            if reading.rate <= 0 or time > begin + 1 / reading.rate + SAME_TIME:
-                return None
-        pixels = None if shown is None else _pixels(shown)
-        return None if shown is None or pixels is None else Frame(path, _frames_before(path, shown.pts), begin, pixels)
+            yield 0.0, iter(())
+            return
+        yield reading.rate, ((frame, reading.seconds(frame, by_rate=False)) for frame in reading.frames())
 
 
 def _frames_before(path: str, pts: int | None) -> int:
