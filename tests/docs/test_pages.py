@@ -12,7 +12,7 @@ from docs import tables
 from personsearch.weights import manifest
 from tests.helpers.pages import ROOT, Block, blocks, pages, prepare, prose, run_block
 
-CODE_PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "personsearch/data/nano/README.md"]
+CODE_PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "personsearch/data").glob("*/README.md"))]
 WITH_PYTHON = [page for page in CODE_PAGES if any(block.language == "python" for block in blocks(page))]
 NOT_RUN_AT_MOST = 3
 TOLERANCE = 0.02  # of a printed number: other processors round otherwise

@@ -82,9 +82,9 @@ def test_every_name_fits_exactly_its_own_checkpoint() -> None:
     assert set(SOURCES.values()) <= {entry.architecture for entry in models.values()}
 
 
-def test_the_bundled_model_matches_the_manifest() -> None:
+def test_the_bundled_models_match_the_manifest() -> None:
     bundled = {name: entry for name, entry in manifest.models().items() if isinstance(entry.source, Bundled)}
-    assert list(bundled) == [DEFAULT]
+    assert list(bundled) == [DEFAULT, "small"]
     for entry in bundled.values():
         folder = bundled_folder(entry.source)
         assert manifest.differences(entry, read_config(folder)) == []

@@ -23,7 +23,7 @@ from personsearch.weights import WEIGHTS_FILE, find, manifest
 SCENES = demo.SCENES / "scenes"
 QUERY = demo.SCENES / "query.jpg"
 TRUTH = json.loads((demo.SCENES / demo.TRUTH).read_text())
-LARGEST = 12_000_000  # bytes of the model's files
+LARGEST, BOTH = 12_000_000, 25_000_000  # bytes of a model's files, and of all bundled models'
 SMALL = 1_000_000  # bytes of the demo
 
 
@@ -38,6 +38,17 @@ def test_no_name_opens_the_bundled_model(searcher: PersonSearcher) -> None:
     assert searcher.model.min_score == entry.threshold
     assert sum(file.stat().st_size for file in searcher.folder.iterdir()) <= LARGEST
     assert sum(file.stat().st_size for file in demo.SCENES.rglob("*") if file.is_file()) <= SMALL
+
+
+def test_small_is_inside_the_package_too(searcher: PersonSearcher) -> None:
+    small = PersonSearcher.from_pretrained("small", device="cpu")
+    assert small.model.name == "small"
+    assert small.calibration is not None
+    assert small.model.fingerprint != searcher.model.fingerprint
+    folders = [searcher.folder, small.folder]
+    assert sum(file.stat().st_size for folder in folders if folder is not None for file in folder.iterdir()) <= BOTH
+    scene = images.load(sorted(SCENES.iterdir())[0])
+    assert len(small.detect(scene)) >= 1
 
 
 def test_the_demo_finds_the_right_person_first(tmp_path: Path) -> None:
