@@ -19,6 +19,11 @@ from personsearch.processes import PerProcess
 
 ROWS_AT_ONCE = 32  # batch of a network that takes any batch size
 CUDA_ADVICE = 'use device="cpu", or install onnxruntime-gpu and the CUDA libraries it asks for'
+CUDA_OPTIONS = {
+    "cudnn_conv_algo_search": "HEURISTIC",  # the default tries all algorithms again for each new size of picture
+    "arena_extend_strategy": "kSameAsRequested",  # the default doubles the memory with each new size
+    "use_tf32": "0",  # ten bits less would give other embeddings than a CPU
+}
 log = logging.getLogger(__name__)
 
 _NAMES = {"float": "float32", "double": "float64"}  # ONNX Runtime's names of types that NumPy names differently
@@ -179,7 +184,7 @@ def _providers(device: str) -> list[Any]:
     match = re.fullmatch(r"cuda(?::(\d+))?", device)
     if match is None:
         raise DeviceError(f'device {device!r} is not supported; use "cpu", "cuda" or "cuda:1"')
-    return [("CUDAExecutionProvider", {"device_id": int(match.group(1) or 0)}), "CPUExecutionProvider"]
+    return [("CUDAExecutionProvider", CUDA_OPTIONS | {"device_id": int(match.group(1) or 0)}), "CPUExecutionProvider"]
 
 
 def _errors() -> tuple[type[Exception], ...]:

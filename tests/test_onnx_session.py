@@ -81,6 +81,17 @@ def test_a_cuda_device_that_no_machine_has_is_refused(tmp_path: Path) -> None:
         OnnxSession(reid(tmp_path / "reid.onnx"), device="cuda:99")
 
 
+def test_cuda_runs_in_full_float32_without_trying_algorithms_for_each_size() -> None:
+    (name, options), last = onnx_session._providers("cuda:1")
+    assert (name, last) == ("CUDAExecutionProvider", "CPUExecutionProvider")
+    assert options == {
+        "device_id": 1,
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "arena_extend_strategy": "kSameAsRequested",
+        "use_tf32": "0",
+    }
+
+
 def test_a_silent_cpu_fallback_is_an_error_unless_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = reid(tmp_path / "reid.onnx")
     monkeypatch.setattr(onnx_session, "_providers", lambda device: ["CPUExecutionProvider"])  # as on a machine without CUDA
