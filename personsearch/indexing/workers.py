@@ -16,7 +16,7 @@ WAITING = 6.0  # times as long work may take on the clock: a disk that does not 
 
 
 class TooSlowError(Exception):
-    """Work takes longer than `max_seconds()` of processor time, or `WAITING` times as long on the clock."""
+    """Work takes longer than `max_seconds()` of processor time, or does nothing for `WAITING` times as long."""
 
 
 class Work(Generic[T]):
@@ -27,6 +27,7 @@ class Work(Generic[T]):
         self._steps = 0 if progress is None else progress()  # at the last look
         self._future: Future[T] = Future()
         self._began: tuple[float, float] | None = None  # on the clock, and of the thread's processor time
+        self._used = self._worked = 0.0  # processor time since `_began`, and when it last grew
         self._thread: int | None = None
 
     def run(self) -> None:
@@ -74,9 +75,11 @@ class Work(Generic[T]):
         now, used = time.monotonic(), _processor_time(thread, began[1])
         steps = self._steps if self._progress is None else self._progress()
         if steps != self._steps:
-            self._steps, self._began = steps, (now, used)
+            self._steps, self._began, self._used = steps, (now, used), 0.0
             return False
-        return now - began[0] > WAITING * seconds or used - began[1] > seconds
+        if used - began[1] > self._used:
+            self._used, self._worked = used - began[1], now
+        return now - max(began[0], self._worked) > WAITING * seconds or used - began[1] > seconds
 
 
 class Workers:
