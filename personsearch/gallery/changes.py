@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from personsearch.errors import GalleryError
+from personsearch.errors import GalleryConflictError, GalleryError
 from personsearch.gallery import merging, removal, scenes, vector_index
 from personsearch.gallery.location import make_files_private, retried
 from personsearch.gallery.snapshot import Snapshot, next_time
@@ -26,8 +26,11 @@ def add(gallery: "Gallery", batch: Sequence[FramePeople]) -> None:
 
     def commit(attempt: int) -> Any:
         table = gallery._refresh().table
-        rows = to_rows(batch, table.schema, next_time(table))
-        return lance.write_dataset(rows, table, mode="append", storage_options=gallery.storage_options)
+        now = next_time(table)
+        rows = to_rows(batch, table.schema, now)
+        written = lance.write_dataset(rows, table, mode="append", storage_options=gallery.storage_options)
+        _check_newest(gallery, f"image = {removal.quote(batch[0].image)} AND indexed_ns = {now}", are_there=True)
+        return written
 
     _committed(gallery, commit)
 
@@ -79,8 +82,8 @@ def purge(gallery: "Gallery", choose: Callable[[Snapshot], removal.Removal]) -> 
         snapshot = gallery._refresh()
         try:
             rows = choose(snapshot)
-        except GalleryError:
-            if attempt == 0:
+        except GalleryError as error:
+            if attempt == 0 or isinstance(error, GalleryConflictError):
                 raise
             return  # the attempt before had deleted them
         people = max(people, rows.people)
@@ -88,6 +91,7 @@ def purge(gallery: "Gallery", choose: Callable[[Snapshot], removal.Removal]) -> 
             scenes.blank(snapshot.table, rows.scene)
             snapshot = gallery._refresh()
         snapshot.table.delete(rows.predicate)  # only marks them
+        _check_newest(gallery, rows.predicate, are_there=False)
 
     with gallery._guarded(exclusive=True) as is_locked:
         retried(mark, gallery.location)
@@ -168,6 +172,19 @@ def _committed(gallery: "Gallery", commit: Callable[[int], Any]) -> None:
         make_files_private(gallery.location)
     if merging.is_crowded(written):
         tidy(gallery)
+
+
+def _check_newest(gallery: "Gallery", predicate: str, *, are_there: bool) -> None:
+    """Check on an object store that a change is in the newest version.
+
+    A version is written if its number is free. Another program's removal deletes old versions and so frees their numbers: a slow change
+    can then take the number of one of them, behind the newest version, where it is lost.
+
+    Raises:
+        GalleryConflictError: The change was lost.
+    """
+    if "://" in gallery.location and bool(gallery._refresh().table.count_rows(predicate)) is not are_there:
+        raise GalleryConflictError(f"a change of gallery {gallery.location} was lost behind those of other programs; try again")
 
 
 def _rewrite(gallery: "Gallery", *, is_locked: bool) -> None:

@@ -1,6 +1,7 @@
 """An S3 server of this machine, as moto gives it, with one bucket."""
 
 import io
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,11 +16,19 @@ BUCKET = "bucket"
 @contextmanager
 def object_store() -> Iterator[dict[str, str]]:
     """Start the server; yields the options that name it."""
-    from moto.server import ThreadedMotoServer
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
+    application, lock = DomainDispatcherApplication(create_backend_app), threading.Lock()
+
+    def one_by_one(environ: Any, start_response: Any) -> Any:
+        """One request at a time: moto's check of If-None-Match and its write are two steps, between which another write is lost."""
+        with lock:
+            return list(application(environ, start_response))
+
+    server = make_server("127.0.0.1", 0, one_by_one, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    host, port = server.server_address[:2]
     options = {
         "aws_endpoint": f"http://{host}:{port}",
         "aws_access_key_id": "key",
@@ -31,7 +40,7 @@ def object_store() -> Iterator[dict[str, str]]:
         client(options).create_bucket(Bucket=BUCKET)
         yield options
     finally:
-        server.stop()
+        server.shutdown()
 
 
 def client(options: dict[str, str]) -> Any:
