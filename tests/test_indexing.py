@@ -258,12 +258,12 @@ def test_the_progress_bar_counts_unreadable_pictures(photos: Path, unreadable: s
     gallery = PersonSearcher(RectangleModel()).index(photos, batch_size=1, progress=True)
     assert gallery.report is not None
     assert len(gallery.report.unreadable) == len(unreadable)
-    assert "3/3" in capsys.readouterr().err.rsplit("\r", 1)[-1]
+    assert "6/6" in capsys.readouterr().err.rsplit("\r", 1)[-1]
 
 
-def test_the_progress_bar_counts_a_video_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_progress_bar_counts_frames(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     video(tmp_path / "z.avi", [RED, GREEN, BLUE, RED])
     (tmp_path / "broken.avi").write_bytes(b"no video")
     Image.fromarray(scene((RED, 10, 10, 60))).save(tmp_path / "a.png")
     PersonSearcher(RectangleModel()).index(tmp_path, batch_size=2, progress=True)
-    assert "3/3" in capsys.readouterr().err.rsplit("\r", 1)[-1]
+    assert "6/6" in capsys.readouterr().err.rsplit("\r", 1)[-1]
