@@ -86,5 +86,5 @@ def _summary(config: dict[str, Any]) -> dict[str, Any]:
 def _named_row(one: dict[str, Any]) -> tuple[str, ...]:
     """The table's row of a model of the manifest; published numbers are marked as such."""
     kind, numbers = ("", one["measured"]) if one["measured"] else ("published: ", one["published"])
-    first = f"{kind}{numbers[0]['dataset'].split(',')[0]} {numbers[0]['map']:.1f} / {numbers[0]['top1']:.1f}" if numbers else ""
+    first = f"{kind}{numbers[0]['dataset'].rsplit(',', 1)[0]} {numbers[0]['map']:.1f} / {numbers[0]['top1']:.1f}" if numbers else ""
     return one["name"], one["architecture"], "yes" if one["folder"] else "no", first, one["licences"]["weights"].split(";")[0]
