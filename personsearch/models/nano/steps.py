@@ -20,6 +20,11 @@ HALVE_ABOVE = 2  # an image more than this many times larger than its canvas is 
 BEFORE_NMS = 1000  # cells of a view that enter NMS, best first
 PANORAMA = 1.5  # an image so many times longer than the canvas's shape is looked at in pieces too
 MOST_PIECES = 32
+PART_INSIDE, PART_AREA, PART_SCORE = (
+    0.8,
+    0.6,
+    0.3,
+)  # share of a part within a person's box, area over the person's, score of the person
 CROPS_AT_ONCE = 64
 SHORTEST = 1e-6  # length of a sum of two rows, so that opposite rows give no division by zero
 
@@ -73,6 +78,9 @@ class ViewDetector(ABC):
         if len(views) == 1:
             return views[0]
         boxes, scores = (np.concatenate(arrays) for arrays in zip(*views, strict=True))
+        seen_whole = len(views[0][0])
+        people = np.append(np.full(seen_whole, True), ~are_parts(boxes[seen_whole:], *views[0]))
+        boxes, scores = boxes[people], scores[people]
         people = suppress(boxes, scores, self.options.nms_iou)
         return boxes[people], scores[people]
 
@@ -111,6 +119,21 @@ class CropEmbedder(ABC):
         sums = self._rows(inputs) + self._rows(np.ascontiguousarray(inputs[:, :, ::-1]))
         rows: Array = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), SHORTEST)
         return rows
+
+
+def are_parts(boxes: Array, larger: Array, scores: Array) -> Array:
+    """(N,) whether boxes (N, 4) of tiles show a part of a person of the whole picture.
+
+    Args:
+        boxes: Boxes, xyxy pixels of the picture.
+        larger: Boxes of the whole picture, (M, 4).
+        scores: Scores of `larger`, (M,).
+    """
+    low, high = np.maximum(boxes[:, None, :2], larger[:, :2]), np.minimum(boxes[:, None, 2:], larger[:, 2:])
+    area, larger_area = ((box[:, 2:] - box[:, :2]).prod(axis=1) for box in (boxes, larger))
+    inside = (high - low).clip(0).prod(axis=2) > PART_INSIDE * area[:, None]
+    parts: Array = (inside & (area[:, None] < PART_AREA * larger_area) & (scores >= PART_SCORE)).any(axis=1)
+    return parts
 
 
 def regions(height: int, width: int, short_side: int, long_side: int, *, tiles: tuple[int, int] | None) -> list[Region]:

@@ -15,7 +15,7 @@ from personsearch.boxes import Array
 from personsearch.cli import app as cli
 from personsearch.errors import ConfigError
 from personsearch.models.nano.detector import CellPredictions, NanoDetector
-from personsearch.models.nano.steps import regions
+from personsearch.models.nano.steps import are_parts, regions
 from personsearch.models.two_step import TwoStep, set_tiles
 from personsearch.options import Tiles
 from tests.helpers.fakes import RectangleModel
@@ -97,6 +97,16 @@ def test_people_of_a_panorama_are_found_at_their_own_scale() -> None:
     """60 times as wide as high: the whole picture shrinks to nothing."""
     person = (1500, 10, 1510, 50)
     np.testing.assert_allclose(boxes_of(picture(60, 3600, person)), [person], atol=2)
+
+
+def test_parts_of_a_person_of_the_whole_picture() -> None:
+    """A head within the person; a smaller person who is 75 % inside, one of 70 % of the area, and one elsewhere."""
+    person, scores = np.float32([[0, 0, 100, 200]]), np.float32([0.5])
+    boxes = np.float32([[30, 0, 60, 40], [75, 0, 115, 100], [0, 0, 100, 140], [200, 0, 210, 20]])
+    assert are_parts(boxes, person, scores).tolist() == [True, False, False, False]
+    assert not are_parts(boxes, person, np.float32([0.2])).any()
+    assert are_parts(boxes[:0], person, scores).shape == (0,)
+    assert not are_parts(boxes, person[:0], scores[:0]).any()
 
 
 def test_setting_tiles_is_another_model(tmp_path: Path) -> None:
