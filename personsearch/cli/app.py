@@ -47,7 +47,7 @@ def _options(
 ) -> None:
     if verbose and quiet:
         raise typer.BadParameter("--verbose and --quiet exclude each other")
-    set_up_messages(verbose=verbose, quiet=quiet)
+    set_up_messages(context, verbose=verbose, quiet=quiet)
     if version:
         typer.echo(__version__)
         raise typer.Exit

@@ -98,12 +98,23 @@ class _Messages:
     quiet = False
 
 
-def set_up_messages(*, verbose: bool, quiet: bool) -> None:
-    """Choose what is printed on stderr: the package's log from INFO, WARNING or ERROR on, messages, and progress bars."""
+def set_up_messages(context: typer.Context, *, verbose: bool, quiet: bool) -> None:
+    """Choose what a command prints on stderr: the package's log from INFO, WARNING or ERROR on, messages, and progress bars."""
     _Messages.quiet = quiet
     level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s", force=True)
-    logging.getLogger("personsearch").setLevel(level)
+    log, handler = logging.getLogger("personsearch"), logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    level_before, filters_before = log.level, list(warnings.filters)
+    log.addHandler(handler)
+    log.setLevel(level)
+
+    def restore() -> None:
+        log.removeHandler(handler)
+        log.setLevel(level_before)
+        warnings.filters[:] = filters_before  # type: ignore[index]
+        _Messages.quiet = False
+
+    context.call_on_close(restore)
     if quiet:
         warnings.simplefilter("ignore")
 

@@ -1,7 +1,6 @@
 """The `galleries` commands, the table of models, and what all commands share."""
 
 import json
-import logging
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,6 @@ from typer.testing import CliRunner, Result
 
 from personsearch import Gallery
 from personsearch.cli import app as cli
-from personsearch.cli import options
 from personsearch.home import home
 
 runner = CliRunner()
@@ -19,13 +17,6 @@ def run(*arguments: object, code: int = 0) -> Result:
     result = runner.invoke(cli.app, [str(argument) for argument in arguments])
     assert result.exit_code == code, result.output
     return result
-
-
-@pytest.fixture(autouse=True)
-def _messages() -> object:
-    yield
-    options.set_up_messages(verbose=False, quiet=False)
-    logging.getLogger("personsearch").setLevel(logging.NOTSET)
 
 
 @pytest.fixture
