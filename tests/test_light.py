@@ -137,7 +137,7 @@ def test_help_and_models_are_quick(tmp_path: Path, arguments: list[str], most: f
     code = f"import time\nfrom personsearch.cli.app import app\napp({arguments}, standalone_mode=False)\n"
     code += "print(time.process_time(), loaded(), file=sys.stderr)"
     outcomes = [run(code, tmp_path=tmp_path).stderr for _ in range(3)]
-    assert min(float(text.split()[0]) for text in outcomes) < most  # the least of three: the machine may be busy
+    assert min(float(text.splitlines()[-1].split()[0]) for text in outcomes) < most  # the least of three: the machine may be busy
     assert not any(name in outcomes[0] for name in ("onnxruntime", "cv2", "pyarrow"))
 
 

@@ -234,10 +234,8 @@ def test_a_wrong_query_is_an_error_before_indexing(photos: Path) -> None:
     assert model.detected == 0
 
 
-def test_cbgm_refuses_confidence_weighting(photos: Path) -> None:
+def test_a_threshold_that_is_not_a_number_is_an_error(photos: Path) -> None:
     searcher, query = PersonSearcher(RectangleModel()), Query(photos / "a.png", (10, 10, 30, 70))
-    with pytest.raises(QueryError, match="authors"):
-        searcher.search(query, photos, rerank="cbgm", confidence_weighted=True)
     with pytest.raises(QueryError, match="not a number"):
         searcher.search(query, photos, min_similarity=float("nan"))
 
@@ -248,7 +246,7 @@ def test_cbgm_refuses_confidence_weighting(photos: Path) -> None:
         *(("top_k", value) for value in ("5", 2.5, None, [], True)),
         *(("min_similarity", value) for value in ("abc", "0.5", [], [0.5], {}, True, 1j, np.array([0.1, 0.2]))),
         *(("rerank", value) for value in ("hungarian", 5, [], (30, 4), np.array([1, 2]))),
-        *(("confidence_weighted", value) for value in ("no", 1, None)),
+        *(("confidence_weighted", value) for value in ("no", 1)),
     ],
 )
 def test_search_options_of_the_wrong_type_are_errors(option: str, value: object) -> None:

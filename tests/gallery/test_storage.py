@@ -80,7 +80,7 @@ def test_searcher_and_command_line_pass_the_storage_on(tmp_path: Path, monkeypat
     searcher = PersonSearcher(RectangleModel())
     assert searcher.index(tmp_path, gallery=tmp_path / "one.lance", storage="float16").storage == "float16"
     assert searcher.index(tmp_path, gallery=tmp_path / "one.lance").storage == "float16"
-    monkeypatch.setattr(search, "open_searcher", lambda model, device, precision: searcher)
+    monkeypatch.setattr(search, "open_searcher", lambda *_: searcher)
     arguments = ["index", str(tmp_path), "--gallery", str(tmp_path / "two.lance"), "--storage"]
     assert CliRunner().invoke(cli.app, [*arguments, "float16"]).exit_code == 0
     assert Gallery.open(tmp_path / "two.lance").storage == "float16"

@@ -83,7 +83,9 @@ def trident_network(**changes: Any) -> Trident:
 
 def tiny_trident(precision: Precision = "float32", **changes: Any) -> SceneModel:
     """The Trident as a model."""
-    return SceneModel(trident_network(**changes), name="tiny", fingerprint="f", min_score=0.5, precision=precision)
+    return SceneModel(
+        trident_network(**changes), name="tiny", fingerprint="f", min_score=0.5, precision=precision, confidence_weighted=True
+    )
 
 
 def tensors_of(network: nn.Module) -> dict[str, Array]:

@@ -307,7 +307,7 @@ class Perfect:
 def test_a_perfect_model_scores_one() -> None:
     data = MadeUpScenes(4)
     scores = search_scores(Perfect(data.samples), data)
-    assert scores == {"mAP": 1, "top1": 1, "recall": 1, "ap": 1, "queries": 12}
+    assert scores == {"mAP": 1, "top1": 1, "recall": 1, "ap": 1, "queries": 12, "confidence_weighted": False}
     few = search_scores(Perfect(data.samples), data, pictures=[0, 2], max_queries=4)
     assert few["queries"] == 4
 

@@ -94,7 +94,7 @@ def test_ablations_leave_out_what_they_say(part, missing) -> None:
 
 def test_every_ablation_has_a_recipe_of_each_kind() -> None:
     names = {f"trident-prw-without-{part}{kind}" for part in TRIDENT_ABLATIONS for kind in ("", "-scratch")}
-    names |= {f"trident-{data}{kind}" for data in ("cuhk", "prw") for kind in ("", "-scratch")}
+    names |= {f"trident-{data}{kind}" for data in ("cuhk", "prw") for kind in ("", "-scratch", "-with-norm", "-with-norm-scratch")}
     assert {name for name in recipes() if name.startswith("trident")} == names
     whole = recipes()["trident-prw"]
     for part in TRIDENT_ABLATIONS:
