@@ -125,6 +125,11 @@ def test_a_folder_from_choosing_to_export(visit: Visit, pictures: Path) -> None:
     assert page.locator("#scene .person.chosen").count() == 1
     visit.shot("hit_in_scene")
     assert page.locator(".hit").count() > 0  # the hits stay beside the scene
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="table").click()
+    table = Path(waiting.value.path()).read_text(encoding="utf-8")
+    assert table.startswith("rank,image,")
+    assert len(table.splitlines()) == 1 + page.locator(".hit").count()
     assert visit.outside == []
     assert visit.mistakes == []
 
