@@ -22,6 +22,7 @@ from examples.nano.hints import HINTS
 from examples.nano.loop import Learner, Schedule, train
 from examples.nano.targets import DIM, Targets
 from personsearch.boxes import Array
+from personsearch.errors import WeightsError
 from personsearch.memory import keep_freed_memory
 from personsearch.models.fast.fuse import optimize_for_inference
 from personsearch.models.parts.resnet import MobileNet
@@ -36,6 +37,7 @@ FITTED = 10_000  # rows that the targets are fitted to
 REFRESH = 100  # steps between two looks for new parts
 RATE = 1e-3
 HINT_WEIGHT = 0.5
+POOL_WEIGHT = "pool.weight"  # name of the tensor that a network with mean pooling lacks
 LAYERS = [hint.layer for hint in HINTS]
 
 
@@ -148,13 +150,19 @@ def features_of(network: ReidNetwork) -> nn.Sequential:
 
 
 def begin_from(learner: CropLearner, before: Path) -> None:
-    """Start with the targets and the running mean of another training, maybe of a network with mean pooling and batch norms alone."""
+    """Start with the targets and the running mean of another training, maybe of a network with mean pooling and batch norms alone.
+
+    Raises:
+        WeightsError: It was a training of another network.
+    """
     state = load_state(before)
     prefix = "targets."
     learner.targets.load_state_dict({name.removeprefix(prefix): part for name, part in state["learner"].items() if name.startswith(prefix)})
     ours = learner.network.state_dict()
-    ours |= {name: tensor for name, tensor in state["mean"].items() if name in ours and tensor.shape == ours[name].shape}
-    learner.network.load_state_dict(ours)
+    same = {name: tensor for name, tensor in state["mean"].items() if name in ours and tensor.shape == ours[name].shape}
+    if missing := sorted(set(ours) - set(same) - {POOL_WEIGHT}):
+        raise WeightsError(f"{before} is a training of another network: {len(missing)} tensors are missing, such as {missing[0]}")
+    learner.network.load_state_dict(ours | same)
 
 
 def load_features(network: ReidNetwork, file: Path) -> None:

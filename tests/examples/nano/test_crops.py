@@ -17,6 +17,7 @@ from examples.nano.imitation import student
 from examples.nano.loop import Schedule, train
 from examples.nano.pool import files
 from examples.nano.targets import Targets
+from personsearch.errors import WeightsError
 from personsearch.models import open_folder
 from personsearch.models.reid import ReidNetwork
 from personsearch.training.checkpoint import save_state
@@ -209,6 +210,14 @@ def test_a_training_begins_with_the_weights_of_an_older_network(tmp_path: Path) 
     assert all(torch.equal(tensor, state[name]) for name, tensor in plain.state_dict().items() if name in state)
     assert state["pool.weight"].unique().item() == pytest.approx(0.5)
     assert torch.equal(learner.targets.mean, targets["targets.mean"])
+
+
+def test_a_training_of_another_network_is_an_error(tmp_path: Path) -> None:
+    learner = learner_of(tmp_path)
+    targets = {f"targets.{name}": part for name, part in learner.targets.state_dict().items()}
+    save_state(tmp_path / "before", {"mean": {"other.weight": torch.ones(1)}, "learner": targets, "step": 5})
+    with pytest.raises(WeightsError, match="training of another network"):
+        begin_from(learner, tmp_path / "before")
 
 
 @pytest.mark.slow

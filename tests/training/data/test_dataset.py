@@ -160,7 +160,7 @@ def test_a_batch_that_the_pictures_do_not_fill() -> None:
     """SeqNet's code leaves it out: CUHK-SYSU's 11,206 pictures in fives would end each epoch with a batch of one."""
     short = epoch_batches(7, 3, 0, 2)
     assert epoch_batches(7, 3, 0, 2, last="drop") == short[:2]
-    assert epoch_batches(2, 3, 0, 2, last="drop") == epoch_batches(2, 3, 0, 2)  # there is no other
+    assert epoch_batches(2, 3, 0, 2, last="drop") == epoch_batches(2, 3, 0, 2)
     filled = epoch_batches(7, 3, 0, 2, last="fill")
     assert [len(batch) for batch in filled] == [3, 3, 3]
     assert filled[:2] == short[:2]
