@@ -15,10 +15,23 @@ def ray() -> Any:
     Raises:
         MissingExtraError: It is not installed.
     """
+    return _module("ray", "ray")
+
+
+def lance_ray() -> Any:
+    """The module `lance_ray`.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    return _module("lance_ray", "lance-ray")
+
+
+def _module(name: str, package: str) -> Any:
     try:
-        return importlib.import_module("ray")
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise MissingExtraError("ray is not installed; run: pip install 'personsearch[ray]'") from error
+        raise MissingExtraError(f"{package} is not installed; run: pip install 'personsearch[ray]'") from error
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from personsearch import checks
 from personsearch.distributed import cluster
-from personsearch.errors import MissingExtraError
 from personsearch.gallery import ROWS_A_FILE, Gallery
 
 
@@ -19,13 +18,10 @@ def compact(gallery: Gallery, *, workers: int = 2) -> None:
         MissingExtraError: Ray or lance-ray is not installed.
     """
     workers = checks.count("workers", workers)
-    try:
-        from lance_ray import compact_files
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("lance-ray is not installed; run: pip install 'personsearch[ray]'") from error
+    lance_ray = cluster.lance_ray()
     from lance.optimize import CompactionOptions
 
     options = CompactionOptions(target_rows_per_fragment=ROWS_A_FILE)
     with cluster.joined(workers), gallery._guarded():  # so that no other program removes files that are not committed yet
-        compact_files(gallery.location, compaction_options=options, num_workers=workers, storage_options=gallery.storage_options)
+        lance_ray.compact_files(gallery.location, compaction_options=options, num_workers=workers, storage_options=gallery.storage_options)
     gallery.tidy()  # deletes the old versions

@@ -4,7 +4,6 @@ from typing import Any
 
 from personsearch import checks
 from personsearch.distributed import cluster
-from personsearch.errors import MissingExtraError
 from personsearch.gallery import Gallery, settle_index
 
 CODES = 256  # values of a byte of a code
@@ -24,16 +23,12 @@ def build_index(gallery: Gallery, *, workers: int = 2) -> None:
         MissingExtraError: Ray or lance-ray is not installed.
     """
     workers = checks.count("workers", workers)
-    try:
-        from lance_ray import create_index
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("lance-ray is not installed; run: pip install 'personsearch[ray]'") from error
-
+    lance_ray = cluster.lance_ray()
     sample_rate = max(1, min(SAMPLE_RATE, len(gallery) // CODES))
 
     def build(settings: dict[str, Any]) -> None:
         with cluster.joined(workers):
-            create_index(
+            lance_ray.create_index(
                 gallery.location,
                 "embedding",
                 "IVF_PQ",
