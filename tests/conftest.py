@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from personsearch.memory import return_freed_memory
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core per worker; torch reads it when it is imported
 
@@ -31,6 +33,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the galleries and models of a test in its own folder."""
     monkeypatch.setenv("PERSONSEARCH_HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(autouse=True)
+def _freed_memory_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that a test runs in this process would keep freed memory for all later tests: gigabytes."""
+    monkeypatch.setattr("personsearch.memory.keep_freed_memory", lambda: True)
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Return the memory that the tests of a file have freed."""
+    if nextitem is None or nextitem.path != item.path:
+        return_freed_memory()
 
 
 @pytest.fixture(scope="session")

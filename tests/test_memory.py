@@ -1,11 +1,15 @@
 """Freed memory stays in the process, measured in another process."""
 
 import ctypes
+import os
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+import personsearch
 from personsearch import PersonSearcher
 from personsearch.cli import options
 from personsearch.memory import keep_freed_memory
@@ -31,6 +35,16 @@ def test_freed_memory_stays_with_the_process() -> None:
         for how in ("keep", "not")
     )
     assert kept > 25_000_000 > 5_000_000 > given_back
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="glibc's option")
+def test_commands_in_tests_do_not_keep_freed_memory() -> None:
+    """The tests of the command line made each later test of their process keep what it had freed, 4 GB in all."""
+    personsearch.keep_freed_memory()
+    statm = Path("/proc/self/statm")
+    before = int(statm.read_text().split()[1])
+    np.ones(64 * 2**20 // 8)
+    assert (int(statm.read_text().split()[1]) - before) * os.sysconf("SC_PAGE_SIZE") < 32 * 2**20
 
 
 def test_other_systems_are_not_changed(monkeypatch) -> None:

@@ -16,6 +16,7 @@ import typer
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v2
 
+import personsearch
 from examples.nano.command import run
 from examples.nano.draw import Pool
 from examples.nano.hints import HINTS
@@ -23,7 +24,6 @@ from examples.nano.loop import Learner, Schedule, train
 from examples.nano.targets import DIM, Targets
 from personsearch.boxes import Array
 from personsearch.errors import WeightsError
-from personsearch.memory import keep_freed_memory
 from personsearch.models.fast.fuse import optimize_for_inference
 from personsearch.models.parts.resnet import MobileNet
 from personsearch.models.reid import ReidConfig, ReidNetwork
@@ -191,7 +191,7 @@ def main(
     threads: Annotated[int, typer.Option(min=1, help="CPU cores.")] = 1,
 ) -> None:
     """Train the crop network."""
-    keep_freed_memory()
+    personsearch.keep_freed_memory()
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     torch.manual_seed(1)

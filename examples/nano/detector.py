@@ -14,12 +14,12 @@ import torch
 import typer
 from torch import Tensor
 
+import personsearch
 from examples.nano.command import run
 from examples.nano.detector_losses import cells_like, losses_of
 from examples.nano.imitation import distance, match_scales, stage_losses, student, taught_maps, whole
 from examples.nano.loop import Learner, Schedule, train
 from examples.nano.pictures import Picture, TrainView, listed, mosaic, rendered, view
-from personsearch.memory import keep_freed_memory
 from personsearch.models.nano.detector import CellPredictions, NanoNetwork, pixels_of
 from personsearch.models.nano.model import read_networks
 from personsearch.models.nano.options import NanoOptions
@@ -121,7 +121,7 @@ def main(
     cool: Annotated[int, typer.Option(min=0, help="Last steps, in which the rate sinks to nothing.")] = 0,
 ) -> None:
     """Train the detector."""
-    keep_freed_memory()
+    personsearch.keep_freed_memory()
     torch.set_num_threads(1)
     torch.manual_seed(1)
     learner = DetectorLearner(rendered(scenes) if scenes else [], listed(photos), read_networks(teacher)[1], phase)
