@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 
 from personsearch.boxes import Array
-from personsearch.errors import MissingExtraError, WeightsError
+from personsearch.errors import WeightsError
+from personsearch.models.two_step.openvino_session import openvino_core
 
 REID = ("person-reidentification-retail-0286", "person-reidentification-retail-0277")
 REID_SIZE = (256, 128)  # pixels, height and width
@@ -86,13 +87,9 @@ def compiled(file: Path, shape: tuple[int, ...], threads: int, *, outputs: tuple
     Raises:
         WeightsError, MissingExtraError: see `ReidTeachers`.
     """
-    try:
-        import openvino
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("openvino is not installed; run: pip install openvino") from error
+    core = openvino_core()
     if not file.is_file() or not file.with_suffix(".bin").is_file():
         raise WeightsError(f"{file} or its .bin is missing; download both from the Open Model Zoo")
-    core = openvino.Core()
     network = core.read_model(file)
     nodes = {node.get_friendly_name(): node for node in network.get_ops()}
     network.add_outputs([nodes[name].output(0) for name in outputs])

@@ -3,6 +3,8 @@
 import os
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,7 @@ class OpenVinoSession:
         for file in openvino_files(path):
             if not os.path.isfile(file):
                 raise WeightsError(f"{file} is missing; an OpenVINO network is two files of one name, .xml and .bin")
-        openvino = _openvino()
+        openvino_core()
         self.path = path
         self.device = "cpu"
         settings = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1}
@@ -51,7 +53,7 @@ class OpenVinoSession:
 
         def open_here() -> tuple[Any, threading.local]:
             try:
-                return openvino.Core().compile_model(str(path), "CPU", settings), threading.local()
+                return openvino_core().compile_model(str(path), "CPU", settings), threading.local()
             except RuntimeError as error:
                 raise WeightsError(f"{path} is not a network that OpenVINO can run: {_first_line(error)}") from error
 
@@ -88,12 +90,37 @@ def openvino_files(path: Path) -> list[Path]:
     return [path, path.with_suffix(".bin")]
 
 
+def openvino_core() -> Any:
+    """The one `openvino.Core` of this process, whose plugin for CPUs was loaded in a thread of its own and is never unloaded.
+
+    The plugin gives the thread that loads it another stack for signals, and frees that stack when it is unloaded. If another thread
+    unloads it, or two plugins are unloaded in the order in which they were loaded, the next signal ends the process without a message.
+
+    Raises:
+        MissingExtraError: openvino is not installed.
+    """
+    _openvino()
+    return _core().get()
+
+
 def _openvino() -> Any:
     try:
         import openvino
     except ModuleNotFoundError as error:
         raise MissingExtraError("openvino is not installed; run: pip install 'personsearch[openvino]'") from error
     return openvino
+
+
+@cache
+def _core() -> PerProcess[Any]:
+    return PerProcess(_open_core)
+
+
+def _open_core() -> Any:
+    core = _openvino().Core()
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(lambda: core.available_devices).result()
+    return core
 
 
 def _port(port: Any) -> Port:

@@ -1,5 +1,6 @@
 """OpenVINO IR files as a two-step model: both output forms, tiles, errors, and the Open Model Zoo's own files."""
 
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -15,6 +16,7 @@ from personsearch.models.two_step.openvino_detector import OpenVinoDetector, Ope
 from personsearch.models.two_step.openvino_session import OpenVinoSession
 from personsearch.models.two_step.reid_onnx import ReidEmbedder
 from personsearch.weights.contents import in_folder, model_files
+from tests.helpers.gallery_frames import environment
 from tests.helpers.openvino_files import detector, reid, ssd
 
 WHITE = np.full((64, 64, 3), 255, np.uint8)
@@ -104,6 +106,29 @@ def test_threads_get_their_own_answers(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert results == {level: [level] * 3 for level in (10, 20, 30, 40)}
+
+
+SIGNALS = """
+import faulthandler, signal, subprocess, sys, threading
+from pathlib import Path
+from personsearch.models.two_step.openvino_session import OpenVinoSession
+faulthandler.enable()
+sessions = [OpenVinoSession(Path(sys.argv[1])) for _ in range(3)]
+del sessions[0]
+worker = threading.Thread(target=sessions.clear)
+worker.start()
+worker.join()
+signal.signal(signal.SIGCHLD, lambda *_: print("signal"))
+subprocess.run(["true"])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGCHLD")
+def test_a_signal_after_a_network_was_closed_is_harmless(tmp_path: Path) -> None:
+    """OpenVINO left the main thread a stack for signals that it had freed: the next child process to end killed ours."""
+    command = [sys.executable, "-c", SIGNALS, str(reid(tmp_path / "r.xml"))]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=120)
+    assert (done.returncode, done.stdout) == (0, "signal\n"), done.stderr
 
 
 @pytest.mark.extra
