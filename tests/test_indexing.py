@@ -10,6 +10,7 @@ from PIL import Image
 
 from personsearch import Gallery, PersonSearcher, Query
 from personsearch.errors import ConfigError
+from personsearch.gallery import ImageRecords
 from personsearch.indexing import plan, updating
 from personsearch.sources import items
 from tests.helpers.fakes import BLUE, GREEN, RED, RectangleModel, scene
@@ -129,6 +130,19 @@ def test_another_process_may_drop_the_same_pictures_first(photos: Path, monkeypa
         patch.setattr(Gallery, "records", lambda _: records)
         assert names(searcher.index(photos).report.removed) == ["a.png"]  # type: ignore[union-attr]
     assert len(gallery) == 2
+
+
+def test_an_addition_makes_no_record_of_the_other_pictures(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each addition made a record of every picture of the gallery, so that the cost of one grew with the gallery."""
+    searcher = PersonSearcher(RectangleModel())
+    made: list[int] = []
+    at = ImageRecords._at
+    monkeypatch.setattr(ImageRecords, "_at", lambda records, positions: made.append(len(positions)) or at(records, positions))
+    for name in "abc":
+        searcher.index([photos / f"{name}.png"], gallery=tmp_path / "g.lance")
+    assert sum(made) == 0
+    assert len(Gallery.open(tmp_path / "g.lance").images()) == 3
+    assert sum(made) == 3
 
 
 def test_two_sources_share_a_gallery(photos: Path, tmp_path: Path) -> None:

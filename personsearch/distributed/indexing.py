@@ -28,7 +28,7 @@ from personsearch.indexing import (
 from personsearch.models.base import PersonModel
 from personsearch.options import Precision
 from personsearch.results import IndexReport
-from personsearch.sources import Source
+from personsearch.sources import Listing, Source
 
 MANY_FILES = 512  # files of a gallery that the workers merge, because one process would take long
 FEW = 64  # items that are looked at before a cluster is started: perhaps none of them can be read
@@ -97,7 +97,7 @@ def index(
         storage_options=storage_options,
     )
     opened = open_source(source, storage_options)
-    if opened.is_stream or any(item.content is not None for item in opened.items):
+    if opened.is_stream or not (isinstance(opened.items, Listing) or all(item.content is None for item in opened.items)):
         raise SourceError("workers read files and objects that they see too; pass paths, or index in this process with PersonSearcher")
     opening = opening_of(model, device, precision)
     job = _Job(opened, gallery, options, every, min_score, storage, storage_options)

@@ -4,7 +4,7 @@ from personsearch.gallery.changes import add_files, settle_index, write_files
 from personsearch.gallery.clusters import Person
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.location import default_location
-from personsearch.gallery.records import NEVER, ImageRecords, Replaced, numbers
+from personsearch.gallery.records import NEVER, ImageRecords, Replaced
 from personsearch.gallery.removal import ROWS_A_FILE
 from personsearch.gallery.scenes import scene_embeddings
 from personsearch.gallery.shards import file_count, people_of_files
@@ -38,7 +38,6 @@ __all__ = [
     "file_count",
     "galleries_of",
     "next_time",
-    "numbers",
     "people_of",
     "people_of_files",
     "people_where",

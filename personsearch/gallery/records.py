@@ -1,7 +1,8 @@
 """What a gallery knows about its pictures and videos, as Arrow columns: a record becomes a Python object only where it is looked at."""
 
+import os
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -91,8 +92,12 @@ class ImageRecords(Mapping[str, ImageRecord]):
         return np.array(self._names.to_pylist(), dtype=object)
 
     def _position(self, image: str) -> int | None:
-        at = bisect_left(range(len(self._names)), image, key=lambda number: self._names[number].as_py())
+        at = self._first(image)
         return at if at < len(self._names) and self._names[at].as_py() == image else None
+
+    def _first(self, text: str) -> int:
+        """Position of the first name that is not before a text."""
+        return bisect_left(range(len(self._names)), text, key=lambda number: self._names[number].as_py())
 
     def _at(self, positions: Sequence[int]) -> list[ImageRecord]:
         """The records at some positions."""
@@ -127,19 +132,47 @@ class ImageRecords(Mapping[str, ImageRecord]):
             return np.full(len(images), -1)
         try:
             wanted = pa.array(images, pa.string())
-        except UnicodeEncodeError:  # a name that is not text cannot be in a table
-            wanted = pa.array([image if image.isprintable() else None for image in images], pa.string())
+        except UnicodeEncodeError:
+            wanted = pa.array([image if _is_text(image) else None for image in images], pa.string())
         return np.asarray(pc.index_in(wanted, self._names, skip_nulls=True).fill_null(-1).to_numpy(zero_copy_only=False))
 
     def all(self) -> dict[str, ImageRecord]:
         """All records by name, sorted."""
         return {record.image: record for record in self._at(range(len(self._names)))}
 
-    def without(self, positions: Array) -> dict[str, ImageRecord]:
-        """The records of all images but those at some positions."""
-        left = np.ones(len(self._names), bool)
-        left[positions[positions >= 0]] = False
-        return {record.image: record for record in self._at(np.flatnonzero(left).tolist())}
+    def at(self, positions: Sequence[int]) -> list[ImageRecord]:
+        """The records at some positions in `names`."""
+        return self._at(positions)
+
+    def sources(self, positions: Array) -> list[tuple[str, str | None]]:
+        """Name and root of the images at some positions in `names`."""
+        import pyarrow as pa
+
+        index = pa.array(positions, pa.int64())
+        return list(zip(self._names.take(index).to_pylist(), self._facts["root"].take(index).to_pylist(), strict=True))
+
+    def is_from(self, roots: Iterable[str]) -> Array:
+        """(G,) bool: whether each image came from one of some folders, patterns and files."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        return np.asarray(pc.is_in(self._facts["root"], pa.array(filter(_is_text, roots), pa.string()), skip_nulls=True).to_numpy())
+
+    def has_content(self, fingerprints: Sequence[str]) -> Array:
+        """(G,) bool: whether each image has one of some fingerprints."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        return np.asarray(pc.is_in(self._facts["fingerprint"], pa.array(fingerprints, pa.string()), skip_nulls=True).to_numpy())
+
+    def below(self, path: str) -> Array:
+        """(G,) bool: whether each image is a file, or lies in a folder."""
+        start = os.path.join(path, "")
+        result = np.zeros(len(self), bool)
+        result[self._first(start) : self._first(start[:-1] + chr(ord(start[-1]) + 1))] = True
+        if (position := self._position(path)) is not None:
+            result[position] = True
+        return result
 
     def column(self, name: str) -> Array:
         """(G,) int64: a size or time of each image; `NEVER` where it is not known."""
@@ -171,11 +204,13 @@ class ImageRecords(Mapping[str, ImageRecord]):
         return np.asarray(pc.or_(is_still, pc.ends_with(prints, f"-every{every}")).fill_null(True).to_numpy())
 
 
-def numbers(values: Sequence[int | None]) -> Array:
-    """(N,) int64: sizes or times, `NEVER` for None."""
-    import pyarrow as pa
-
-    return np.asarray(pa.array(values, pa.int64()).fill_null(NEVER).to_numpy())
+def _is_text(name: str) -> bool:
+    """Whether a name is text, which all names in a table are."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read(table: Any) -> ImageRecords:

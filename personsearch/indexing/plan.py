@@ -6,15 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import compress
 
 import numpy as np
 
 from personsearch.boxes import Array
 from personsearch.checks import shown
 from personsearch.errors import ImageError
-from personsearch.gallery import NEVER, ImageRecord, ImageRecords, numbers
+from personsearch.gallery import NEVER, ImageRecord, ImageRecords
 from personsearch.indexing.options import IndexOptions
-from personsearch.sources import Item, Source
+from personsearch.sources import UNKNOWN, Item, Listing, Source
 
 logger = logging.getLogger(__name__)
 
@@ -51,16 +52,19 @@ def make_plan(items: Iterable[Item], source: Source, records: ImageRecords, opti
         owned: Whether the gallery holds nothing but this source.
     """
     plan = Plan()
-    by_name = {item.image: item for item in items}  # a list may name a picture twice
-    positions = records.positions(list(by_name))
-    others = records.without(positions)
-    gone = {} if source.is_stream else _gone(by_name, source, others, owned=owned)
-    moved = _Moved({image: record for image, record in others.items() if _may_have_moved(record)}, options)
-    for item, is_unchanged in zip(by_name.values(), _are_unchanged(list(by_name.values()), positions, records, options), strict=True):
-        if is_unchanged:
-            plan.unchanged.append(item.image)
-        else:
-            _place(item, records.get(item.image), plan, moved, options)
+    listing = Listing.of_items(items)
+    positions = records.positions(listing.names)
+    others = np.ones(len(records), bool)
+    others[positions[positions >= 0]] = False
+    gone = {} if source.is_stream else _gone(source, records, others, owned=owned)
+    is_unchanged = _are_unchanged(listing.facts, positions, records, options)
+    todo = np.flatnonzero(~is_unchanged)
+    stored = dict(zip(todo[positions[todo] >= 0].tolist(), records.at(positions[todo][positions[todo] >= 0].tolist()), strict=True))
+    new = [] if options.force else [listing[number] for number in todo[positions[todo] < 0].tolist()]
+    moved = _Moved(new, records, others, options)
+    for number in todo.tolist():
+        is_unchanged[number] = _place(listing[number], stored.get(number), plan, moved, options)
+    plan.unchanged = list(compress(listing.names, is_unchanged.tolist()))
     for image, reason in gone.items():
         if image in plan.renamed:
             continue
@@ -92,28 +96,30 @@ def is_out_of_reach(error: ImageError) -> bool:
     return isinstance(cause, OSError) and cause.errno is not None
 
 
-def _are_unchanged(items: list[Item], positions: Array, records: ImageRecords, options: IndexOptions) -> list[bool]:
-    """Which items were indexed whole and have the size and times of then, so that nothing else needs to be looked at; as `_is_same`."""
+def _are_unchanged(facts: Array, positions: Array, records: ImageRecords, options: IndexOptions) -> Array:
+    """(N,) bool: which items were indexed whole and have the size and times of then, so that nothing else needs to be looked at.
+
+    As `_change`, for all items at once.
+    """
     known = np.flatnonzero(positions >= 0)
-    result = np.zeros(len(items), bool)
+    result = np.zeros(len(facts), bool)
     if options.force or not len(known):
-        return result.tolist()
+        return result
     at = positions[known]
-    there = [items[i] for i in known.tolist()]
-    sizes, modified = numbers([item.size for item in there]), numbers([item.modified_ns for item in there])
-    changed = numbers([item.changed_ns for item in there])
+    sizes, modified, changed = facts[known].T
     then_modified, then_changed, indexed = records.column("modified_ns")[at], records.column("changed_ns")[at], records.indexed_ns[at]
     is_settled = (then_modified != NEVER) & (indexed - np.maximum(then_modified, np.maximum(then_changed, 0)) > RACY_NS)
-    same_change = (changed == NEVER) | np.where(then_changed == NEVER, changed < indexed - RACY_NS, changed == then_changed)
+    same_change = (changed == UNKNOWN) | np.where(then_changed == NEVER, changed < indexed - RACY_NS, changed == then_changed)
     same_file = (sizes == records.column("size")[at]) & (modified == then_modified) & same_change
     result[known] = is_settled & same_file & records.complete[at] & records.has_step(options.every)[at]
-    return result.tolist()
+    return result
 
 
-def _place(item: Item, record: ImageRecord | None, plan: Plan, moved: "_Moved", options: IndexOptions) -> None:
+def _place(item: Item, record: ImageRecord | None, plan: Plan, moved: "_Moved", options: IndexOptions) -> bool:
+    """Take one item into the plan; True if it is unchanged after all."""
     try:
         change = "" if record is None else _change(item, record, plan, options)
-        old = moved.name_of(item) if record is None and not options.force else None
+        old = moved.name_of(item) if record is None else None
     except ImageError as error:
         if record is None:
             plan.unreadable[item.image] = reason_of(error, item)
@@ -122,11 +128,11 @@ def _place(item: Item, record: ImageRecord | None, plan: Plan, moved: "_Moved", 
         else:
             plan.unreadable[item.image] = reason_of(error, item)
             plan.changed.append(item.image)
-        return
+        return False
     if old is not None:
         logger.info("renamed: %s is %s now", shown(old), shown(item.image))
         plan.renamed[old] = item
-        return
+        return False
     if record is None:
         plan.added.append(item.image)
     elif change:
@@ -135,13 +141,13 @@ def _place(item: Item, record: ImageRecord | None, plan: Plan, moved: "_Moved", 
         if record.frames == {0} and "-every" not in record.fingerprint and not item.is_video:
             plan.replaced.add(item.image)
     elif record.complete:
-        plan.unchanged.append(item.image)
-        return
+        return True
     else:
         logger.info("goes on: %s: an interrupted run indexed %d of its frames", shown(item.image), len(record.frames))
         plan.added.append(item.image)
         plan.done[item.image] = record.frames
     plan.todo.append(item)
+    return False
 
 
 def _change(item: Item, record: ImageRecord, plan: Plan, options: IndexOptions) -> str:
@@ -169,26 +175,45 @@ def _has_same_change(item: Item, record: ImageRecord) -> bool:
     return item.changed_ns == record.changed_ns
 
 
-def _may_have_moved(record: ImageRecord) -> bool:
-    """Whether the file of an image has gone; whether an object of a store has, only its own listing says."""
-    return record.complete and record.size is not None and "://" not in record.image and not os.path.lexists(record.image)
-
-
 class _Moved:
-    """Images of the gallery whose files have gone, by their content."""
+    """Images of the gallery whose files have gone, by their content.
 
-    def __init__(self, records: dict[str, ImageRecord], options: IndexOptions) -> None:
-        self._options = options
-        self._sizes = {record.size for record in records.values()}
+    Only new files of a size that such an image has are hashed; whether an object of a store has gone, only its own listing says.
+
+    Args:
+        new: Items that the gallery does not have.
+        records: What the gallery has.
+        others: (G,) bool: the images of the gallery that the source does not have.
+        options: How to index.
+    """
+
+    def __init__(self, new: list[Item], records: ImageRecords, others: Array, options: IndexOptions) -> None:
+        self._prints: dict[str, str | ImageError] = {}
         self._names: dict[str, list[str]] = defaultdict(list)
-        for image in sorted(records, reverse=True):
-            self._names[records[image].fingerprint].append(image)
+        sizes = records.column("size")
+        candidates = others & records.complete & np.isin(sizes, [item.size for item in new if item.size is not None])
+        same_size = set(np.unique(sizes[candidates]).tolist())
+        for item in new:
+            if item.size in same_size:
+                try:
+                    self._prints[item.image] = fingerprint(item, options)
+                except ImageError as error:
+                    self._prints[item.image] = error
+        candidates &= records.has_content([digest for digest in self._prints.values() if isinstance(digest, str)])
+        for record in reversed(records.at(np.flatnonzero(candidates).tolist())):
+            if "://" not in record.image and not os.path.lexists(record.image):
+                self._names[record.fingerprint].append(record.image)
 
     def name_of(self, item: Item) -> str | None:
-        """The old name of a new file with known content; each old name is given once. Hashes only files of a known size."""
-        if item.size is None or item.size not in self._sizes:
-            return None
-        names = self._names.get(fingerprint(item, self._options))
+        """The old name of a new file with known content; each old name is given once.
+
+        Raises:
+            ImageError: The file cannot be read.
+        """
+        digest = self._prints.get(item.image)
+        if isinstance(digest, ImageError):
+            raise digest
+        names = self._names.get(digest or "")
         return names.pop() if names else None
 
 
@@ -201,16 +226,18 @@ class _Unseen:
     is_gone: bool  # the folder has gone or is empty, which `prune` takes as a deletion
 
 
-def _gone(items: dict[str, Item], source: Source, records: dict[str, ImageRecord], *, owned: bool) -> dict[str, _Unseen | None]:
+def _gone(source: Source, records: ImageRecords, others: Array, *, owned: bool) -> dict[str, _Unseen | None]:
     """Images of the gallery that this source had and does not have now; None: deleted, else why it may still exist."""
     roots = {root: _base(root) for root in source.roots}
     folder_reason = cache(lambda folder: _unseen(folder, source.problems, tuple(roots.values())))
     missing: dict[str, _Unseen | None] = {}
-    for image, record in records.items():
-        below = any(image == base or image.startswith(os.path.join(base, "")) for base in (*roots.values(), *source.problems))
-        if image in items or not (owned or record.root in roots or (below and not os.path.lexists(image))):
+    candidates = others
+    if not owned:
+        candidates = others & np.logical_or.reduce([records.is_from(roots), *map(records.below, {*roots.values(), *source.problems})])
+    for image, root in records.sources(np.flatnonzero(candidates)):
+        if not owned and root not in roots and os.path.lexists(image):
             continue
-        if record.root in roots and image in roots and not os.path.lexists(image):
+        if root in roots and image in roots and not os.path.lexists(image):
             missing[image] = _Unseen(image, "does not exist any more; index with prune=True to remove its people", is_gone=True)
         elif os.path.isabs(image):
             missing[image] = folder_reason(os.path.dirname(image))

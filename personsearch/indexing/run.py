@@ -49,7 +49,6 @@ def index_source(
         existing = Gallery.open(location, storage_options=stored)
     if existing is None and opened.problems and not opened.items:  # nothing is known of it
         raise SourceError(next(iter(opened.problems.values())))
-    _say_what_is_read(existing, location, options)
     choices = choose(existing, model, every, min_score, force=options.force)
     options = replace(options, every=choices.every, min_score=choices.min_score)
     key = model_key(model, options.min_score)
@@ -58,6 +57,8 @@ def index_source(
     else:
         result = Gallery.create_or_open(location, key, storage=storage, every=options.every, storage_options=stored)
         result.set_every(options.every)
+    if logger.isEnabledFor(logging.INFO):
+        _say_what_is_read(None if existing is None else result, location, options)
     logger.info("model %s, min_score=%g, every=%d", name_with_engine(model), options.min_score, options.every)
     report = result.report = update(model, opened, result, options, owned=gallery is None)
     counts = {name: len(getattr(report, name)) for name in ("added", "changed", "renamed", "removed", "unchanged", "not_looked")}

@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -105,10 +105,10 @@ def _belongs(source: Source) -> Callable[[ImageRecord], bool]:
     return lambda record: record.root in source.roots or record.image.startswith(folders)
 
 
-def _chunks(source: Source) -> Iterator[list[Item]]:
+def _chunks(source: Source) -> Iterator[Iterable[Item]]:
     """All items of the source at once, of a stream the next few."""
     if not source.is_stream:
-        yield list(source.items)
+        yield source.items
         return
     items = iter(source.items)
     while chunk := list(islice(items, STREAM_ITEMS)):

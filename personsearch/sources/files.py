@@ -12,6 +12,7 @@ from personsearch.errors import ImageError, SourceError
 from personsearch.images import refuse_address
 from personsearch.sources.items import Item, Source
 from personsearch.sources.kinds import PICTURE_EXTENSIONS, VIDEO_EXTENSIONS, is_listed
+from personsearch.sources.listing import Listing
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def open_path(text: str) -> Source:
     if not paths and not walk.problems:
         extensions = " ".join(PICTURE_EXTENSIONS + VIDEO_EXTENSIONS)
         raise SourceError(f"{root} contains no pictures or videos ({extensions}, or by content); hidden files are skipped")
-    return Source(tuple(file_item(path, root) for path in sorted(set(paths))), (root,), root, walk.problems)
+    return Source(Listing.of_files(sorted(set(paths)), root), (root,), root, walk.problems)
 
 
 def file_item(path: str, root: str | None = None) -> Item:

@@ -88,7 +88,7 @@ class Item:
 class Source:
     """The items that the user wants to index."""
 
-    items: Iterable[Item]  # a tuple, sorted by path for a folder or pattern; an iterator that ends once read if `is_stream`
+    items: Iterable[Item]  # a sequence, sorted by path for a folder or pattern; an iterator that ends once read if `is_stream`
     # Absolute folders, patterns and files, whose deleted pictures leave the gallery. A file in a list is none of them: a list can be
     # indexed into a gallery of other pictures.
     roots: tuple[str, ...] = ()
