@@ -15,7 +15,7 @@ from personsearch.errors import ConfigError, DeviceError, QueryError
 from personsearch.gallery import Gallery, Storage
 from personsearch.hits import Detection, Hit, Query, Shots
 from personsearch.home import expand_user
-from personsearch.models.base import PersonModel, checked_model, on_device, scene_filter_of
+from personsearch.models.base import PersonModel, checked_model, device_of, on_device, scene_filter_of
 from personsearch.options import Backend, Precision
 from personsearch.query import EmbeddedQuery, in_batches
 from personsearch.ranking import Reranking, SceneFiltering
@@ -377,7 +377,7 @@ class PersonSearcher:
         galleries = self.open_galleries(gallery)
         for opened in galleries:
             searching.check_model(opened, self.model)
-        ranked = searching.search(galleries, rows, options, self.calibration, scene_filter_of(self.model))
+        ranked = searching.search(galleries, rows, options, self.calibration, scene_filter_of(self.model), device=device_of(self.model))
         results = [searching.result_of(*one, galleries, self.calibration, options.rule) for one in zip(ranked, embedded, strict=True)]
         return results if several else results[0]
 

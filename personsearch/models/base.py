@@ -73,8 +73,17 @@ def scene_filter_of(model: PersonModel) -> SceneFilter | None:
 
 def on_device(model: PersonModel) -> str:
     """The device as a part of a searcher's `repr`, or an empty string for a model without this attribute."""
-    device = getattr(model, "device", None) or getattr(getattr(model, "detector", None), "device", None)
+    device = _device(model)
     return "" if device is None else f" on {device}"
+
+
+def device_of(model: PersonModel) -> str:
+    """The device that the model runs on, such as "cuda:0"; "cpu" for a model that does not say."""
+    return str(_device(model) or "cpu")
+
+
+def _device(model: PersonModel) -> Any:
+    return getattr(model, "device", None) or getattr(getattr(model, "detector", None), "device", None)
 
 
 def name_with_engine(model: PersonModel) -> str:

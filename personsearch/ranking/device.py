@@ -4,6 +4,7 @@ A float16 row is at most 2^-11 of each number away from its float32 row, so the 
 device's cosines, and `cosines` orders these few exactly. The result is that of `ranking.rank`, to the last bit.
 """
 
+import numpy as np
 import torch
 
 from personsearch.boxes import Array
@@ -24,18 +25,22 @@ class DeviceGallery:
         embeddings: Unit rows (N, D), float32 or float16, in the gallery's order; they stay in memory, for the exact order.
         device: Where the rows are compared: "cuda", "cuda:1" or "cpu".
         rows: Number of rows of a block.
+        blocks: Blocks of an earlier `DeviceGallery` of these embeddings, which are not copied again; None copies them.
+
+    Attributes:
+        blocks: The rows on the device, float16.
 
     Raises:
         ShapeError: the embeddings are not a matrix.
     """
 
-    def __init__(self, embeddings: Array, device: str = "cuda", *, rows: int = ROWS) -> None:
+    def __init__(self, embeddings: Array, device: str = "cuda", *, rows: int = ROWS, blocks: list[torch.Tensor] | None = None) -> None:
         if embeddings.ndim != 2:
             raise ShapeError(f"embeddings must be (N, D), got {embeddings.shape}")
         self.embeddings = embeddings
         self.device = torch.device(device)
-        starts = range(0, len(embeddings), rows)
-        self._blocks = [torch.from_numpy(embeddings[start : start + rows]).to(self.device, torch.float16) for start in starts]
+        starts = () if blocks is not None else range(0, len(embeddings), rows)
+        self.blocks = blocks or [torch.from_numpy(embeddings[start : start + rows].astype(np.float16)).to(self.device) for start in starts]
         self._rows = rows
 
     def __len__(self) -> int:
@@ -59,7 +64,7 @@ class DeviceGallery:
             raise ShapeError(f"{len(self)} gallery rows need as many scores, got {scores.shape}")
         if top_k < 1:
             raise QueryError(f"top_k must be at least 1, got {top_k}")
-        weights = None if scores is None else torch.from_numpy(scores).to(self.device)
+        weights = None if scores is None else torch.tensor(scores, device=self.device)
         ranked: list[Ranked] = []
         for start in range(0, len(queries), QUERIES):
             ranked += self._rank(queries[start : start + QUERIES], top_k, scores, weights)
@@ -81,7 +86,7 @@ class DeviceGallery:
         """Keys (Q, count), best first, and rows of the best by the device's cosines."""
         keys = queries.new_zeros((len(queries), 0))
         rows = torch.zeros((len(queries), 0), dtype=torch.int64, device=self.device)
-        for number, block in enumerate(self._blocks):
+        for number, block in enumerate(self.blocks):
             start = number * self._rows
             key = queries @ block.float().T
             if weights is not None:

@@ -13,6 +13,7 @@ from personsearch.hits import Hit
 from personsearch.models.base import PersonModel
 from personsearch.ranking import Context, Ranked, SceneFilter
 from personsearch.results import Engine
+from personsearch.searching.on_device import rows_on
 from personsearch.searching.options import SearchOptions
 from personsearch.searching.pools import Pool, Pools, candidates, united, whole
 from personsearch.searching.ranking import QueryRows, Ranker, best_of_images, without_negatives, without_own
@@ -88,6 +89,8 @@ def search(
     options: SearchOptions,
     calibration: Calibration | None = None,
     scene_filter: SceneFilter | None = None,
+    *,
+    device: str = "cpu",
 ) -> list[RankedPeople]:
     """The people of some galleries most similar to each query.
 
@@ -101,6 +104,7 @@ def search(
         options: How to rank.
         calibration: The model's calibration, for `min_similarity="auto"`.
         scene_filter: The model's, for GFN.
+        device: Device of the model; on a CUDA device, galleries that fit in memory are compared there.
 
     Raises:
         GalleryError: a scene filter, and a gallery stores no scenes.
@@ -115,7 +119,7 @@ def search(
     if not queries:
         return []
     searched = _Galleries(galleries, options)
-    ranker = Ranker(options, threshold, scene_filter)
+    ranker = Ranker(options, threshold, scene_filter, rows_on(device))
     pools = searched.pools(queries, searched.wanted)
     first: Sequence[Ranked | None] = [None] * len(queries)
     if ranker.takes_several and not searched.too_large:

@@ -17,10 +17,10 @@ from personsearch.ranking import (
     cosines,
     expanded,
     k_reciprocal,
-    rank,
     rank_cbgm_many,
 )
 from personsearch.searching.exclusion import Exclude, OwnPicture
+from personsearch.searching.on_device import DeviceRows, rows_on
 from personsearch.searching.options import SearchOptions
 from personsearch.searching.pools import Pool, Pools
 
@@ -43,6 +43,7 @@ class Ranker:
     options: SearchOptions
     threshold: float | None  # cosine below which people are dropped
     scene_filter: SceneFilter | None  # the model's, for GFN
+    rows: DeviceRows = field(default_factory=lambda: rows_on("cpu"))  # compares rows, on the model's device; CBGM's in memory
 
     @property
     def takes_several(self) -> bool:
@@ -79,7 +80,8 @@ class Ranker:
         columns = []
         for pool in pools.pools:
             weights = pool.people.scores if self.options.confidence_weighted else None
-            columns.append(rank(rows, pool.people.embeddings, count, scores=weights, min_similarity=threshold, part=pool.part))
+            people = pool.people
+            columns.append(self.rows.rank(rows, people.embeddings, count, scores=weights, min_similarity=threshold, part=pool.part))
         return [_joined(pools, [column[i] for column in columns]).best(count) for i in range(len(rows))]
 
     def _matched(self, pools: Pools, contexts: Sequence[Context], cbgm: CBGM, count: int) -> list[Ranked]:
@@ -116,7 +118,7 @@ class Ranker:
         if least is not None:
             part = np.flatnonzero(weights >= least) if part is None else part[weights[part] >= least]
         keys = weights * pool.people.scores if self.options.confidence_weighted else weights
-        (ranked,) = rank(row[None], pool.people.embeddings, count, scores=keys, min_similarity=self.threshold, part=part)
+        (ranked,) = self.rows.rank(row[None], pool.people.embeddings, count, scores=keys, min_similarity=self.threshold, part=part)
         return ranked
 
     def _reciprocal(self, pools: Pools, query: QueryRows, options: KReciprocal, count: int) -> Ranked:
