@@ -378,7 +378,7 @@ class PersonSearcher:
         for opened in galleries:
             searching.check_model(opened, self.model)
         ranked = searching.search(galleries, rows, options, self.calibration, scene_filter_of(self.model), device=device_of(self.model))
-        results = [searching.result_of(*one, galleries, self.calibration, options.rule) for one in zip(ranked, embedded, strict=True)]
+        results = searching.results_of(ranked, embedded, galleries, self.calibration, options.rule)
         return results if several else results[0]
 
 

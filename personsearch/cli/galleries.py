@@ -44,8 +44,8 @@ def list_galleries(as_json: AsJson = False) -> None:
     if not lines:
         say("no galleries yet; personsearch index SOURCE makes one")
         return
-    rows = [(Path(line["location"]).name, *(["damaged", "", "", "", "", ""] if "error" in line else _cells(line))) for line in lines]
-    print_table(("gallery", "people", "images", "size", "indexed", "model", "source"), rows)
+    rows = [(Path(line["location"]).name, *(["damaged", *[""] * 6] if "error" in line else _cells(line))) for line in lines]
+    print_table(("gallery", "people", "images", "not looked at", "size", "indexed", "model", "source"), rows)
 
 
 @app.command()
@@ -60,7 +60,9 @@ def info(gallery: Named, as_json: AsJson = False) -> None:
     for number, facts in enumerate(found):
         if number:
             typer.echo()
-        for name, value in (facts | {"size": _size(facts["bytes"]), "sources": "\n  ".join(facts["sources"]) or "not known"}).items():
+        not_looked = [f"{name}: {reason}" for name, reason in facts["not_looked"].items()]
+        lists = {"sources": _lines(facts["sources"], "not known"), "not_looked": _lines(not_looked, "nothing")}
+        for name, value in (facts | {"size": _size(facts["bytes"])} | lists).items():
             if name not in ("bytes", "fingerprint"):
                 typer.echo(f"{name}: {'not known' if value is None else _printable(value)}")
 
@@ -201,7 +203,11 @@ def _cells(line: dict[str, Any]) -> list[str]:
     sources = line["sources"]
     shown = sources[0] if len(sources) == 1 else f"{len(sources)} sources" if sources else "a list"
     when = (line["indexed"] or "")[:16].replace("T", " ")
-    return [f"{line['people']:,}", f"{line['images']:,}", _size(line["bytes"]), when, line["model"], shown]
+    return [f"{line['people']:,}", f"{line['images']:,}", f"{len(line['not_looked']):,}", _size(line["bytes"]), when, line["model"], shown]
+
+
+def _lines(values: list[str], otherwise: str) -> str:
+    return "\n  ".join(values) or otherwise
 
 
 def _size(count: int | None) -> str:

@@ -1,6 +1,7 @@
 """The commands that index and search."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -75,7 +76,7 @@ def index(
     counts = {name: len(value) for name, value in asdict(report).items() if isinstance(value, tuple)} if report else {}
     reasons = {name: value for name, value in asdict(report).items() if isinstance(value, dict)} if report else {}
     typer.echo(json.dumps({"gallery": result.location, "people": len(result), "images": result.image_count, **counts, **reasons}))
-    _say_not_looked(result)
+    _say_not_looked(report.not_looked if report else {})
 
 
 def search(
@@ -153,8 +154,7 @@ def search(
     embedded = _embedded(searcher, asked, options)  # before the source is indexed, which may take long
     galleries = searcher.open_galleries(one_or_list(sources), gallery=gallery, **_chosen(every, min_score))
     result = searcher.search(embedded, galleries, options)
-    for opened in galleries:
-        _say_not_looked(opened)
+    _say_not_looked(result.not_looked)
     if result.compared == 0 and where and any(len(opened) for opened in galleries):
         say(f"warning: no person of the gallery meets --where {' --where '.join(where)}")
     typer.echo(result.to_json())
@@ -188,9 +188,8 @@ def _embedded(searcher: Any, query: Any, options: Any) -> Any:
     return embedded
 
 
-def _say_not_looked(gallery: Any) -> None:
-    """Say on stderr that a part of the source was not looked at; where nothing was, indexing has raised an error."""
-    not_looked = {} if gallery.report is None else gallery.report.not_looked
+def _say_not_looked(not_looked: Mapping[str, str]) -> None:
+    """Say on stderr that a part of the sources was not looked at; where nothing was, indexing has raised an error."""
     if not_looked:
         say(f"warning: {len(not_looked)} pictures, videos or folders were not looked at, or only in part; the JSON names them")
 

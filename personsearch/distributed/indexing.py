@@ -24,6 +24,7 @@ from personsearch.indexing import (
     open_source,
     prepare,
     reason_of,
+    store_unseen,
 )
 from personsearch.models.base import PersonModel
 from personsearch.options import Precision
@@ -123,7 +124,7 @@ def _run(job: _Job, task: Task) -> Gallery:
         description = _description_of(existing)
         plan = _plan(job, existing, description)
         if not plan.todo:
-            return _finished(existing, plan)
+            return _finished(job, existing, plan)
     elif job.source.problems and not job.source.items:
         raise SourceError(next(iter(job.source.problems.values())))
     with cluster.joined(task.workers) as ray, Pool(ray, task) as pool:
@@ -136,7 +137,7 @@ def _run(job: _Job, task: Task) -> Gallery:
             pool.read(chunks, gallery, job.options, gallery._read(lambda snapshot: next_time(snapshot.table)), plan)
         if file_count(gallery) > MANY_FILES:
             compact(gallery, workers=task.workers)
-    return _finished(gallery, plan)
+    return _finished(job, gallery, plan)
 
 
 def _existing(job: _Job) -> Gallery | None:
@@ -191,7 +192,7 @@ def _plan(job: _Job, gallery: Gallery, description: Description) -> Plan:
     return plan
 
 
-def _finished(gallery: Gallery, plan: Plan) -> Gallery:
+def _finished(job: _Job, gallery: Gallery, plan: Plan) -> Gallery:
     """Do what is left of a plan once its items were read, and report it."""
     if not plan.todo:
         prepare(gallery, plan)
@@ -199,5 +200,7 @@ def _finished(gallery: Gallery, plan: Plan) -> Gallery:
         drop_unreadable(gallery, plan)
     if plan.todo:
         gallery.tidy()
-    gallery.report = checked(added_report(IndexReport((), (), (), (), {}), plan))
+    report = added_report(IndexReport((), (), (), (), {}), plan)
+    store_unseen(gallery, report, job.source.roots, owned=job.location is None)
+    gallery.report = checked(report)
     return gallery

@@ -12,12 +12,16 @@ from personsearch.gallery.snapshot import next_time
 from personsearch.gallery.stored import GalleryInfo, describe, galleries_of, stored_galleries
 from personsearch.gallery.table import FileFacts, FramePeople, ImageRecord, ModelKey, People, Storage
 from personsearch.gallery.temporary import temporary_gallery
+from personsearch.gallery.unseen import PARTIAL, AllUnseen, Unseen
+from personsearch.gallery.unseen import change as change_unseen
 from personsearch.gallery.videos import PeopleOfGalleries, PeopleOfVideos, people_of
 from personsearch.gallery.where import Where, people_where, where_options
 
 __all__ = [
     "NEVER",
+    "PARTIAL",
     "ROWS_A_FILE",
+    "AllUnseen",
     "FileFacts",
     "FramePeople",
     "Gallery",
@@ -31,8 +35,10 @@ __all__ = [
     "Person",
     "Replaced",
     "Storage",
+    "Unseen",
     "Where",
     "add_files",
+    "change_unseen",
     "default_location",
     "describe",
     "file_count",

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from personsearch.errors import GalleryConflictError, GalleryError
-from personsearch.gallery import merging, removal, scenes, vector_index
+from personsearch.gallery import merging, removal, scenes, unseen, vector_index
 from personsearch.gallery.location import make_files_private, retried
 from personsearch.gallery.snapshot import Snapshot, next_time
-from personsearch.gallery.table import SCENE, FileFacts, FramePeople, to_rows
+from personsearch.gallery.table import SCENE, FileFacts, FramePeople, to_rows, with_every
 
 if TYPE_CHECKING:
     from personsearch.gallery.gallery import Gallery
@@ -95,6 +95,7 @@ def purge(gallery: "Gallery", choose: Callable[[Snapshot], removal.Removal]) -> 
 
     with gallery._guarded(exclusive=True) as is_locked:
         retried(mark, gallery.location)
+        unseen.forget_removed(gallery)
         _rewrite(gallery, is_locked=is_locked)
     return people
 
@@ -117,7 +118,16 @@ def rename(gallery: "Gallery", facts: Mapping[str, FileFacts]) -> None:
         names = list(facts)
         for start in range(0, len(names), _RENAMED_AT_ONCE):
             retried(move({name: facts[name] for name in names[start : start + _RENAMED_AT_ONCE]}), gallery.location)
+        unseen.rename(gallery, facts)
         _rewrite(gallery, is_locked=is_locked)
+
+
+def set_every(gallery: "Gallery", every: int) -> None:
+    """See `Gallery.set_every`."""
+    with gallery._guarded(exclusive=True):
+        table = gallery._refresh().table
+        table.update_schema_metadata(with_every(table.schema, gallery.location, every))
+        make_files_private(gallery.location)
 
 
 def compact(gallery: "Gallery") -> None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from personsearch import checks
 from personsearch.boxes import Array
 from personsearch.errors import ConfigError, GalleryError, GalleryModelError
-from personsearch.gallery import changes, clusters, export, removal, vector_index
+from personsearch.gallery import changes, clusters, export, removal, unseen, vector_index
 from personsearch.gallery.creation import create_table
-from personsearch.gallery.location import check_free, find_table, guarded, make_files_private, resolve, retried
+from personsearch.gallery.location import check_free, find_table, guarded, resolve, retried
 from personsearch.gallery.records import ImageRecords
 from personsearch.gallery.snapshot import Snapshot
 from personsearch.gallery.table import (
@@ -26,7 +26,6 @@ from personsearch.gallery.table import (
     read_every,
     read_key,
     storage_of,
-    with_every,
 )
 from personsearch.gallery.where import Where
 
@@ -184,12 +183,13 @@ class Gallery:
     def set_every(self, every: int) -> None:
         """Store the step between the frames of videos, for the next run of indexing."""
         every = checks.count("every", every)
-        if every == self.every:
-            return
-        with self._guarded(exclusive=True):
-            table = self._refresh().table
-            table.update_schema_metadata(with_every(table.schema, self.location, every))
-            make_files_private(self.location)
+        if every != self.every:
+            changes.set_every(self, every)
+
+    @property
+    def not_looked(self) -> dict[str, str]:
+        """Reason by picture, video or folder that the latest runs of indexing could not look at, or only in part."""
+        return self._read(lambda snapshot: {name: one.reason for name, one in unseen.read(snapshot.table.schema).items()})
 
     @property
     def version(self) -> int:

@@ -1,6 +1,7 @@
 """The galleries on this machine: which there are, of which source, and what they were made with."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class GalleryInfo:
     every: int | None  # step between the frames of videos
     bytes: int | None  # on the disk; None on an object store
     indexed_ns: int | None  # when the latest image entered, nanoseconds since 1970; None: the gallery is empty
+    not_looked: Mapping[str, str]  # picture, video or folder of a source that could not be looked at, or only in part -> reason
 
 
 def stored_galleries() -> list[str]:
@@ -56,6 +58,7 @@ def describe(location: str | os.PathLike[str]) -> GalleryInfo:
         every=gallery.every,
         bytes=size_on_disk(gallery.location),
         indexed_ns=max((record.indexed_ns for record in records), default=None),
+        not_looked=gallery.not_looked,
     )
 
 

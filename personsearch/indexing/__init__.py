@@ -6,6 +6,7 @@ from personsearch.indexing.places import find_place
 from personsearch.indexing.plan import Plan, make_plan, reason_of
 from personsearch.indexing.progress import OnProgress, Progress
 from personsearch.indexing.run import index_source
+from personsearch.indexing.unseen import store_unseen
 from personsearch.indexing.updating import Run, added_report, checked, drop_unreadable, open_source, prepare, update
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "open_source",
     "prepare",
     "reason_of",
+    "store_unseen",
     "update",
 ]

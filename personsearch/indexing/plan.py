@@ -228,7 +228,7 @@ class _Unseen:
 
 def _gone(source: Source, records: ImageRecords, others: Array, *, owned: bool) -> dict[str, _Unseen | None]:
     """Images of the gallery that this source had and does not have now; None: deleted, else why it may still exist."""
-    roots = {root: _base(root) for root in source.roots}
+    roots = {root: base_of(root) for root in source.roots}
     folder_reason = cache(lambda folder: _unseen(folder, source.problems, tuple(roots.values())))
     missing: dict[str, _Unseen | None] = {}
     candidates = others
@@ -246,7 +246,7 @@ def _gone(source: Source, records: ImageRecords, others: Array, *, owned: bool) 
     return missing
 
 
-def _base(root: str) -> str:
+def base_of(root: str) -> str:
     """A folder or file itself; of a pattern the part before its first wildcard."""
     if os.path.lexists(root):
         return root

@@ -17,6 +17,7 @@ from personsearch.indexing.decoding import TOO_LARGE, Decoded, Decoder
 from personsearch.indexing.options import IndexOptions
 from personsearch.indexing.plan import Plan, make_plan
 from personsearch.indexing.progress import Tally
+from personsearch.indexing.unseen import store_unseen
 from personsearch.memory import is_lack_of_memory
 from personsearch.models.base import PersonModel
 from personsearch.results import Detections, IndexReport
@@ -78,6 +79,7 @@ def update(model: PersonModel, source: Source, gallery: Gallery, options: IndexO
     if empty:
         raise SourceError("the generator gave no pictures; it has been used up, or its camera is not open")
     run.finish()
+    store_unseen(gallery, report, source.roots, owned=owned)
     if run.commits > 1 or report.changed:  # a single commit is one file already
         gallery.tidy()
     return checked(report)

@@ -4,7 +4,16 @@ from personsearch.searching.engine import RankedPeople, check_model, context_row
 from personsearch.searching.options import GroupBy, SearchKeywords, SearchOptions
 from personsearch.searching.pools import is_gallery
 from personsearch.searching.ranking import QueryRows
-from personsearch.searching.shots import AnyEmbedded, EmbeddedShots, as_any_query, doubts_of, embed_all, result_of, rows_of, warn
+from personsearch.searching.shots import (
+    AnyEmbedded,
+    EmbeddedShots,
+    as_any_query,
+    doubts_of,
+    embed_all,
+    results_of,
+    rows_of,
+    warn,
+)
 
 __all__ = [
     "AnyEmbedded",
@@ -20,7 +29,7 @@ __all__ = [
     "doubts_of",
     "embed_all",
     "is_gallery",
-    "result_of",
+    "results_of",
     "rows_of",
     "search",
     "warn",

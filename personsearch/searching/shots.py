@@ -127,32 +127,43 @@ def warn(queries: Sequence[Any], embedded: Sequence[AnyEmbedded]) -> None:
                 warnings.warn(doubt.message(WAYS_OUT), QueryWarning, stacklevel=3)
 
 
-def result_of(
-    ranked: RankedPeople, embedded: AnyEmbedded, galleries: Sequence[Gallery], calibration: Calibration | None, ranked_by: str
-) -> SearchResult:
-    """The hits of one query.
+def results_of(
+    ranked: Sequence[RankedPeople],
+    embedded: Sequence[AnyEmbedded],
+    galleries: Sequence[Gallery],
+    calibration: Calibration | None,
+    ranked_by: str,
+) -> list[SearchResult]:
+    """The hits of each query.
 
     Args:
-        ranked: People of the galleries.
-        embedded: Query.
-        galleries: Galleries of the search, whose reports say what could not be looked at.
+        ranked: People of the galleries, for each query.
+        embedded: Queries.
+        galleries: Galleries of the search, which say what could not be looked at.
         calibration: The model's calibration, which tells which hits match.
         ranked_by: Rule of the ranking, in words.
     """
     threshold = None if calibration is None else calibration.min_similarity
-    first = embedded if isinstance(embedded, EmbeddedQuery) else embedded.pictures[0]
-    return SearchResult(
-        hits=ranked.hits(threshold),
-        query=first.query,
-        engine=ranked.engine,
-        not_looked={name: reason for one in galleries if one.report for name, reason in one.report.not_looked.items()},
-        scenes_left_out=ranked.scenes_left_out,
-        threshold=threshold,
-        people_of=people_of(galleries),
-        shots=None if isinstance(embedded, EmbeddedQuery) else _plain(embedded),
-        compared=ranked.compared,
-        ranked_by=ranked_by,
-    )
+    not_looked: dict[str, str] = {}
+    for gallery in galleries:  # the report, for a gallery that may not be written
+        not_looked |= (gallery.report.not_looked if gallery.report else {}) | gallery.not_looked
+    of_galleries = people_of(galleries)
+
+    def result_of(people: RankedPeople, query: AnyEmbedded) -> SearchResult:
+        return SearchResult(
+            hits=people.hits(threshold),
+            query=(query if isinstance(query, EmbeddedQuery) else query.pictures[0]).query,
+            engine=people.engine,
+            not_looked=not_looked,
+            scenes_left_out=people.scenes_left_out,
+            threshold=threshold,
+            people_of=of_galleries,
+            shots=None if isinstance(query, EmbeddedQuery) else _plain(query),
+            compared=people.compared,
+            ranked_by=ranked_by,
+        )
+
+    return [result_of(*one) for one in zip(ranked, embedded, strict=True)]
 
 
 def _plain(embedded: EmbeddedShots) -> Shots:

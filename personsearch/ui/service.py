@@ -43,7 +43,6 @@ def gallery_answer(opened: OpenGallery) -> GalleryAnswer:
     """An open gallery with its counts."""
     state, error = opened.state, opened.error  # first: what is read later is at least as new
     catalog = None if opened.gallery is None else opened.catalog()
-    report = None if opened.gallery is None else opened.gallery.report
     now, progress = opened.progress if state == "indexing" else None, None
     if now is not None:
         progress = ProgressAnswer(done=now.done, total=now.total, people=now.people, seconds_left=now.seconds_left)
@@ -57,7 +56,7 @@ def gallery_answer(opened: OpenGallery) -> GalleryAnswer:
         people=0 if catalog is None else len(catalog.people),
         images=0 if catalog is None else catalog.image_count,
         scenes=0 if catalog is None else len(catalog.scenes),
-        not_looked={} if report is None else dict(report.not_looked),
+        not_looked={} if opened.gallery is None else opened.gallery.not_looked,
     )
 
 

@@ -42,6 +42,15 @@ def test_the_list_says_what_galleries_hold(folder: Path, indexed: str) -> None:
     assert str(folder / "photos") in line
 
 
+def test_the_list_says_what_could_not_be_looked_at(folder: Path) -> None:
+    (folder / "photos" / "broken.png").write_bytes(b"no picture")
+    run("index", folder / "photos", "--model", folder / "model")
+    (one,) = json.loads(run("galleries", "list", "--json").stdout)
+    assert list(one["not_looked"]) == [str(folder / "photos" / "broken.png")]
+    assert run("galleries", "list").stdout.splitlines()[1].split()[1:4] == ["1", "2", "1"]  # people, images, not looked at
+    assert f"not_looked: {folder / 'photos' / 'broken.png'}: " in run("galleries", "info", folder / "photos").stdout
+
+
 def test_a_gallery_is_named_by_place_name_or_source(folder: Path, indexed: str) -> None:
     for name in (indexed, Path(indexed).name, Path(indexed).stem, folder / "photos"):
         (one,) = json.loads(run("galleries", "info", name, "--json").stdout)
