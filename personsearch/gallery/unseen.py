@@ -54,6 +54,8 @@ def change(gallery: "Gallery", update: Callable[[AllUnseen], AllUnseen]) -> None
 
 def forget_removed(gallery: "Gallery") -> None:
     """Drop the names of partly read pictures and videos that are not in the gallery any more; its lock must be held."""
+    if not any(one.kind == PARTIAL for one in read(gallery._refresh().table.schema).values()):
+        return
     records = gallery._refresh().records
     _change(gallery, lambda stored: {name: one for name, one in stored.items() if one.kind != PARTIAL or name in records})
 
