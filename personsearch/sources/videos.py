@@ -26,6 +26,11 @@ SAME_TIME = 0.0005
 CUT_OFF = 0.5
 # Containers whose header says how long the video is. Others are measured by their last bytes, or guessed.
 _WITH_LENGTH = {"mov", "matroska", "avi", "flv", "asf", "mxf", "nut"}
+# Containers with one frame in a packet, codecs whose decoders leave out frames that no other one needs, and the most frames whose
+# packets are read twice for this.
+_PACKET_IS_FRAME = {"mov", "matroska"}
+_NOT_NEEDED = ("h264", "hevc")
+MOST_LISTED = 500_000
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD", b"v=0")  # they name other files, which FFmpeg would open
 
 
@@ -57,9 +62,12 @@ def video_frames(image: str, content: str | bytes, every: int, skip: Set[int], f
         reading = _Reading(container, stream)
         if reading.expected:
             frames.total = -(-reading.expected // every)
+        if (every > 1 or skip) and _may_pass_over(container, stream, reading.expected):
+            numbers = _frame_numbers(image, content)
+            reading.choose(numbers, {pts for pts, number in numbers.items() if number % every == 0 and number not in skip})
         for frame in reading.frames():
             frames.decoded = reading.count
-            number = reading.count - 1
+            number = reading.number(frame)
             if number % every or number in skip:
                 continue
             pixels = _pixels(frame)
@@ -67,6 +75,7 @@ def video_frames(image: str, content: str | bytes, every: int, skip: Set[int], f
                 reading.damaged += 1
             else:
                 yield Frame(image, number, reading.seconds(frame), pixels)
+        frames.decoded = reading.count
         if not reading.count:
             raise ImageError(f"{image}: no frame of this video can be read; re-encode it as H.264 mp4")
         frames.partly_read = reading.partly_read()
@@ -130,6 +139,33 @@ def _frames_before(path: str, pts: int | None) -> int:
         return sum(packet.pts is not None and pts is not None and packet.pts < pts for packet in container.demux(stream))
 
 
+def _may_pass_over(container: "InputContainer", stream: "VideoStream", expected: int) -> bool:
+    """Whether the video is of a kind whose decoder can leave out frames that no other one needs, and its packets can tell which."""
+    codec = stream.codec_context
+    has_packets_of_frames = not _PACKET_IS_FRAME.isdisjoint(container.format.name.split(","))
+    return has_packets_of_frames and codec.name in _NOT_NEEDED and codec.has_b_frames and expected <= MOST_LISTED
+
+
+def _frame_numbers(image: str, content: str | bytes) -> dict[int, int]:
+    """Number of each frame by its timestamp, from the packets alone; empty if they do not tell it for certain."""
+    import av
+
+    times: list[int] = []
+    with _opened(image, content) as (container, stream):
+        try:
+            for packet in container.demux(stream):
+                if packet.size == 0:  # the end
+                    continue
+                if packet.pts is None or packet.is_corrupt or packet.is_discard or (not times and not packet.is_keyframe):
+                    return {}
+                times.append(packet.pts)
+        except av.FFmpegError:
+            return {}
+    if len(set(times)) != len(times) or min(times, default=0) != next(iter(times), 0):
+        return {}
+    return {pts: number for number, pts in enumerate(sorted(times))}
+
+
 class _Reading:
     """One pass through a video, which counts what is missing."""
 
@@ -142,6 +178,16 @@ class _Reading:
         self.expected = stream.frames or round((container.duration or 0) / 1e6 * self.rate)
         self.count = self.damaged = 0  # frames that came; frames or pieces that cannot be decoded
         self.end = 0.0  # seconds that the packets reach
+        self.numbers: dict[int, int] = {}  # of all frames by their timestamps, if unwanted ones may be passed over
+        self.wanted: set[int] = set()  # timestamps
+
+    def choose(self, numbers: dict[int, int], wanted: set[int]) -> None:
+        """Pass over frames that are neither wanted nor needed to decode others; without `numbers` all frames come."""
+        self.numbers, self.wanted = numbers, wanted
+
+    def number(self, frame: "VideoFrame") -> int:
+        """Number of the frame in the video."""
+        return self.numbers.get(frame.pts, -1) if self.numbers and frame.pts is not None else self.count - 1
 
     def frames(self) -> "Iterator[VideoFrame]":
         """All frames that can be decoded."""
@@ -159,6 +205,9 @@ class _Reading:
             self._note(packet)
             if packet.stream is not self.stream:
                 continue
+            if self.numbers:
+                is_needed = packet.pts is None or packet.pts in self.wanted
+                self.stream.codec_context.skip_frame = "DEFAULT" if is_needed else "NONREF"
             try:
                 decoded = self.stream.codec_context.decode(packet)
             except EOFError:
@@ -166,8 +215,9 @@ class _Reading:
             except av.FFmpegError:
                 self.damaged += 1
                 continue
+            self.count += bool(self.numbers and packet.size)  # a frame that is passed over counts as one that came
             for frame in decoded:
-                self.count += 1
+                self.count += not self.numbers
                 self.damaged += frame.is_corrupt
                 yield frame
 

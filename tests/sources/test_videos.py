@@ -14,6 +14,15 @@ from personsearch.sources import open_source, read_at, read_frame, videos
 from tests.helpers.pictures import gradient, greys, slow_down, turn_right, write_av, write_video
 
 
+B_FRAMES = {"x264-params": "bframes=3:b-adapt=0"}  # every other B-frame is needed by none
+
+
+def moving(count: int) -> list[Any]:
+    """Frames of a pattern that moves: x264 makes no B-frames of noise."""
+    pattern = np.random.default_rng(0).integers(0, 256, (48, 64 + 2 * count, 3), dtype=np.uint8)
+    return [np.ascontiguousarray(pattern[:, 2 * number : 2 * number + 64]) for number in range(count)]
+
+
 def levels(frames: Any) -> list[tuple[int, int]]:
     """Number of each frame, and the number that its grey tells."""
     return [(frame.frame, round(float(frame.pixels.mean()) / 4)) for frame in frames]
@@ -234,3 +243,48 @@ def test_an_audio_file_with_a_cover_is_not_a_video(tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     with pytest.raises(ImageError, match="cannot be read as a video"):
         list(open_source(tmp_path / "song.m4a").items[0].frames())
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.mkv"])
+def test_frames_that_no_wanted_frame_needs_are_not_decoded(tmp_path: Path, name: str) -> None:
+    write_av(tmp_path / name, moving(40), codec="libx264", options=B_FRAMES)
+    (item,) = open_source(tmp_path / name).items
+    everything = list(item.frames())
+    frames = item.frames(every=6, skip={12, 13})
+    some = list(frames)
+    assert [frame.frame for frame in some] == [0, 6, 18, 24, 30, 36]
+    for frame in some:  # the same numbers, times and pixels
+        assert frame.time == everything[frame.frame].time
+        assert np.array_equal(frame.pixels, everything[frame.frame].pixels)
+    assert frames.decoded == 40
+    assert not frames.partly_read
+    assert passed_over(tmp_path / name, every=6) > 5
+
+
+def passed_over(path: Path, every: int) -> int:
+    """Number of frames that the decoder did not give."""
+    with videos._opened(str(path), str(path)) as (container, stream):
+        reading = videos._Reading(container, stream)
+        numbers = videos._frame_numbers(str(path), str(path))
+        reading.choose(numbers, {pts for pts, number in numbers.items() if number % every == 0})
+        return len(numbers) - len(list(reading.frames()))
+
+
+def test_a_cut_off_video_with_frames_passed_over_says_what_is_missing(tmp_path: Path) -> None:
+    write_av(tmp_path / "film.mkv", moving(60), codec="libx264", options=B_FRAMES)
+    data = (tmp_path / "film.mkv").read_bytes()
+    (tmp_path / "film.mkv").write_bytes(data[: len(data) // 2])
+    item = open_source(tmp_path / "film.mkv").items[0]
+    whole, some = item.frames(), item.frames(every=5)
+    numbers = [frame.frame for frame in whole]
+    assert [frame.frame for frame in some] == numbers[::5]
+    pattern = r"(\d\d) of 60 frames; it ends after (\d\.\d) of [36]\.0 s"
+    (all_read, ends), (read, end) = (re.fullmatch(pattern, frames.partly_read).groups() for frames in (whole, some))
+    assert end == ends
+    assert abs(int(read) - int(all_read)) <= 1
+
+
+def test_packets_that_do_not_tell_the_frames_leave_none_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_av(tmp_path / "film.mp4", greys(30), codec="libx264", options=B_FRAMES)
+    monkeypatch.setattr(videos, "_frame_numbers", lambda image, content: {})
+    assert levels(open_source(tmp_path / "film.mp4").items[0].frames(every=10)) == [(0, 0), (10, 10), (20, 20)]
