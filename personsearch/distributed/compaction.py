@@ -2,7 +2,7 @@
 
 from personsearch import checks
 from personsearch.distributed import cluster
-from personsearch.gallery import ROWS_A_FILE, Gallery
+from personsearch.gallery import Gallery, rows_a_file
 
 
 def compact(gallery: Gallery, *, workers: int = 2) -> None:
@@ -21,7 +21,8 @@ def compact(gallery: Gallery, *, workers: int = 2) -> None:
     lance_ray = cluster.lance_ray()
     from lance.optimize import CompactionOptions
 
-    options = CompactionOptions(target_rows_per_fragment=ROWS_A_FILE)
+    rows = gallery._read(lambda snapshot: int(snapshot.table.count_rows()))
+    options = CompactionOptions(target_rows_per_fragment=rows_a_file(rows))
     with cluster.joined(workers), gallery._guarded():  # so that no other program removes files that are not committed yet
         lance_ray.compact_files(gallery.location, compaction_options=options, num_workers=workers, storage_options=gallery.storage_options)
     gallery.tidy()  # deletes the old versions

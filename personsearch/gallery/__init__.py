@@ -5,7 +5,7 @@ from personsearch.gallery.clusters import Person
 from personsearch.gallery.gallery import Gallery
 from personsearch.gallery.location import default_location
 from personsearch.gallery.records import NEVER, ImageRecords, Replaced
-from personsearch.gallery.removal import ROWS_A_FILE
+from personsearch.gallery.removal import rows_a_file
 from personsearch.gallery.scenes import scene_embeddings
 from personsearch.gallery.shards import file_count, people_of_files
 from personsearch.gallery.snapshot import next_time
@@ -20,7 +20,6 @@ from personsearch.gallery.where import Where, people_where, where_options
 __all__ = [
     "NEVER",
     "PARTIAL",
-    "ROWS_A_FILE",
     "AllUnseen",
     "FileFacts",
     "FramePeople",
@@ -47,6 +46,7 @@ __all__ = [
     "people_of",
     "people_of_files",
     "people_where",
+    "rows_a_file",
     "scene_embeddings",
     "settle_index",
     "stored_galleries",

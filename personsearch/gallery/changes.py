@@ -29,7 +29,7 @@ def add(gallery: "Gallery", batch: Sequence[FramePeople]) -> None:
         now = next_time(table)
         rows = to_rows(batch, table.schema, now)
         written = lance.write_dataset(rows, table, mode="append", storage_options=gallery.storage_options)
-        _check_newest(gallery, f"image = {removal.quote(batch[0].image)} AND indexed_ns = {now}", are_there=True)
+        _check_newest(gallery, _written(batch[0].image, now), are_there=True)
         return written
 
     _committed(gallery, commit)
@@ -47,10 +47,17 @@ def add_files(gallery: "Gallery", fragments: Sequence[str]) -> None:
     def commit(attempt: int) -> Any:
         table = gallery._refresh().table
         files = [lance.FragmentMetadata.from_json(text) for text in fragments]
-        return lance.LanceDataset.commit(
+        if attempt and is_remote:
+            _check_files(gallery, table.uri, files)
+        written = lance.LanceDataset.commit(
             table.uri, lance.LanceOperation.Append(files), read_version=table.version, storage_options=gallery.storage_options
         )
+        if is_remote:
+            key = written.get_fragments()[-1].to_table(columns=["image", "indexed_ns"], limit=1).to_pylist()[0]
+            _check_newest(gallery, _written(key["image"], key["indexed_ns"]), are_there=True)
+        return written
 
+    is_remote = "://" in gallery.location
     with gallery._guarded():
         retried(commit, gallery.location)
         make_files_private(gallery.location)
@@ -96,7 +103,7 @@ def purge(gallery: "Gallery", choose: Callable[[Snapshot], removal.Removal]) -> 
     with gallery._guarded(exclusive=True) as is_locked:
         retried(mark, gallery.location)
         unseen.forget_removed(gallery)
-        _rewrite(gallery, is_locked=is_locked)
+        _rewrite(gallery, removal.rewrite, is_locked=is_locked)
     return people
 
 
@@ -109,8 +116,12 @@ def rename(gallery: "Gallery", facts: Mapping[str, FileFacts]) -> None:
             snapshot = gallery._refresh()
             now = next_time(snapshot.table)
             moved = snapshot.moved_rows(part, now)
-            lance.write_dataset(moved, snapshot.table, mode="append", storage_options=gallery.storage_options)
-            gallery._refresh().table.delete(removal.older_rows(list(part), now))
+            if moved.num_rows:  # else they have gone, or an attempt before has moved them
+                lance.write_dataset(moved, snapshot.table, mode="append", storage_options=gallery.storage_options)
+                _check_newest(gallery, _written(moved["image"][0].as_py(), now), are_there=True)
+                older = removal.older_rows(list(part), now)
+                gallery._refresh().table.delete(older)
+                _check_newest(gallery, older, are_there=False)
 
         return work
 
@@ -119,7 +130,12 @@ def rename(gallery: "Gallery", facts: Mapping[str, FileFacts]) -> None:
         for start in range(0, len(names), _RENAMED_AT_ONCE):
             retried(move({name: facts[name] for name in names[start : start + _RENAMED_AT_ONCE]}), gallery.location)
         unseen.rename(gallery, facts)
-        _rewrite(gallery, is_locked=is_locked)
+        if any(name != fact.image for name, fact in facts.items()):
+            _rewrite(gallery, removal.rewrite, is_locked=is_locked)
+            return
+        make_files_private(gallery.location)
+    if merging.is_crowded(gallery._read(lambda snapshot: snapshot.table)):  # only facts changed: no name must leave the disk
+        tidy(gallery)
 
 
 def set_every(gallery: "Gallery", every: int) -> None:
@@ -134,7 +150,7 @@ def compact(gallery: "Gallery") -> None:
     """See `Gallery.compact`."""
     with gallery._guarded(exclusive=True) as is_locked:
         retried(lambda attempt: _drop_replaced(gallery._refresh()), gallery.location)
-        _rewrite(gallery, is_locked=is_locked)
+        _rewrite(gallery, removal.merge_all, is_locked=is_locked)
 
 
 def tidy(gallery: "Gallery") -> None:
@@ -184,6 +200,24 @@ def _committed(gallery: "Gallery", commit: Callable[[int], Any]) -> None:
         tidy(gallery)
 
 
+def _written(image: str, indexed_ns: int) -> str:
+    """Lance's SQL for the rows of an image that were written at a time."""
+    return f"image = {removal.quote(image)} AND indexed_ns = {indexed_ns}"
+
+
+def _check_files(gallery: "Gallery", uri: str, fragments: Sequence[Any]) -> None:
+    """Open written files again before they are committed again: another program may have deleted them with the lost version.
+
+    Raises:
+        OSError: One of them has gone.
+    """
+    from lance.file import LanceFileReader
+
+    for fragment in fragments:
+        for file in fragment.files:
+            LanceFileReader(f"{uri}/data/{file.path}", storage_options=gallery.storage_options)
+
+
 def _check_newest(gallery: "Gallery", predicate: str, *, are_there: bool) -> None:
     """Check on an object store that a change is in the newest version.
 
@@ -197,8 +231,8 @@ def _check_newest(gallery: "Gallery", predicate: str, *, are_there: bool) -> Non
         raise GalleryConflictError(f"a change of gallery {gallery.location} was lost behind those of other programs; try again")
 
 
-def _rewrite(gallery: "Gallery", *, is_locked: bool) -> None:
-    retried(lambda attempt: removal.rewrite(gallery._refresh().table, gallery.location, is_locked=is_locked), gallery.location)
+def _rewrite(gallery: "Gallery", work: Callable[..., None], *, is_locked: bool) -> None:
+    retried(lambda attempt: work(gallery._refresh().table, gallery.location, is_locked=is_locked), gallery.location)
 
 
 def _drop_replaced(snapshot: Snapshot) -> None:

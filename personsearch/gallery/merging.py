@@ -7,7 +7,7 @@ from personsearch.gallery import removal
 
 # A file is merged with others of its size once there are `FEW_FILES` of them, so a row is written anew at most a few times per size,
 # and a table of any size has at most 3 x FEW_FILES files that are not full.
-SIZES = (2**10, 2**14, removal.ROWS_A_FILE)
+SIZES = (2**10, 2**14)  # and that of a full file
 FEW_FILES = 16
 # A reader on an object store has no lock: the version that it reads must not go meanwhile.
 KEEP_FOR = timedelta(hours=1)
@@ -35,10 +35,11 @@ def merge(table: Any, location: str, *, is_locked: bool) -> None:
 
 
 def _crowded_size(table: Any) -> int | None:
-    """The smallest of `SIZES` with too many files below it and above the size before."""
+    """The smallest size with too many files below it and above the size before."""
     rows = [fragment.metadata.physical_rows for fragment in table.get_fragments()]
+    full = removal.rows_a_file(sum(rows))
     lower = 0
-    for size in SIZES:
+    for size in (*(size for size in SIZES if size < full), full):
         if sum(lower <= count < size for count in rows) >= FEW_FILES:
             return size
         lower = size

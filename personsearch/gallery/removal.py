@@ -14,8 +14,10 @@ from personsearch.gallery import vector_index
 from personsearch.gallery.location import make_files_private, remove_partial_files
 from personsearch.gallery.snapshot import Snapshot
 
-# Rows of a full file. A removal writes the files anew that had the removed rows: 300 MB each with 256 numbers a person.
-ROWS_A_FILE = 2**18
+# Least and most rows of a full file. A removal writes the files anew that had the removed rows: 9 to 300 MB each with 256 numbers a
+# person, and up to twice as much if the file was merged from others.
+ROWS_A_FILE = (2**13, 2**18)
+MANY_FILES = 256  # full files of a table from which its files become larger: each costs a search about a millisecond
 
 
 @dataclass(frozen=True)
@@ -68,15 +70,37 @@ def older_rows(images: Sequence[str], indexed_ns: int) -> str:
     return f"image IN ({', '.join(map(quote, images))}) AND indexed_ns < {indexed_ns}"
 
 
+def rows_a_file(rows: int) -> int:
+    """Rows of a full file in a table of some rows: a power of two."""
+    least, most = ROWS_A_FILE
+    return min(max(least, 1 << (rows // MANY_FILES).bit_length()), most)
+
+
 def rewrite(table: Any, location: str, *, is_locked: bool) -> None:
-    """Rewrite small files and files with deleted rows, and delete all versions but the newest.
+    """Rewrite the files with deleted rows, and delete all versions but the newest.
 
     Args:
         table: Table at its newest version.
         location: Absolute path or URI of the gallery.
         is_locked: Whether no other process can be writing, so that files that no version names are remains.
     """
-    table.optimize.compact_files(target_rows_per_fragment=ROWS_A_FILE, materialize_deletions_threshold=0.0)
+    from lance.optimize import Compaction, CompactionOptions
+
+    options = CompactionOptions(target_rows_per_fragment=rows_a_file(table.count_rows()), materialize_deletions_threshold=0.0)
+    plan = Compaction.plan(table, options)
+    parts = [task.execute(table) for task in plan.tasks if any(one.deletion_file is not None for one in task.fragments)]
+    if parts:
+        Compaction.commit(table, parts, options)
+    _finish(table, location, is_locked=is_locked)
+
+
+def merge_all(table: Any, location: str, *, is_locked: bool) -> None:
+    """As `rewrite`, and merge all small files."""
+    table.optimize.compact_files(target_rows_per_fragment=rows_a_file(table.count_rows()), materialize_deletions_threshold=0.0)
+    _finish(table, location, is_locked=is_locked)
+
+
+def _finish(table: Any, location: str, *, is_locked: bool) -> None:
     vector_index.drop_if_stale(table)
     clean(table, location, is_locked=is_locked, older_than=timedelta(0))
 

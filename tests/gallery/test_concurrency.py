@@ -1,5 +1,6 @@
 """Several programs change one gallery at once, in a local folder and on an object store, which has no lock."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from personsearch.errors import GalleryConflictError, GalleryError
-from personsearch.gallery import Gallery, location
+from personsearch.gallery import FileFacts, Gallery, add_files, location, write_files
 from tests.helpers.gallery_frames import KEY, environment, frame
 
 # Adds, reads, and now and then merges and removes, as several cameras with one gallery do.
@@ -102,3 +103,73 @@ def test_a_change_that_was_lost_is_made_again(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(lance, "write_dataset", lost_once)
     gallery.add([frame("a.jpg", 2)])
     assert (len(calls), len(gallery), len(gallery.people())) == (2, 2, 2)
+
+
+def test_a_renaming_that_was_lost_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import lance
+
+    monkeypatch.setattr(location, "FIRST_WAIT", 0.001)
+    gallery = Gallery.create_or_open(f"file-object-store://{tmp_path / 'gallery'}", KEY)
+    gallery.add([frame("a.jpg", 2), frame("b.jpg", 1)])
+    write, calls = lance.write_dataset, []
+
+    def lost_once(rows, table, **options):
+        calls.append(rows.num_rows)
+        return table if len(calls) == 1 else write(rows, table, **options)
+
+    monkeypatch.setattr(lance, "write_dataset", lost_once)
+    gallery.rename({"a.jpg": FileFacts("c.jpg", 1, 2, 3, "photos")})
+    assert (calls, list(gallery.images()), len(gallery)) == ([3, 3], ["b.jpg", "c.jpg"], 3)
+
+
+def test_a_deletion_lost_in_a_renaming_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import lance
+
+    monkeypatch.setattr(location, "FIRST_WAIT", 0.001)
+    gallery = Gallery.create_or_open(f"file-object-store://{tmp_path / 'gallery'}", KEY)
+    gallery.add([frame("a.jpg", 2), frame("b.jpg", 1)])
+    delete, calls = lance.LanceDataset.delete, []
+
+    def lost_once(table, predicate):
+        calls.append(predicate)
+        return None if len(calls) == 1 else delete(table, predicate)
+
+    monkeypatch.setattr(lance.LanceDataset, "delete", lost_once)
+    gallery.rename({"a.jpg": FileFacts("c.jpg", 1, 2, 3, "photos")})
+    assert (len(calls), list(gallery.images()), len(gallery), len(gallery.people())) == (2, ["b.jpg", "c.jpg"], 3, 3)
+
+
+def test_a_commit_of_files_that_was_lost_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that commits for a cluster's workers went on, and their pictures were missing."""
+    import lance
+
+    monkeypatch.setattr(location, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(location, "ATTEMPTS", 2)
+    gallery = Gallery.create_or_open(f"file-object-store://{tmp_path / 'gallery'}", KEY)
+    gallery.add([frame("a.jpg")])
+    files = write_files(gallery, [frame("b.jpg", 2), frame("c.jpg")], indexed_ns=7)
+    commit, calls = lance.LanceDataset.commit, []
+
+    def behind_the_newest(uri, operation, **options):
+        calls.append(uri)
+        if len(calls) > 1:
+            return commit(uri, operation, **options)
+        elsewhere = tmp_path / "elsewhere"
+        shutil.copytree(tmp_path / "gallery", elsewhere)
+        return commit(str(elsewhere), operation, **options)
+
+    monkeypatch.setattr(lance.LanceDataset, "commit", behind_the_newest)
+    add_files(gallery, files)
+    assert (len(calls), list(gallery.images()), len(gallery.people())) == (2, ["a.jpg", "b.jpg", "c.jpg"], 4)
+
+    calls.clear()
+    files = write_files(gallery, [frame("d.jpg", 2)], indexed_ns=8)
+    shutil.rmtree(tmp_path / "elsewhere")
+    monkeypatch.setattr(lance.LanceDataset, "commit", lambda *a, **k: (behind_the_newest(*a, **k), _delete_newest(tmp_path / "gallery"))[0])
+    with pytest.raises(GalleryConflictError):  # files that another program deleted with the lost version are not committed again
+        add_files(gallery, files)
+    assert list(gallery.images()) == ["a.jpg", "b.jpg", "c.jpg"]
+
+
+def _delete_newest(folder: Path) -> None:
+    max((folder / "data").iterdir(), key=lambda path: path.stat().st_mtime_ns).unlink()
