@@ -52,12 +52,12 @@ def fast_jpeg(picture: "Image.Image", data: bytes) -> Array | None:
         return None
     cv2 = opencv()
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:  # too many pixels for its own limit, or too little memory
         return None
     if pixels is None or pixels.shape[:2] != (picture.height, picture.width):
         return None
-    return _upright(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels), _orientation(picture))
+    return _upright(pixels, _orientation(picture))
 
 
 def pixels_of(picture: "Image.Image", name: str) -> Array:

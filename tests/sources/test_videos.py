@@ -13,7 +13,6 @@ from personsearch.errors import ImageError
 from personsearch.sources import open_source, read_at, read_frame, videos
 from tests.helpers.pictures import gradient, greys, slow_down, turn_right, write_av, write_video
 
-
 B_FRAMES = {"x264-params": "bframes=3:b-adapt=0"}  # every other B-frame is needed by none
 
 

@@ -50,8 +50,9 @@ def letterbox(image: Array, region: Region, size: tuple[int, int]) -> View:
     x1, y1, x2, y2 = region
     ratio = min(size[0] / (y2 - y1), size[1] / (x2 - x1))
     height, width = max(1, round((y2 - y1) * ratio)), max(1, round((x2 - x1) * ratio))
-    canvas = np.full((*size, 3), GREY, np.uint8)
-    canvas[:height, :width] = cv2.resize(image[y1:y2, x1:x2], (width, height), interpolation=INTERPOLATION)
+    canvas = np.empty((*size, 3), np.uint8)
+    canvas[height:], canvas[:, width:] = GREY, GREY
+    cv2.resize(image[y1:y2, x1:x2], (width, height), dst=canvas[:height, :width], interpolation=INTERPOLATION)
     return View(canvas, region, (height, width), (image.shape[0], image.shape[1]))
 
 
