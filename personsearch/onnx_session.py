@@ -151,8 +151,7 @@ def external_files(path: Path) -> list[Path]:
 
 
 def _open(path: Path, providers: list[Any], threads: int | None, spins: bool) -> Any:
-    import onnxruntime
-
+    onnxruntime = _onnxruntime()
     options = onnxruntime.SessionOptions()
     if spins:
         options.add_session_config_entry("session.force_spinning_stop", "1")  # at the end of a run; otherwise the threads spin on
@@ -172,6 +171,20 @@ def _open(path: Path, providers: list[Any], threads: int | None, spins: bool) ->
         raise WeightsError(f"{path} {reason}") from error
 
 
+def _onnxruntime() -> Any:
+    """ONNX Runtime without its telemetry, unless `ORT_DISABLE_TELEMETRY=0` asks for it.
+
+    Telemetry sends facts about the machine and its networks to the maker of ONNX Runtime. Its thread does not exist in forked processes,
+    such as workers of gunicorn, which wait for it without end when they exit, or crash.
+    """
+    is_off = os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1") != "0"
+    import onnxruntime
+
+    if is_off:
+        onnxruntime.disable_telemetry_events()  # of a program that had imported it before
+    return onnxruntime
+
+
 def _short(error: BaseException) -> str:
     """The beginning of a message of ONNX Runtime, which may quote the file's bytes, on one line of printable characters."""
     text = " ".join(str(error).split())
@@ -189,8 +202,7 @@ def _providers(device: str) -> list[Any]:
 
 def _errors() -> tuple[type[Exception], ...]:
     """The errors of ONNX Runtime, whose only common base is Exception, and MemoryError."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
+    state = _onnxruntime().capi.onnxruntime_pybind11_state
     names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile", "NotImplemented", "RuntimeException")
     return (MemoryError, *(getattr(state, name) for name in names))
 

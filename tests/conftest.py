@@ -11,6 +11,8 @@ from personsearch.memory import return_freed_memory
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core per worker; torch reads it when it is imported
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # tests that import ONNX Runtime themselves
+
 settings.register_profile("whole", deadline=None)  # a busy machine is not a counterexample
 settings.register_profile("fast", deadline=None, max_examples=25)
 

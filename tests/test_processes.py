@@ -79,3 +79,30 @@ def test_an_openvino_network_that_ran_before_a_fork_runs_in_the_forked_process(t
     file = openvino_files.reid(tmp_path / "reid.xml")
     done = subprocess.run([sys.executable, "-c", FORK, str(file)], capture_output=True, text=True, env=environment(), timeout=4 * SECONDS)
     assert done.stdout.split() == ["True", "True"], done.stderr
+
+
+TELEMETRY = """
+import os, sys, time
+from pathlib import Path
+import numpy as np
+from personsearch import PersonSearcher
+PersonSearcher.from_pretrained(device="cpu", backend="onnx").detect(np.zeros((64, 64, 3), np.uint8))
+child = os.fork()
+if not child:
+    sys.exit(3)
+end, status = time.monotonic() + 60, (0, None)
+while not status[0] and time.monotonic() < end:
+    status = os.waitpid(child, os.WNOHANG)
+    time.sleep(0.05)
+if not status[0]:
+    os.kill(child, 9)
+print(status[1], [str(path) for path in Path.home().rglob("*") if "Microsoft" in path.parts])
+"""
+
+
+def test_onnx_runtime_sends_nothing_and_forked_processes_end(tmp_path: Path) -> None:
+    """ONNX Runtime 1.31 sends telemetry from a thread: a forked process waited for that thread when it ended, or crashed."""
+    values = {name: value for name, value in environment().items() if name not in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")}
+    command = [sys.executable, "-c", TELEMETRY]
+    done = subprocess.run(command, capture_output=True, text=True, env={**values, "HOME": str(tmp_path)}, timeout=4 * SECONDS)
+    assert done.stdout.split() == [str(3 << 8), "[]"], done.stderr
