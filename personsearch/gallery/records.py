@@ -216,4 +216,5 @@ def _is_text(name: str) -> bool:
 def read(table: Any) -> ImageRecords:
     """The records of a table's images."""
     columns = [*_FACTS, *(["changed_ns"] if "changed_ns" in table.schema.names else [])]
-    return ImageRecords(table.to_table(columns=columns, filter="row = -1"))
+    # Reading whole columns takes less than picking their values, as they are small beside the embeddings.
+    return ImageRecords(table.to_table(columns=columns, filter="row = -1", late_materialization=False))

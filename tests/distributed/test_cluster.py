@@ -15,10 +15,11 @@ from PIL import Image
 from personsearch import Gallery, PersonSearcher
 from personsearch.distributed import Shards, build_index, cluster, compact, index
 from personsearch.errors import QueryError
-from personsearch.gallery import ModelKey, People, file_count, vector_index
+from personsearch.gallery import ModelKey, file_count, vector_index
 from personsearch.searching import SearchOptions
-from tests.helpers.fakes import BLUE, GREEN, RED, RectangleModel, scene
+from tests.helpers.fakes import BLUE, RED, RectangleModel, scene
 from tests.helpers.gallery_frames import KEY, environment, frame
+from tests.helpers.many_machines import same_people, write_photos
 
 pytestmark = pytest.mark.slow
 COUNT = 40
@@ -52,17 +53,7 @@ def _cluster() -> Iterator[None]:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for number in range(COUNT):
-        people = [(RED, 10, 10, 40 + number), (GREEN, 60, 20, 60 + number % 7), (BLUE, 100, 20, 70)][: 1 + number % 3]
-        Image.fromarray(scene(*people)).save(folder / f"{number:02}.png")
-    return folder
-
-
-def same_people(gallery: Gallery, other: Gallery) -> bool:
-    one, two = gallery.people(), other.people()
-    return all(np.array_equal(getattr(one, name), getattr(two, name), equal_nan=name == "times") for name in People.__dataclass_fields__)
+    return write_photos(tmp_path / "photos", COUNT)
 
 
 def test_rows_are_equal_though_a_worker_is_killed(photos: Path, tmp_path: Path) -> None:

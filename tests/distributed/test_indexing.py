@@ -1,8 +1,6 @@
 """Indexing by workers, without Ray: what they write, what is committed, and what happens when they end."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,45 +13,29 @@ from personsearch.distributed import cluster, index
 from personsearch.distributed.chunks import Chunk, split
 from personsearch.distributed.worker import read_chunk
 from personsearch.errors import ConfigError, GalleryModelError, GalleryOptionError, SourceError, WorkerError
-from personsearch.gallery import People, add_files, write_files
+from personsearch.gallery import add_files, write_files
 from personsearch.indexing import IndexOptions
 from personsearch.sources import open_source
 from tests.helpers.fake_ray import FakeRay
 from tests.helpers.fakes import BLUE, GREEN, RED, RectangleModel, scene
 from tests.helpers.gallery_frames import KEY, files_with, frame
+from tests.helpers.many_machines import fake_cluster, same_people, write_photos
 
 COUNT = 20
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for number in range(COUNT):
-        people = [(RED, 10, 10, 40 + number), (GREEN, 60, 20, 60 + number % 7), (BLUE, 100, 20, 70)][: 1 + number % 3]
-        Image.fromarray(scene(*people)).save(folder / f"{number:02}.png")
-    return folder
+    return write_photos(tmp_path / "photos", COUNT)
 
 
 @pytest.fixture
 def ray(monkeypatch: pytest.MonkeyPatch) -> FakeRay:
-    fake = FakeRay()
-
-    @contextmanager
-    def joined(workers: int) -> Iterator[FakeRay]:
-        yield fake
-
-    monkeypatch.setattr(cluster, "joined", joined)
-    return fake
+    return fake_cluster(monkeypatch)
 
 
 def run(photos: Path, gallery: Path, **keywords: Any) -> Gallery:
     return index(photos, gallery=gallery, model=RectangleModel, workers=2, progress=False, **keywords)
-
-
-def same_people(gallery: Gallery, other: Gallery) -> bool:
-    one, two = gallery.people(), other.people()
-    return all(np.array_equal(getattr(one, name), getattr(two, name), equal_nan=name == "times") for name in People.__dataclass_fields__)
 
 
 def chunks_with(name: str, arguments: tuple[Any, ...], image: str) -> bool:

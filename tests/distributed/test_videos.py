@@ -1,19 +1,18 @@
 """A large video is read by several workers: its ranges give the frames of one reading, and it is complete when all are committed."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from personsearch import Gallery, PersonSearcher
-from personsearch.distributed import chunks, cluster, index
+from personsearch.distributed import chunks, index
 from personsearch.distributed.chunks import VideoRange, split
 from personsearch.errors import SourceError
 from personsearch.sources import open_source
 from tests.helpers.fake_ray import FakeRay
 from tests.helpers.fakes import GREEN, RED, RectangleModel, scene
+from tests.helpers.many_machines import fake_cluster
 from tests.helpers.pictures import write_video
 
 FRAMES = 23
@@ -34,14 +33,7 @@ def film(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ray(monkeypatch: pytest.MonkeyPatch) -> FakeRay:
-    fake = FakeRay()
-
-    @contextmanager
-    def joined(workers: int) -> Iterator[FakeRay]:
-        yield fake
-
-    monkeypatch.setattr(cluster, "joined", joined)
-    return fake
+    return fake_cluster(monkeypatch)
 
 
 @pytest.mark.parametrize("every", [1, 3])

@@ -35,7 +35,7 @@ def write_at_once(uri: str, loops: int, writers: str = "xyz") -> None:
         subprocess.Popen([sys.executable, "-c", WRITER, uri, name, str(loops)], env=environment(), stderr=subprocess.PIPE, text=True)
         for name in writers
     ]
-    errors = [process.communicate(timeout=900)[1] for process in processes]
+    errors = [process.communicate(timeout=60 * loops + 300)[1] for process in processes]
     assert [process.returncode for process in processes] == [0] * len(writers), errors
     expected = {f"{name}-{n}.jpg" for name in writers for n in range(loops)}
     expected |= {f"{name}-{n}-left.jpg" for name in writers for n in range(loops) if n % 5 != 4}
@@ -50,6 +50,12 @@ def write_at_once(uri: str, loops: int, writers: str = "xyz") -> None:
 def test_writers_at_once_lose_nothing_and_meet_no_error(tmp_path: Path, scheme: str) -> None:
     """On an object store every fifth change failed, and said that the gallery should be deleted."""
     write_at_once(f"{scheme}{tmp_path / 'gallery'}", 6)
+
+
+@pytest.mark.extra
+def test_hundreds_of_loops_of_writers_lose_nothing(tmp_path: Path) -> None:
+    """Not in every run, because it takes minutes."""
+    write_at_once(str(tmp_path / "gallery"), 100)
 
 
 def test_a_change_that_meets_another_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

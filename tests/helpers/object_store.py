@@ -17,7 +17,7 @@ BUCKET = "bucket"
 def object_store() -> Iterator[dict[str, str]]:
     """Start the server; yields the options that name it."""
     from moto.server import DomainDispatcherApplication, create_backend_app
-    from werkzeug.serving import make_server
+    from werkzeug.serving import WSGIRequestHandler, make_server
 
     application, lock = DomainDispatcherApplication(create_backend_app), threading.Lock()
 
@@ -26,7 +26,11 @@ def object_store() -> Iterator[dict[str, str]]:
         with lock:
             return list(application(environ, start_response))
 
-    server = make_server("127.0.0.1", 0, one_by_one, threaded=True)
+    class Quiet(WSGIRequestHandler):
+        def log_request(self, *_: object) -> None:
+            """Print nothing."""
+
+    server = make_server("127.0.0.1", 0, one_by_one, threaded=True, request_handler=Quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     host, port = server.server_address[:2]
     options = {
