@@ -32,14 +32,14 @@ pytestmark = [
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
+def served(folder: Path, backend: str) -> Iterator[str]:
     """The address of the service, while it runs."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", str(WORKERS), "--bind", f"127.0.0.1:{port}"]
     command += ["--timeout", str(ANSWERED), "tests.helpers.web_application:application"]
-    values = {"SCENES": str(SCENES), "GALLERY": str(folder / "gallery")}
+    values = {"SCENES": str(SCENES), "GALLERY": str(folder / "gallery"), "BACKEND": backend}
     with (folder / "log.txt").open("w") as log:
         process = subprocess.Popen(command, env={**environment(), **values}, stdout=log, stderr=log)
         try:
@@ -67,12 +67,14 @@ def asked(address: str, seconds: float) -> dict[str, Any]:
             time.sleep(0.5)
 
 
-def test_workers_of_gunicorn_answer_as_before_the_fork(tmp_path: Path) -> None:
-    with served(tmp_path) as address:
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
+def test_workers_of_gunicorn_answer_as_before_the_fork(tmp_path: Path, backend: str) -> None:
+    with served(tmp_path, backend) as address:
         answers = [asked(address, STARTED)]
         while len({answer["worker"] for answer in answers}) < WORKERS and len(answers) < 40:
             answers.append(asked(address, 0))
     assert len({answer["worker"] for answer in answers}) == WORKERS, (tmp_path / "log.txt").read_text()
+    assert "SIG" not in (tmp_path / "log.txt").read_text()  # a worker that crashes or hangs when it ends
     assert os.getpid() not in {answer["worker"] for answer in answers}
     for answer in answers:
         assert answer["now"]["hits"] == answer["before"]["hits"]

@@ -1,5 +1,7 @@
 """The device that a model on PyTorch runs on."""
 
+import os
+
 import torch
 
 from personsearch.errors import DeviceError
@@ -24,3 +26,12 @@ def resolve_device(device: str) -> str:
     if parsed.type == "cuda" and (parsed.index or 0) >= count:
         raise DeviceError(f'device {device!r} is not available: torch {torch.__version__} sees {count} CUDA devices; use device="cpu"')
     return device
+
+
+def _use_one_thread() -> None:
+    """PyTorch's threads for CPUs do not exist in a forked process, which waits for them without end; one thread waits for none."""
+    torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_use_one_thread)

@@ -8,7 +8,7 @@ from typing import Any
 from personsearch import PersonSearcher, Query
 
 FOLDER, PLACE = os.environ["SCENES"], os.environ["GALLERY"]
-searcher = PersonSearcher.from_pretrained(device="cpu")
+searcher = PersonSearcher.from_pretrained(device="cpu", backend=os.environ["BACKEND"])  # type: ignore[arg-type]
 gallery = searcher.index(FOLDER, gallery=PLACE, progress=False)
 scene = sorted(gallery.images())[0]
 
