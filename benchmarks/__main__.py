@@ -7,6 +7,7 @@ BENCHMARKS = {
     "gpu": "everything on a machine with a GPU, in one command of 8 minutes that can be resumed",
     "start": "CPU seconds and peak memory of whole commands, beside an older commit",
     "latency": "seconds, images/s and peak memory of each network, as opened and in plain eager float32",
+    "flops": "FLOPs of each network, and the share of a core's float32 peak at which it runs",
     "indexing": "images/s of indexing beside the bare network on pictures in memory",
     "distributed": "pictures/s of indexing by 1 and 2 workers of a Ray cluster in turns",
     "growth": "CPU seconds and bytes of indexing, updating and searching as a gallery grows",

@@ -50,6 +50,16 @@ def alignps(name: str) -> Callable[[], Weights]:
     )
 
 
+def gfn() -> Weights:
+    """The authors' SeqNeXt of ConvNeXt-Base with the gallery filter."""
+    return _converted("gfn", import_module("tests.helpers.gfn_golden").filled("gfn_convnext_base"))
+
+
+def coat() -> Weights:
+    """The authors' COAT."""
+    return _converted("coat", import_module("tests.helpers.gfn_golden").filled("coat"))
+
+
 def trident() -> Weights:
     """The paper's Trident; its classifiers have no shift, so that about half of the regions score as people before NMS."""
     import torch
@@ -96,6 +106,8 @@ ONE_NETWORK: dict[str, Callable[[], Weights]] = {
     "alignps": alignps("alignps"),
     "alignps-plus": alignps("alignps_plus"),
     "roi-alignps": alignps("roi_alignps"),
+    "gfn": gfn,
+    "coat": coat,
 }
 NANO = "nano"
 TWO_STEP = "two-step"  # [D; R] in DKD's paper: OIM detects, the teacher embeds the crops

@@ -18,7 +18,8 @@ from personsearch.errors import ConfigError, WeightsError, excerpt
 from personsearch.weights import local, manifest, save_model
 
 # source -> module with `convert(tensors, source) -> (config, tensors)`, which turns the authors' tensors by name into the
-# content of config.json and our tensors, and raises WeightsError with the keys if the file is from another source.
+# content of config.json and our tensors, and raises WeightsError with the keys if the file is from another source. If the authors' files
+# hold their config beside the tensors, the module has `with_own_config(config, own)` too, which gives the config with what it says.
 CONVERTERS = {
     "seqnet": "personsearch.convert.seqnet",
     "nae": "personsearch.convert.nae",
@@ -28,6 +29,7 @@ CONVERTERS = {
     "roi-alignps": "personsearch.convert.alignps",
 }
 WRAPPERS = ("model", "state_dict")
+OWN_CONFIG = "config"
 OTHER_OBJECT = re.compile(r"GLOBAL (\S+)")  # in torch's error; the rest of its message says how to run the code anyway
 NUMPY_VALUE = re.compile(r"numpy\.(_?core\.)|numpy\.dtype|numpy\.dtypes")
 
@@ -78,12 +80,17 @@ def convert_named(file: Path, name: str) -> Path:
 def _converted(file: Path, source: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if source not in CONVERTERS:
         raise ConfigError(f"source {source!r} is unknown; known: {', '.join(CONVERTERS)}")
-    tensors = read_checkpoint(file)
+    loaded = load_plain(file)
+    tensors = _unwrap(loaded, file)
+    converter = import_module(CONVERTERS[source])
+    own = loaded.get(OWN_CONFIG)
     try:
-        converted: tuple[dict[str, Any], dict[str, Tensor]] = import_module(CONVERTERS[source]).convert(tensors, source)
+        config, ours = converter.convert(tensors, source)
+        if isinstance(own, Mapping) and hasattr(converter, "with_own_config"):
+            config = converter.with_own_config(config, own)
     except WeightsError as error:
         raise WeightsError(f"{file} as {source}: {error}") from error
-    return converted
+    return config, ours
 
 
 def read_checkpoint(file: Path) -> dict[str, Tensor]:

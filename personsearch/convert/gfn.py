@@ -9,10 +9,12 @@ from torch import Tensor
 
 from personsearch.convert.aliases import without_aliases
 from personsearch.convert.names import MEMORY, model_name, translate
+from personsearch.errors import WeightsError, excerpt
 from personsearch.models.config import BackboneConfig, BackboneName
 from personsearch.models.folder import check_names
 from personsearch.models.gfn import GalleryFilterConfig
 from personsearch.models.seqnext import SeqNeXt, SeqNeXtConfig
+from personsearch.options import parse
 
 # The authors' `box_head` is the second head; in SeqNet and COAT it is the first
 ALIASES = (
@@ -40,6 +42,16 @@ RENAMED = {
 }
 RESNET = "backbone.body.conv1.weight"
 FILTER = re.compile(r"gfn\.")
+# What the authors' config can say that the network here always does, and the fields of ours that it sets
+ALWAYS = {
+    "box_head_mode": "rcnn",
+    "det_score": "scs",
+    "cws_score": "scs",
+    "emb_norm_type": "batchnorm",
+    "gfn_mode": "combined",
+    "gfn_activation_mode": "se",
+}
+FIELDS = {"gfn_se_temp": "temperature", "gfn_scene_pool_size": "pool"}
 DATASETS = {5532: "CUHK-SYSU", 482: "PRW", 483: "PRW"}  # identities; which of the two PRW's file has is not known
 
 
@@ -72,3 +84,26 @@ def convert(tensors: Mapping[str, Tensor], source: str) -> tuple[dict[str, Any],
     ours = translate(once, RENAMED)
     check_names(network, ours, source="the checkpoint")
     return config.model_dump(mode="json"), ours
+
+
+def with_own_config(config: dict[str, Any], own: Mapping[Any, Any]) -> dict[str, Any]:
+    """The config with what the checkpoint's own says: width of an embedding, temperature and pool of the gallery filter.
+
+    Args:
+        config: What `convert` gave.
+        own: The authors' config; what it leaves out has the default of their code.
+
+    Raises:
+        WeightsError: it asks for arithmetic that the network does not have, or for another width than its tensors.
+    """
+    filters = config["gallery_filter"]
+    always = {key: value for key, value in ALWAYS.items() if filters is not None or not key.startswith("gfn_")}
+    expected = always | {"emb_dim": config["embedding_dim"]}
+    others = [f"{key} is {excerpt(own[key], 40)}, not {value!r}" for key, value in expected.items() if own.get(key, value) != value]
+    if others:
+        raise WeightsError(f"its config asks for another network: {'; '.join(others)}")
+    if filters is None:
+        return config
+    changes = {field: own[key] for key, field in FIELDS.items() if key in own}
+    ours = parse(GalleryFilterConfig, filters | changes, "its config", error=WeightsError)
+    return config | {"gallery_filter": ours.model_dump(mode="json")}

@@ -1,12 +1,13 @@
 """Checkpoints of GFN: every tensor has a place, copies are checked and dropped, other files are refused."""
 
 import re
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from personsearch.convert import gfn, seqnet
+from personsearch.convert import checkpoint, gfn, seqnet
 from personsearch.convert.aliases import without_aliases
 from personsearch.errors import WeightsError
 from personsearch.models.config import BackboneConfig
@@ -85,3 +86,32 @@ def test_seqnet_is_not_gfn_nor_gfn_seqnet() -> None:
         gfn.convert(hollow_seqnet(), "gfn")
     with pytest.raises(WeightsError, match=r"missing .*unexpected"):
         seqnet.convert(hollow("gfn_resnet50"), "seqnet")
+
+
+def test_the_files_own_config_decides(tmp_path: Path) -> None:
+    own = {"gfn_se_temp": 0.5, "gfn_scene_pool_size": 28, "gfn_mode": "combined", "emb_dim": 2048, "dataset": "cuhk", "lr": 1e-4}
+    torch.save({"model": hollow("gfn_convnext_base"), "epoch": 30, "config": own}, tmp_path / "final.pt")
+    config, tensors = checkpoint._converted(tmp_path / "final.pt", "gfn")
+    assert config["gallery_filter"] == {"pool": 28, "temperature": 0.5}
+    assert config["name"] == "gfn-cuhk-sysu"
+    assert "scenes.norm.weight" in tensors
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ({"gfn_mode": "image"}, "gfn_mode is 'image', not 'combined'"),
+        ({"emb_dim": 512}, "emb_dim is 512, not 2048"),
+        ({"det_score": "fcs", "box_head_mode": "nae"}, "box_head_mode is 'nae', not 'rcnn'; det_score is 'fcs', not 'scs'"),
+        ({"gfn_se_temp": 0}, "temperature"),
+        ({"gfn_scene_pool_size": 1}, "pool"),
+    ],
+)
+def test_a_config_of_another_network_is_refused(own: dict, message: str) -> None:
+    with pytest.raises(WeightsError, match=message):
+        gfn.with_own_config(SeqNeXtConfig().model_dump(mode="json"), own)
+
+
+def test_a_config_of_gfn_says_nothing_of_a_network_without_it() -> None:
+    config = SeqNeXtConfig(gallery_filter=None).model_dump(mode="json")
+    assert gfn.with_own_config(config, {"gfn_mode": "image", "gfn_se_temp": 0}) == config
