@@ -168,7 +168,7 @@ def _system(scheme: str, settings: Options) -> Any:
         )
 
     if scheme == "s3":
-        endpoint = option("aws_endpoint", "endpoint", "aws_endpoint_url", "aws_endpoint_url_s3")
+        server = option("aws_endpoint", "endpoint", "aws_endpoint_url", "aws_endpoint_url_s3")
         key, secret = option("aws_access_key_id", "access_key_id"), option("aws_secret_access_key", "secret_access_key")
         return fs.S3FileSystem(
             access_key=key if secret else None,
@@ -176,12 +176,24 @@ def _system(scheme: str, settings: Options) -> Any:
             session_token=option("aws_session_token", "session_token") if key and secret else None,
             anonymous=option("aws_skip_signature", "skip_signature") == "true",
             region=option("aws_region", "region", "aws_default_region"),
-            endpoint_override=None if endpoint is None else endpoint.partition("://")[2] or endpoint,
-            scheme="http" if (endpoint or "").startswith("http://") else "https",
+            endpoint_override=None if server is None else server.partition("://")[2] or server,
+            scheme="http" if (server or "").startswith("http://") else "https",
         )
     if scheme == "gs":
-        return fs.GcsFileSystem(anonymous=option("google_skip_signature") == "true")
+        endpoint = urlsplit(option("google_base_url") or "")
+        return fs.GcsFileSystem(
+            anonymous=option("google_skip_signature") == "true", scheme=endpoint.scheme or None, endpoint_override=endpoint.netloc or None
+        )
     if scheme == "az":
         names = ("azure_storage_account_name", "account_name"), ("azure_storage_account_key", "account_key")
-        return fs.AzureFileSystem(option(*names[0]) or "", account_key=option(*names[1]))
+        endpoint = urlsplit(option("azure_storage_endpoint", "azure_endpoint", "endpoint") or "")
+        authority, protocol = endpoint.netloc or None, endpoint.scheme or None
+        return fs.AzureFileSystem(
+            option(*names[0]) or "",
+            account_key=option(*names[1]),
+            blob_storage_authority=authority,
+            blob_storage_scheme=protocol,
+            dfs_storage_authority=authority,
+            dfs_storage_scheme=protocol,
+        )
     raise SourceError(f"unknown object store {scheme}://; known are {', '.join(SCHEMES)}")

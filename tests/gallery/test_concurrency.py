@@ -29,7 +29,7 @@ for n in range(loops):
 """
 
 
-def write_at_once(uri: str, loops: int, writers: str = "xyz") -> None:
+def write_at_once(uri: str, loops: int, writers: str = "xyz", *, options: dict[str, str] | None = None) -> None:
     """Run several writers in processes of their own, and check that no row was lost, and none was left."""
     processes = [
         subprocess.Popen([sys.executable, "-c", WRITER, uri, name, str(loops)], env=environment(), stderr=subprocess.PIPE, text=True)
@@ -39,7 +39,7 @@ def write_at_once(uri: str, loops: int, writers: str = "xyz") -> None:
     assert [process.returncode for process in processes] == [0] * len(writers), errors
     expected = {f"{name}-{n}.jpg" for name in writers for n in range(loops)}
     expected |= {f"{name}-{n}-left.jpg" for name in writers for n in range(loops) if n % 5 != 4}
-    gallery = Gallery.open(uri)
+    gallery = Gallery.open(uri, storage_options=options)
     images = set(gallery.images())
     assert (expected - images, images - expected) == (set(), set())  # lost, and not removed
     assert (len(gallery), len(gallery.people())) == (2 * len(expected), 2 * len(expected))
