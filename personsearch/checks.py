@@ -2,6 +2,7 @@
 
 import math
 import os
+import stat
 from collections.abc import Sequence
 from numbers import Integral, Real
 from pathlib import Path
@@ -103,6 +104,20 @@ def path(name: str, value: Any, error: Error = ConfigError) -> str:
     if not isinstance(plain, str):
         raise error(f"{name} must be a path or text, got {excerpt(value)}")
     return plain
+
+
+def no_pipe(path: str | os.PathLike[str], error: Error) -> None:
+    """Check that a path is no pipe and no device, whose reader waits or reads without end; a path that cannot be looked at passes.
+
+    Raises:
+        PersonSearchError: It is one; the class is `error`.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # ValueError: a name with a null character
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise error(f"{os.fspath(path)} is a pipe or a device, not a file; pass a file")
 
 
 def wrong_download(path: Path) -> str | None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from personsearch.checks import shown
 from personsearch.cli.asking import (
     Also,
     CombineOption,
@@ -156,7 +157,7 @@ def search(
     result = searcher.search(embedded, galleries, options)
     _say_not_looked(result.not_looked)
     if result.compared == 0 and where and any(len(opened) for opened in galleries):
-        say(f"warning: no person of the gallery meets --where {' --where '.join(where)}")
+        say(f"warning: no person of the gallery meets --where {' --where '.join(map(shown, where))}")
     typer.echo(result.to_json())
     if not write(result, out or []):
         raise typer.Exit(1)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from personsearch.boxes import Array
-from personsearch.checks import wrong_download
+from personsearch.checks import no_pipe, wrong_download
 from personsearch.errors import ConfigError, WeightsError, excerpt
 from personsearch.weights import local, manifest, save_model
 
@@ -111,6 +111,7 @@ def load_plain(file: Path) -> Any:
     Raises:
         WeightsError: The file is missing, damaged, of another kind, or holds objects; its cause is what torch raised.
     """
+    no_pipe(file, WeightsError)
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except OSError as mistake:

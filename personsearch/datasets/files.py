@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from personsearch.checks import no_pipe
 from personsearch.errors import DataError
 from personsearch.images import DAMAGED
 from personsearch.options import from_json
@@ -65,6 +66,7 @@ def read_json(path: Path) -> Any:
     Raises:
         DataError: The file is not JSON.
     """
+    no_pipe(path, DataError)
     return from_json(path.read_bytes(), "the file", error=DataError)
 
 

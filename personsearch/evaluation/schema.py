@@ -108,8 +108,9 @@ def read(path: str | Path) -> EvaluationData:
     Raises:
         DataError: the file cannot be read, is not JSON, or does not follow the schema.
     """
+    checks.no_pipe(checks.path("path", path, DataError), DataError)
     try:
-        text = Path(checks.path("path", path, DataError)).read_bytes()
+        text = Path(path).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name with a null character
         raise DataError(f"{str(path)!r:.200} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     try:

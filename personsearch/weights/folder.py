@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from personsearch.boxes import Array
-from personsearch.checks import wrong_download
+from personsearch.checks import no_pipe, wrong_download
 from personsearch.errors import ConfigError, WeightsError
 from personsearch.options import from_json
 
@@ -28,6 +28,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         ConfigError: config.json is missing or cannot be read, is not JSON, or does not name an architecture.
     """
     path = folder / CONFIG_FILE
+    no_pipe(path, ConfigError)
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:

@@ -7,6 +7,7 @@ from personsearch.models.folder import make_fast
 from personsearch.models.nano.options import NanoReidOptions
 from personsearch.models.nano.steps import CropEmbedder
 from personsearch.models.reid import ReidConfig, ReidNetwork
+from personsearch.options import parse
 
 
 class NanoEmbedder(CropEmbedder):
@@ -32,5 +33,10 @@ class NanoEmbedder(CropEmbedder):
 
 
 def crop_network(options: NanoReidOptions) -> ReidNetwork:
-    """The network, with random weights."""
-    return ReidNetwork(ReidConfig(name="nano", **options.model_dump(exclude={"mirrored"})))
+    """The network, with random weights.
+
+    Raises:
+        ConfigError: The options do not go together.
+    """
+    values = {"name": "nano", **options.model_dump(exclude={"mirrored"})}
+    return ReidNetwork(parse(ReidConfig, values, "config.json: embedder"))
