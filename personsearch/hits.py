@@ -1,8 +1,9 @@
 """Detection and hit: one person of a scene, and one ranked person of a gallery; each is a query, and has its pixels."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -146,3 +147,22 @@ def _as_picture(pixels: Array) -> "Image":
     from PIL import Image
 
     return Image.fromarray(np.ascontiguousarray(pixels))
+
+
+class HitSequence:
+    """What holds `hits` is a sequence of them; a slice is a tuple of hits."""
+
+    hits: tuple[Hit, ...]
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Hit, ...]: ...
+    def __getitem__(self, index: int | slice) -> Hit | tuple[Hit, ...]:
+        return self.hits[index]

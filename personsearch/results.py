@@ -13,7 +13,7 @@ import numpy as np
 from personsearch import checks, render
 from personsearch.boxes import Array
 from personsearch.errors import ImageError, MissingExtraError, QueryError, ShapeError
-from personsearch.hits import Detection, Hit, Query, Shots
+from personsearch.hits import Detection, Hit, HitSequence, Query, Shots
 from personsearch.tracks import GAP, PeopleOf, group_by_spell
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class Detections:
 
 
 @dataclass(frozen=True, repr=False)
-class SearchResult:
+class SearchResult(HitSequence):
     """The hits of one query, best first; may be empty. A slice is a tuple of hits."""
 
     hits: tuple[Hit, ...]
@@ -163,19 +163,6 @@ class SearchResult:
     shots: Shots | None = field(default=None, repr=False, compare=False)  # all pictures of a query of several; `query` is the first
     compared: int | None = None  # number of people that the query was compared with; 0: none of the gallery meets `where`
     ranked_by: str = "cosine"  # what the order follows: "cosine", "cosine x score", and what CBGM or GFN add
-
-    def __len__(self) -> int:
-        return len(self.hits)
-
-    def __iter__(self) -> Iterator[Hit]:
-        return iter(self.hits)
-
-    @overload
-    def __getitem__(self, index: int) -> Hit: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Hit, ...]: ...
-    def __getitem__(self, index: int | slice) -> Hit | tuple[Hit, ...]:
-        return self.hits[index]
 
     def __repr__(self) -> str:
         best = f", best {self.hits[0].similarity:.3f} in {self.hits[0].image}" if self.hits else ""

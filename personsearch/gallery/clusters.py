@@ -11,9 +11,8 @@ Neither scipy nor scikit-learn has such a linkage with pairs that must stay apar
 """
 
 import heapq
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from personsearch.boxes import Array, iou
 from personsearch.errors import QueryError
 from personsearch.gallery.table import People
 from personsearch.gallery.where import Where, part_of, where_options
-from personsearch.hits import Hit
+from personsearch.hits import Hit, HitSequence
 from personsearch.tracks import GAP, link
 
 if TYPE_CHECKING:
@@ -39,26 +38,12 @@ SCENES_SAMPLED = 2000
 
 
 @dataclass(frozen=True)
-class Person:
+class Person(HitSequence):
     """One person of a gallery, as its people look alike: every appearance as a hit, the most typical first."""
 
     number: int  # 1 = seen most often
     hits: tuple[Hit, ...]  # `similarity` is the cosine with the mean of all appearances
     cohesion: float  # mean cosine of two appearances; 1 for a single one
-
-    def __len__(self) -> int:
-        """Number of appearances."""
-        return len(self.hits)
-
-    def __iter__(self) -> Iterator[Hit]:
-        return iter(self.hits)
-
-    @overload
-    def __getitem__(self, index: int) -> Hit: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Hit, ...]: ...
-    def __getitem__(self, index: int | slice) -> Hit | tuple[Hit, ...]:
-        return self.hits[index]
 
     def __repr__(self) -> str:
         return f"Person({self.number}, seen {len(self)} times in {len(self.images)} images, cohesion {self.cohesion:.2f})"
