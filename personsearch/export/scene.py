@@ -1,8 +1,10 @@
 """A network for whole scenes as one ONNX file: pixels in; boxes, scores and embeddings out, with NMS inside."""
 
 import json
+import math
 import os
 from collections.abc import Callable
+from functools import reduce
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,13 @@ from personsearch.models.alignps import MIN_QUERY_IOU, AlignPS, AlignPSConfig, i
 from personsearch.models.coat import COAT, COATConfig
 from personsearch.models.config import SceneConfig
 from personsearch.models.dkd import DKD, DKDConfig
-from personsearch.models.exported import INPUTS, METADATA, OUTPUTS
+from personsearch.models.exported import INPUTS, METADATA, OUTPUTS, SCENE
 from personsearch.models.fast.fuse import optimize_for_inference
 from personsearch.models.folder import load_strict
+from personsearch.models.gfn import GalleryFilter
 from personsearch.models.parts.fcos import LevelMaps
 from personsearch.models.parts.fcos_select import REACH_IN_STRIDES
-from personsearch.models.parts.heads import REGION_LEVEL
+from personsearch.models.parts.heads import REGION_LEVEL, strongest
 from personsearch.models.parts.rpn import MIN_SIDE, RegionProposals, cut
 from personsearch.models.rcnn import RCNN, RCNNConfig, RegionNetwork
 from personsearch.models.roi_alignps import ROIAlignPS, ROIAlignPSConfig
@@ -35,6 +38,7 @@ from personsearch.weights import WEIGHTS_FILE, read_config, read_tensors
 
 OPSET = 20  # the exporter writes DeformConv from 19 on
 FAR_AWAY = -1e6  # coordinate of a box that overlaps no other
+STRIDE, PADDED = 16, 32  # of the map that is pooled for the scene; sides of the padded input are multiples of `PADDED`
 
 # architecture in config.json -> class of the config, class of the network
 NETWORKS: dict[str, tuple[type[SceneConfig], Callable[[Any], SceneNetwork]]] = {
@@ -83,7 +87,7 @@ def export_network(network: SceneNetwork, config: SceneConfig, out: Path) -> Pat
         for name, child in module.named_children():
             if isinstance(child, nn.GroupNorm):
                 setattr(module, name, AnyGroupNorm(child))
-    graph = graph_of(network).eval()
+    graph, scene_filter = graph_of(network, config.long_side).eval(), network.scene_filter
     program = torch.onnx.export(
         graph,
         (
@@ -95,13 +99,19 @@ def export_network(network: SceneNetwork, config: SceneConfig, out: Path) -> Pat
         dynamo=True,
         opset_version=OPSET,
         input_names=INPUTS,
-        output_names=OUTPUTS,
+        output_names=OUTPUTS if scene_filter is None else (*OUTPUTS, SCENE),
         dynamic_shapes=({2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}, None, None, {0: torch.export.Dim.DYNAMIC}),
         verbose=False,
     )
     if program is None:  # the signature allows None for other modes of the exporter
         raise ConfigError("torch.onnx.export gave no program; install a torch version in the range of pyproject.toml")
-    metadata = {"config": config.model_dump(mode="json"), "embedding_dim": network.embedding_dim}
+    metadata: dict[str, Any] = {"config": config.model_dump(mode="json"), "embedding_dim": network.embedding_dim}
+    if scene_filter is not None:
+        metadata["scene_filter"] = {
+            "scale": scene_filter.scale.tolist(),
+            "shift": scene_filter.shift.tolist(),
+            "temperature": scene_filter.temperature,
+        }
     program.model.metadata_props[METADATA] = json.dumps(metadata)
     part = out.with_name(f"{out.name}.part")
     program.save(part, external_data=False)
@@ -118,13 +128,13 @@ def require_exporter() -> None:
             raise MissingExtraError(f"{module} is not installed; run: pip install 'personsearch[export]'") from error
 
 
-def graph_of(network: SceneNetwork) -> nn.Module:
-    """The network as a graph from `INPUTS` to `OUTPUTS` of one image, without branches on data.
+def graph_of(network: SceneNetwork, long_side: int) -> nn.Module:
+    """The network as a graph from `INPUTS` to `OUTPUTS` of one image, without branches on data; with GFN, `SCENE` follows.
 
     `pixels` is (1, 3, H, W), `resized` and `original` are (height, width) as float32, `wanted` is (M, 4) boxes to
-    embed in original pixels; M and the number of people may be 0.
+    embed in original pixels; M and the number of people may be 0. `long_side` is the longest side of a resized image.
     """
-    return AlignPSGraph(network) if isinstance(network, AlignPS) else RegionGraph(network)
+    return AlignPSGraph(network) if isinstance(network, AlignPS) else RegionGraph(network, long_side)
 
 
 class AnyGroupNorm(nn.Module):
@@ -144,19 +154,42 @@ class AnyGroupNorm(nn.Module):
 
 
 class RegionGraph(nn.Module):
-    """Graph of SeqNet, OIM, NAE, NAE+, Trident or DKD."""
+    """Graph of SeqNet, SeqNeXt, COAT, OIM, NAE, NAE+, Trident or DKD."""
 
-    def __init__(self, network: Any) -> None:
+    def __init__(self, network: Any, long_side: int) -> None:
         super().__init__()
         self.network: RegionNetwork = network
+        self.scenes: GalleryFilter | None = getattr(network, "scenes", None)
+        self.longest = math.ceil(long_side / PADDED) * PADDED // STRIDE  # side of a map
 
-    def forward(self, pixels: Tensor, resized: Tensor, original: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, pixels: Tensor, resized: Tensor, original: Tensor, wanted: Tensor) -> tuple[Tensor, ...]:
         """`OUTPUTS` of `INPUTS`, see `graph_of`."""
         frame, scale = resized[[1, 0, 1, 0]], (resized / original)[[1, 0, 1, 0]]
         c4 = self.network(pixels)
         people = self.network.find(c4, proposals(self.network.rpn, c4, frame), frame)
         rows = self.network.reid_head(self.network.pool(c4, [wanted * scale])).embeddings
-        return people.boxes / scale, people.scores, people.embeddings, rows
+        scene = () if self.scenes is None else (scene_row(self.scenes, c4, self.longest),)
+        return people.boxes / scale, people.scores, people.embeddings, rows, *scene
+
+
+def scene_row(filters: GalleryFilter, c4: Tensor, longest: int) -> Tensor:
+    """`GalleryFilter.forward` for one image, whose map has sides of at most `longest` cells."""
+    count = filters.config.pool
+    cells = pooled(pooled(c4, 2, count, longest), 3, count, longest)
+    row: Tensor = filters.embedding([strongest(cells), strongest(filters.res5(cells))])
+    return row
+
+
+def pooled(maps: Tensor, dim: int, count: int, longest: int) -> Tensor:
+    """`adaptive_max_pool2d` to `count` cells along one axis: ONNX has none whose windows depend on the size of the map.
+
+    A window holds at most ceil(longest / count) + 1 cells, so a constant number of gathers finds its largest.
+    """
+    size = torch.arange(maps.shape[dim])[-1:] + 1  # a tensor, because the exporter cannot divide by or clamp to a size
+    steps = torch.arange(count)
+    start, last = steps * size // count, ((steps + 1) * size + count - 1) // count - 1
+    width = math.ceil(longest / count) + 1
+    return reduce(torch.maximum, [maps.index_select(dim, torch.minimum(start + step, last)) for step in range(width)])
 
 
 def proposals(rpn: RegionProposals, c4: Tensor, frame: Tensor) -> Tensor:

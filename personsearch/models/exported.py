@@ -13,12 +13,14 @@ from personsearch.models.config import SceneConfig
 from personsearch.models.onnx_device import open_onnx
 from personsearch.models.scene_input import SceneArray, dense_array, region_array, scene_of_crop, window_array
 from personsearch.options import from_json, parse
+from personsearch.ranking import SceneFilter
 from personsearch.results import Detections
 from personsearch.weights import fingerprint
 
 METADATA = "personsearch"  # key of the file's metadata with the config as JSON
 INPUTS = ("pixels", "resized", "original", "wanted")
 OUTPUTS = ("boxes", "scores", "embeddings", "wanted_embeddings")
+SCENE = "scene"  # output after these, of a network with a gallery filter
 
 # Architecture in the file's config -> the network's input for an image, a short and a long side
 PREPARE: dict[str, Callable[[Array, int, int], SceneArray]] = {
@@ -51,6 +53,16 @@ class ExportedConfig(SceneConfig):
         return {"confidence_weighted": values["architecture"] in RANKED_BY_SCORE} | values
 
 
+class _Filter(BaseModel):
+    """What a file of a network with GFN compares scenes with, as `SceneFilter`."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    scale: list[float]
+    shift: list[float]
+    temperature: float = Field(gt=0)
+
+
 class _Metadata(BaseModel):
     """What an exported file says about its network."""
 
@@ -58,6 +70,14 @@ class _Metadata(BaseModel):
 
     config: dict[str, Any]
     embedding_dim: int = Field(ge=1, le=16384)
+    scene_filter: _Filter | None = None
+
+    @model_validator(mode="after")
+    def _one_number_each(self) -> "_Metadata":
+        filters = self.scene_filter
+        if filters is not None and not len(filters.scale) == len(filters.shift) == self.embedding_dim:
+            raise ValueError(f"scene_filter needs {self.embedding_dim} numbers of scale and shift")
+        return self
 
 
 class OnnxSceneModel:
@@ -93,6 +113,7 @@ class OnnxSceneModel:
         self.name = self.config.name
         self.fingerprint = fingerprint(values, [path])
         self.embedding_dim = facts.embedding_dim
+        self._scene_filter = _scene_filter(facts.scene_filter)
         self._check_ports()
         self.min_score = self.config.min_score
         self.confidence_weighted = self.config.confidence_weighted
@@ -104,7 +125,10 @@ class OnnxSceneModel:
 
     def detect(self, prepared: Sequence[SceneArray], *, min_score: float = 0.0) -> list[Detections]:
         """The people of each image from `min_score` on, best first; boxes in original pixels."""
-        detections = [Detections(*self._run(item, np.zeros((0, 4), np.float32))[:3]) for item in prepared]
+        detections = []
+        for item in prepared:
+            boxes, scores, rows, _, *scene = self._run(item, np.zeros((0, 4), np.float32))
+            detections.append(Detections(boxes, scores, rows, scene=scene[0][0] if scene else None))
         return [people.take(people.scores >= min_score) for people in detections]
 
     def embed(self, prepared: Sequence[SceneArray], boxes: Sequence[Array]) -> list[Array]:
@@ -117,10 +141,27 @@ class OnnxSceneModel:
         rows = self.embed([self.prepare(scene) for scene, _ in scenes], [box[None] for _, box in scenes])
         return np.concatenate([np.zeros((0, self.embedding_dim), np.float32), *rows])
 
+    @property
+    def scene_filter(self) -> SceneFilter | None:
+        """Compares whole scenes for a query person; None if the network does not have a gallery filter."""
+        return self._scene_filter
+
+    def embed_scenes(self, prepared: Sequence[SceneArray]) -> Array:
+        """(N, D) unit rows of N whole scenes, for `scene_filter`.
+
+        Raises:
+            ConfigError: the network has no gallery filter.
+        """
+        if self._scene_filter is None:
+            raise ConfigError(f"{self.name} has no gallery filter; GFN's models have one (`personsearch models`)")
+        rows = [self._run(item, np.zeros((0, 4), np.float32))[len(OUTPUTS)] for item in prepared]
+        return np.concatenate([np.zeros((0, self.embedding_dim), np.float32), *rows])
+
     def _check_ports(self) -> None:
         session = self._session
         names = [port.name for port in session.inputs], [port.name for port in session.outputs]
-        if names != ([*INPUTS], [*OUTPUTS]):
+        outputs = [*OUTPUTS] if self._scene_filter is None else [*OUTPUTS, SCENE]
+        if names != ([*INPUTS], outputs):
             raise WeightsError(f"{session.path} has other inputs or outputs than an exported network, {names}; export the model again")
         dim = session.outputs[2].shape[-1:]
         if dim not in ((self.embedding_dim,), (None,)):
@@ -130,6 +171,12 @@ class OnnxSceneModel:
 
     def _run(self, item: SceneArray, boxes: Array) -> list[Array]:
         return self._session.run(item.pixels[None], np.array(item.resized), np.array(item.original), boxes)
+
+
+def _scene_filter(values: _Filter | None) -> SceneFilter | None:
+    if values is None:
+        return None
+    return SceneFilter(np.array(values.scale, np.float32), np.array(values.shift, np.float32), values.temperature)
 
 
 def _config(values: dict[str, Any], where: str) -> ExportedConfig:

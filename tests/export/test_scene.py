@@ -10,7 +10,7 @@ import torch
 
 from personsearch.errors import ConfigError, WeightsError
 from personsearch.export import export_folder
-from personsearch.export.scene import export_network
+from personsearch.export.scene import export_network, pooled
 from personsearch.models import open_folder
 from personsearch.models.exported import OnnxSceneModel
 from personsearch.models.scene import SceneModel
@@ -91,6 +91,7 @@ def test_every_exported_network_equals_pytorch(name: str, tmp_path: Path) -> Non
     plain = SceneModel(network, name=name, fingerprint="", min_score=0)
     exported = OnnxSceneModel(export_network(build(name, **changes)[0], config, tmp_path / "tiny.onnx"))
     assert all(agree(differences(plain, exported, image)) for image in odd)
+    assert_scenes_agree(plain, exported, odd)
     batch = exported.detect([exported.prepare(image) for image in odd])
     assert [people.boxes.shape for people in batch] == [
         people.boxes.shape for people in plain.detect([plain.prepare(image) for image in odd])
@@ -104,6 +105,30 @@ def test_every_exported_network_equals_pytorch(name: str, tmp_path: Path) -> Non
         for parameter in network.parameters():
             parameter.mul_(1 + 0.1 * torch.rand_like(parameter))
     assert not all(agree(differences(plain, exported, image)) for image in odd)
+
+
+def assert_scenes_agree(plain: SceneModel, exported: OnnxSceneModel, images: list[Any]) -> None:
+    """Rows of whole scenes and GFN's scores of them; a network without GFN refuses to give either."""
+    ours, theirs = plain.scene_filter, exported.scene_filter
+    if ours is None:
+        assert theirs is None
+        with pytest.raises(ConfigError, match="has no gallery filter"):
+            exported.embed_scenes([])
+        return
+    rows = plain.embed_scenes([plain.prepare(image) for image in images])
+    again = exported.embed_scenes([exported.prepare(image) for image in images])
+    assert np.abs(rows - again).max() < EMBEDDINGS
+    assert np.abs(rows[0] - rows[1]).max() > 100 * EMBEDDINGS
+    np.testing.assert_allclose(theirs.scores(rows[0], rows[1], rows), ours.scores(rows[0], rows[1], rows), atol=1e-6)
+    scenes = [people.scene for people in exported.detect([exported.prepare(image) for image in images])]
+    np.testing.assert_array_equal(scenes, again)
+
+
+@pytest.mark.parametrize(("height", "width"), [(6, 10), (8, 8), (9, 94), (57, 3), (94, 57)])
+@pytest.mark.parametrize("count", [8, 56])
+def test_pooling_by_gathers_is_adaptive_pooling(height: int, width: int, count: int) -> None:
+    maps = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(pooled(pooled(maps, 2, count, 94), 3, count, 94), torch.nn.functional.adaptive_max_pool2d(maps, count))
 
 
 def test_rounding_decides_between_tied_proposals() -> None:
