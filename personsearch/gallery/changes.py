@@ -73,10 +73,10 @@ def write_files(gallery: "Gallery", batch: Sequence[FramePeople], indexed_ns: in
     """
     from lance.fragment import write_fragments
 
-    table = gallery._read(lambda snapshot: snapshot.table)
+    table = gallery._last.table  # of any version, as only its columns are needed
     rows = to_rows(batch, table.schema, indexed_ns)
     written = write_fragments(rows, table, mode="append", storage_options=gallery.storage_options)
-    make_files_private(gallery.location)
+    make_files_private(gallery.location, [f"data/{file.path}" for fragment in written for file in fragment.files])
     return [json.dumps(fragment.to_json()) for fragment in written]
 
 

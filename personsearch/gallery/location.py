@@ -12,7 +12,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -189,24 +189,31 @@ def make_private_folder(location: str) -> None:
         Path(location).mkdir(mode=0o700, exist_ok=True)
 
 
-def make_files_private(location: str) -> None:
+def make_files_private(location: str, files: Iterable[str] | None = None) -> None:
     """Take the files of a private local gallery from other users too, in case they are copied elsewhere.
 
     A folder that its owner has opened to others stays as it is.
+
+    Args:
+        location: Absolute path or URI of the gallery.
+        files: Paths below the location; None: all files and folders.
     """
     if "://" in location or os.name != "posix":
         return
     try:
         if os.stat(location).st_mode & OTHERS:
             return
-        for folder, names, files in os.walk(location):
-            for name in (*names, *files):
-                path = os.path.join(folder, name)
-                mode = os.stat(path).st_mode
-                if mode & OTHERS:
-                    os.chmod(path, mode & ~OTHERS)
+        for path in _paths_below(location) if files is None else [os.path.join(location, file) for file in files]:
+            mode = os.stat(path).st_mode
+            if mode & OTHERS:
+                os.chmod(path, mode & ~OTHERS)
     except OSError:  # another process deletes old files meanwhile, or the owner is another user
         return
+
+
+def _paths_below(location: str) -> Iterator[str]:
+    for folder, names, files in os.walk(location):
+        yield from (os.path.join(folder, name) for name in (*names, *files))
 
 
 def remove_partial_files(location: str) -> None:
