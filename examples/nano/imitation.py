@@ -13,15 +13,16 @@ from personsearch.models.parts.csp_darknet import Conv, CSPDarknet
 
 FAINT = 0.05  # of the mean variance of a map's channels, below which a channel does not count for more
 TINY = 1e-6
-LOCAL = 2  # stages
+DEEPEST = 0.3  # weight of the deepest stage's map: what the neck reads of it counts more
+ANYWHERE = 0.02  # weight of a cell of the neck without a person, where one with a person has its score
 
 Maps = list[Tensor]
 
 
 def student(options: NanoOptions) -> NanoNetwork:
-    """The network with random weights, and a batch norm after each convolution that has an activation."""
+    """The network with random weights, and a batch norm after each convolution of its backbone that has an activation."""
     network = NanoNetwork(options)
-    for layer in list(network.modules()):
+    for layer in list(network.backbone.modules()):
         if isinstance(layer, Conv):
             activation = layer[1]
             layer[1] = nn.BatchNorm2d(len(layer[0].weight))  # type: ignore[arg-type]  # a tensor
@@ -34,8 +35,8 @@ def match_scales(network: NanoNetwork, stages: Maps, neck: Maps) -> None:
     """Let the last batch norm of each stage begin with the mean and the spread of the teacher's map."""
     ours = network.backbone
     blocks = [ours.stage2[-1], ours.stage3[-1], ours.stage4[-1], ours.stage5[-1], ours.down3, ours.up4, ours.up5]
-    for layer, taught in zip([ours.stem, *(block.get_submodule("merge") for block in blocks)], stages + neck, strict=True):
-        norm = layer.get_submodule("1")
+    for block, taught in zip(blocks, stages + neck, strict=True):
+        norm = block.get_submodule("merge.1")
         norm.get_parameter("weight").copy_(taught.std(dim=(0, 2, 3)))
         norm.get_parameter("bias").copy_(taught.mean(dim=(0, 2, 3)))
 
@@ -49,51 +50,62 @@ def without_norms(network: NanoNetwork, options: NanoOptions) -> NanoNetwork:
 
 
 def stages_of(backbone: CSPDarknet) -> list[Callable[[Tensor], Tensor]]:
-    """The five stages of the backbone, each of which takes the map of the one before."""
-    return [backbone.stem, backbone.stage2, backbone.stage3, backbone.stage4, backbone.stage5]
+    """Four stages, each of which takes the map of the one before; the first is the stem and stage 2.
+
+    The stem has no target of its own: a single layer that learns a layer's output ends as its copy.
+    """
+    return [lambda pixels: backbone.stage2(backbone.stem(pixels)), backbone.stage3, backbone.stage4, backbone.stage5]
 
 
 @torch.no_grad()
 def taught_maps(teacher: NanoNetwork, pixels: Tensor) -> tuple[Maps, Maps, CellPredictions]:
-    """What the teacher makes of (B, 3, H, W) pixels: five stages' maps and three of the neck, without what is below 0, and its cells."""
+    """What the teacher makes of (B, 3, H, W) pixels: maps of four stages, three maps of the neck, and its cells; float32."""
     maps = [pixels]
     for stage in stages_of(teacher.backbone):
         maps.append(stage(maps[-1]))
-    neck = teacher.backbone.neck(maps[3:])
+    neck = teacher.backbone.neck(maps[2:])
     cells = teacher.of_maps(neck)
-    return [one.relu() for one in maps[1:]], [one.relu() for one in neck], cells
+    return [one.float() for one in maps[1:]], [one.float() for one in neck], cells
 
 
-def stage_losses(network: NanoNetwork, pixels: Tensor, stages: Maps, neck: Maps) -> dict[str, Tensor]:
-    """How far each stage and the neck are from the teacher's maps, given the teacher's maps before them.
+def distance(ours: Tensor, taught: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean squared difference of maps (B, C, H, W), each channel over its variance: 1 for a map that knows the means only.
 
-    The first two stages, which see few pixels at once, learn from the middle of the pictures only.
+    Args:
+        ours: Map that learns.
+        taught: Map to learn.
+        weights: Weight of each cell, (B, 1, H, W); equal if None.
     """
-    losses = {}
-    for number, (stage, before, after) in enumerate(zip(stages_of(network.backbone), [pixels, *stages[:-1]], stages, strict=True), 1):
-        if number <= LOCAL:
-            before, after = middle(before), middle(after)
-        losses[f"stage{number}"] = distance([stage(before)], [after])
-    return losses | {"neck": distance(network.backbone.neck(stages[2:]), neck)}
+    off = (ours.float() - taught).square()
+    off = off.mean(dim=(0, 2, 3)) if weights is None else (off * weights).sum(dim=(0, 2, 3)) / weights.sum()
+    variance = taught.var(dim=(0, 2, 3))
+    return (off / (variance + FAINT * variance.mean() + TINY)).mean()
 
 
-def middle(maps: Tensor) -> Tensor:
-    """The middle (B, C, H / 2, W / 2) of maps (B, C, H, W)."""
-    height, width = (side // 4 for side in maps.shape[2:])
-    return maps[..., height : 3 * height, width : 3 * width]
+def stage_losses(ours: Maps, taught: Maps, first: int) -> dict[str, Tensor]:
+    """`stage2` and so on: how far maps of stages are from the teacher's, the first of them of stage `first`."""
+    losses = {f"stage{first + number}": distance(*pair) for number, pair in enumerate(zip(ours, taught, strict=True))}
+    return losses | {"stage5": DEEPEST * losses["stage5"]}
 
 
-def whole(network: NanoNetwork, pixels: Tensor) -> tuple[Maps, Maps, CellPredictions]:
-    """What the network makes of pixels: maps of the stages from the third on, maps of the neck, cells."""
-    stages = network.backbone.stages(pixels)
-    neck = network.backbone.neck(stages)
-    return stages, neck, network.of_maps(neck)
+def read(teacher: NanoNetwork, ours: Tensor, taught: Tensor) -> Tensor:
+    """How far what the teacher's neck reads of the deepest map is from what it reads of its own."""
+    reader = teacher.backbone.lateral5[0]
+    return distance(reader(ours.float()), reader(taught))
 
 
-def distance(ours: Maps, taught: Maps) -> Tensor:
-    """Mean squared difference of maps (B, C, H, W), each channel over its variance: 1 for a map that knows the means only."""
-    parts = []
-    for one, other in zip(ours, taught, strict=True):
-        variance = other.var(dim=(0, 2, 3))
-        parts.append(((one - other).square().mean(dim=(0, 2, 3)) / (variance + FAINT * variance.mean() + TINY)).mean())
-    return torch.stack(parts).mean()
+def neck_losses(ours: Maps, taught: Maps, scores: Tensor) -> dict[str, Tensor]:
+    """`neck3` and so on: how far the neck's maps are from the teacher's; cells where it sees people count half of all.
+
+    Args:
+        ours: Maps that learn.
+        taught: Maps to learn.
+        scores: The teacher's score of each cell, (B, P).
+    """
+    losses, begin = {}, 0
+    for number, (one, other) in enumerate(zip(ours, taught, strict=True), 3):
+        height, width = other.shape[2:]
+        weights = scores[:, begin : begin + height * width].reshape(-1, 1, height, width) + ANYWHERE
+        begin += height * width
+        losses[f"neck{number}"] = (distance(one, other) + distance(one, other, weights)) / 2
+    return losses

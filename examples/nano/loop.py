@@ -29,6 +29,10 @@ class Learner(nn.Module):
         """The optimizer's parameter groups, each with its `lr`."""
         return [{"params": list(self.parameters()), "lr": rate}]
 
+    def optimizer(self, rate: float, decay: float) -> torch.optim.Optimizer:
+        """The optimizer of the groups; `decay` is the weight decay of groups without their own."""
+        return torch.optim.AdamW(self.groups(rate), weight_decay=decay)
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -58,7 +62,7 @@ def train(learner: Learner, out: Path, schedule: Schedule, *, before: Path | Non
         before: folder of another training of the same networks, whose weights this one starts from.
     """
     mean = deepcopy(learner.network).eval()
-    optimizer = torch.optim.AdamW(learner.groups(schedule.rate), weight_decay=schedule.decay)
+    optimizer = learner.optimizer(schedule.rate, schedule.decay)
     rates = [group["lr"] for group in optimizer.param_groups]
     start = _resume(learner, mean, optimizer, out, before)
     log, sums, began = Log(out, start), dict[str, float](), time.perf_counter()

@@ -32,7 +32,7 @@ def test_the_command_writes_what_is_needed(shared: Path, tmp_path: Path) -> None
     assert sorted(path.name for path in (pack / "backgrounds").iterdir()) == ["003.jpg", "005.jpg"]
     rows = json.loads((pack / "photos.json").read_text())
     assert len(rows) == 3 + 8 + 2
-    assert view(listed(pack / "photos.json")[-1], np.random.default_rng(0)).canvas.any()
+    assert view(listed(pack / "photos.json")[-1], np.random.default_rng(0), (64, 64)).any()
     assert np.load(pack / module.CROPS_FILE).shape == (2, 256, 128, 3)
     assert np.load(pack / module.NUMBERS_FILE).tolist() == [0, 0]
 
