@@ -234,7 +234,7 @@ def test_a_training_goes_on_where_it_stopped_and_makes_a_model(tmp_path: Path, m
     model = open_folder(first, "cpu")
     assert (model.name, model.min_score, model.embedding_dim) == ("nano", 0.3, 256)
     other = read_config(again)
-    assert (other["name"], other["detector"]["tiles"], other["detector"]["activation"]) == ("small", [1, 3], "relu")
+    assert (other["name"], other["detector"]["tiles"], other["detector"]["activation"]) == ("small", [1, 3], OPTIONS.activation)
     rows = model.embed_crops([np.full((60, 30, 3), 90, np.uint8)])
     assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-4)
 
