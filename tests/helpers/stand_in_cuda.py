@@ -147,7 +147,8 @@ def stand_in_cuda() -> Iterator[Log]:
         stack.enter_context(mock.patch.object(torch, "autocast", autocast))
         stack.enter_context(mock.patch.object(nn.Module, "to", _move))
         # These ask the driver: whether a graph is recorded, and for the state of the generator
-        stack.enter_context(mock.patch.object(torch.optim.Optimizer, "_accelerator_graph_capture_health_check"))
+        # the first by a name that PyTorch 2.10 did not have
+        stack.enter_context(mock.patch.object(torch.optim.Optimizer, "_accelerator_graph_capture_health_check", create=True))
         for name in ("get_rng_state", "set_rng_state"):
             stack.enter_context(mock.patch.object(torch.cuda, name))
         stack.enter_context(_Everywhere())
