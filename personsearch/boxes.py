@@ -40,14 +40,16 @@ def suppress(boxes: Array, scores: Array, most: float) -> Array:
         most: Greatest IoU with a better box.
     """
     order = np.argsort(-scores, kind="stable")
-    areas, people = area(boxes), []
-    while len(order):
-        best, order = order[0], order[1:]
-        people.append(best)
-        sides = np.minimum(boxes[order, 2:], boxes[best, 2:]) - np.maximum(boxes[order, :2], boxes[best, :2])
-        overlap = np.clip(sides, 0, None).prod(axis=1)
-        union = areas[order] + areas[best] - overlap
-        order = order[~(np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0) > np.float64(most))]
+    left, top, right, bottom = np.ascontiguousarray(boxes[order].T)  # arrays of one number a box are fastest
+    areas, others, people = (right - left) * (bottom - top), np.arange(len(order)), []
+    while len(others):
+        best, others = others[0], others[1:]
+        people.append(order[best])
+        width = np.minimum(right[others], right[best]) - np.maximum(left[others], left[best])
+        height = np.minimum(bottom[others], bottom[best]) - np.maximum(top[others], top[best])
+        overlap = np.maximum(width, 0) * np.maximum(height, 0)
+        union = areas[others] + areas[best] - overlap
+        others = others[~(np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0) > np.float64(most))]
     return np.array(people, np.int64)
 
 

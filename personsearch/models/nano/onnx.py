@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from personsearch.boxes import Array
-from personsearch.images import opencv
 from personsearch.models.nano.options import NanoConfig, NanoOptions, NanoReidOptions
 from personsearch.models.nano.steps import CROPS_AT_ONCE, CropEmbedder, ViewDetector
 from personsearch.models.onnx_device import cores, open_onnx
@@ -23,8 +22,6 @@ from personsearch.options import parse
 from personsearch.processes import PerProcess
 from personsearch.weights import fingerprint, read_config
 from personsearch.weights.contents import NANO_ONNX
-
-cv2 = opencv()
 
 DETECTOR_FILE, EMBEDDER_FILE = NANO_ONNX
 
@@ -60,11 +57,7 @@ class OnnxNanoDetector(ViewDetector):
 
 def _pixels_of(canvases: Array) -> Array:
     """(B, 3, H, W) float32 BGR of (B, H, W, 3) uint8 RGB."""
-    pixels = np.empty((len(canvases), 3, *canvases.shape[1:3]), np.float32)
-    for image, canvas in zip(pixels, canvases, strict=True):
-        for channel, plane in enumerate(cv2.split(canvas)):
-            image[2 - channel] = plane
-    return pixels
+    return np.ascontiguousarray(canvases[..., ::-1].transpose(0, 3, 1, 2), dtype=np.float32)
 
 
 class OnnxNanoEmbedder(CropEmbedder):
