@@ -63,7 +63,7 @@ class ViewDetector(ABC):
             for i, logits, boxes in zip(numbers, *cells, strict=True):
                 people[i] = self._select(views[i], _sigmoid(logits), boxes)
         in_order = iter(range(len(views)))
-        return [self._merge([people[next(in_order)] for _ in views_of_image]) for views_of_image in prepared]
+        return [self._merge(views_of_image[0], [people[next(in_order)] for _ in views_of_image]) for views_of_image in prepared]
 
     def _select(self, view: View, scores: Array, boxes: Array) -> tuple[Array, Array]:
         """Boxes (N, 4) in original pixels and scores (N,) of the people among a view's P cells, without people cut by a tile's border."""
@@ -73,14 +73,18 @@ class ViewDetector(ABC):
         people = order[suppress(boxes[order], scores[order], self.options.nms_iou)]
         return view.to_image(boxes[people]), scores[people]
 
-    def _merge(self, views: list[tuple[Array, Array]]) -> tuple[Array, Array]:
-        """Boxes and scores of all views of an image, each person once."""
+    def _merge(self, whole: View, views: list[tuple[Array, Array]]) -> tuple[Array, Array]:
+        """Boxes and scores of all views of an image, each person once.
+
+        Parts of people are left out, but not in a panorama: shrunk as a whole, it shows a group of people as one.
+        """
         if len(views) == 1:
             return views[0]
         boxes, scores = (np.concatenate(arrays) for arrays in zip(*views, strict=True))
-        seen_whole = len(views[0][0])
-        people = np.append(np.full(seen_whole, True), ~are_parts(boxes[seen_whole:], *views[0]))
-        boxes, scores = boxes[people], scores[people]
+        if not is_panorama(*whole.image, self.options.short_side, self.options.long_side):
+            seen_whole = len(views[0][0])
+            people = np.append(np.full(seen_whole, True), ~are_parts(boxes[seen_whole:], *views[0]))
+            boxes, scores = boxes[people], scores[people]
         people = suppress(boxes, scores, self.options.nms_iou)
         return boxes[people], scores[people]
 
@@ -145,11 +149,17 @@ def regions(height: int, width: int, short_side: int, long_side: int, *, tiles: 
     parts = [(0, 0, width, height)]
     if tiles is not None:
         parts += tile_regions(height, width, *tiles)
-    short, long = sorted((height, width))
-    if long > max(long_side, PANORAMA * short * long_side / short_side):
+    if is_panorama(height, width, short_side, long_side):
+        short, long = sorted((height, width))
         count = min(MOST_PIECES, math.ceil((long / (short * long_side / short_side) - TILE_OVERLAP) / (1 - TILE_OVERLAP)))
         parts += tile_regions(height, width, *((1, count) if width > height else (count, 1)))
     return parts
+
+
+def is_panorama(height: int, width: int, short_side: int, long_side: int) -> bool:
+    """Whether `long_side` would shrink an image much further than `short_side`."""
+    short, long = sorted((height, width))
+    return long > max(long_side, PANORAMA * short * long_side / short_side)
 
 
 def resized(image: Array, short_side: int, long_side: int, *, region: Region | None = None) -> View:

@@ -99,6 +99,13 @@ def test_people_of_a_panorama_are_found_at_their_own_scale() -> None:
     np.testing.assert_allclose(boxes_of(picture(60, 3600, person)), [person], atol=2)
 
 
+def test_a_group_in_a_panorama_is_not_taken_for_one_person() -> None:
+    """Three of seven people were left: the others were taken for parts of a box that the shrunk picture showed."""
+    left, right = (100, 20, 120, 180), (1400, 20, 1420, 180)
+    boxes = boxes_of(picture(200, 1600, left, right))
+    assert all(np.abs(boxes - person).max(axis=1).min() < 4 for person in (left, right))
+
+
 def test_parts_of_a_person_of_the_whole_picture() -> None:
     """A head within the person; a smaller person who is 75 % inside, one of 70 % of the area, and one elsewhere."""
     person, scores = np.float32([[0, 0, 100, 200]]), np.float32([0.5])
