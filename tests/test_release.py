@@ -80,7 +80,7 @@ def _metadata(wheel: zipfile.ZipFile) -> Message:
 
 def test_what_is_bundled_has_its_notice() -> None:
     notices = (ROOT / "THIRD_PARTY.md").read_text()
-    assert {"htmx", "YOLOX", "MakeHuman", "MobileNet"} <= set(re.findall(r"\w+", notices))
+    assert {"htmx", "YOLOX", "MakeHuman", "Intel"} <= set(re.findall(r"\w+", notices))
     scripts = {path.name for path in (ROOT / "personsearch").rglob("*.min.*")}
     assert scripts == {"htmx.min.js"}  # a new file of others needs a notice
 

@@ -34,7 +34,7 @@ def detector_of(folder: Path) -> tuple[NanoOptions, dict[str, Array]]:
     """The detector's options and tensors: of a training's folder, or of a finished model's."""
     if not (folder / STATE_FILE).exists():
         tensors = {name: array for name, array in read_tensors(folder / WEIGHTS_FILE).items() if name.startswith(DETECTOR)}
-        return parse(NanoConfig, read_config(folder), folder).detector, tensors
+        return parse(NanoOptions, read_config(folder)["detector"], folder), tensors
     network = student(OPTIONS)
     network.load_state_dict(load_state(folder)["mean"])
     return OPTIONS, {DETECTOR + name: array for name, array in tensors_of(without_norms(network, OPTIONS).state_dict()).items()}

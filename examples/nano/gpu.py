@@ -31,7 +31,6 @@ from personsearch.errors import DataError, DeviceError
 LARGEST = 60 * 2**20  # bytes of a pack
 MOST_PIECES = 800  # of a pack
 QUALITY = 92  # of the JPEGs in a pack
-FEATURES = "mobilenetv2_imagenet_features.pt"
 QUICK = Counts(people=4, identities=1, views=2, pieces=2)
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -41,7 +40,7 @@ app = typer.Typer(add_completion=False, help=__doc__)
 def pack(
     real: Annotated[Path, typer.Option(help="Folder that `examples.nano.real_people` wrote.")],
     assets: Annotated[Path, typer.Option(help="Folder of MakeHuman meshes, see `personsearch.synthetic`.")],
-    teachers: Annotated[Path, typer.Option(help="Folder of the teachers' files and of the ImageNet features.")],
+    teachers: Annotated[Path, typer.Option(help="Folder of the teachers' files.")],
     out: Annotated[Path, typer.Option(help="File to write.")],
 ) -> None:
     """Write the pack."""
@@ -51,7 +50,7 @@ def pack(
             _write_jpegs(np.load(real / name, mmap_mode="r")[:most], home / Path(name).stem)
         shutil.copytree(assets, home / "assets")
         (home / "teachers").mkdir()
-        for name in [*(f"{network}{suffix}" for network in REID for suffix in (".xml", ".bin")), FEATURES]:
+        for name in (f"{network}{suffix}" for network in REID for suffix in (".xml", ".bin")):
             shutil.copy(teachers / name, home / "teachers" / name)
         with tarfile.open(out, "w:xz") as archive:
             archive.add(home, ".")
@@ -80,7 +79,6 @@ def train(
         step = train_for(
             60 * minutes,
             out,
-            home / "teachers" / FEATURES,
             size,
             device="cpu" if quick else "cuda",
             alive=lambda: any(one.is_alive() for one in crew),

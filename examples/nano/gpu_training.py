@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from examples.nano.crops import RATE, RELATION, config, load_features, relation
-from examples.nano.draw import Pool
+from examples.nano.crops import config
+from examples.nano.draw import Parts
 from examples.nano.loop import follow
 from examples.nano.targets import Targets
 from personsearch.errors import DataError
@@ -26,13 +26,16 @@ WARMUP, COOL = 100, 0.4  # first steps, and share of the time at its end in whic
 AVERAGE, DECAY, CLIP = 0.998, 0.02, 5.0
 SAVE, LOOK = 30.0, 2.0  # seconds between two states, and between two looks for new parts
 SEED = 1
+RATE = 1e-3
+SHARPNESS = 15.0  # of the cosines that are compared
+RELATION = 0.5  # weight of the comparison
 
 
 @dataclass(frozen=True)
 class Size:
     """Size of the crops and of a batch."""
 
-    height: int = 160
+    height: int = 128
     width: int = 64
     pairs: int = 256
     bank: int = 4096
@@ -47,16 +50,16 @@ class DevicePool:
     """
 
     def __init__(self, folder: Path, device: str) -> None:
-        self.pool, self.device = Pool(folder), device
+        self.parts, self.device = Parts(folder), device
         self.pictures: list[Tensor] = []
         self.rows: list[Tensor] = []
         self.refresh()
 
     def refresh(self) -> int:
         """Copy the parts that are new; their number now."""
-        for part in range(len(self.rows), self.pool.refresh()):
-            self.pictures.append(torch.from_numpy(np.array(self.pool.pictures[part])).to(self.device))
-            self.rows.append(torch.from_numpy(np.array(self.pool.rows[part])).float().to(self.device))
+        for part in range(len(self.rows), self.parts.refresh()):
+            self.pictures.append(torch.from_numpy(np.array(self.parts.pictures[part])).to(self.device))
+            self.rows.append(torch.from_numpy(np.array(self.parts.rows[part])).float().to(self.device))
         return len(self.rows)
 
     def draw(self, size: Size, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -72,15 +75,12 @@ class DevicePool:
         return torch.where(mirrored[:, None, None, None], batch.flip(3), batch), rows, bank[chosen]
 
 
-def train_for(
-    seconds: float, out: Path, features: Path, size: Size, *, device: str, alive: Callable[[], bool], most_steps: float = math.inf
-) -> int:
+def train_for(seconds: float, out: Path, size: Size, *, device: str, alive: Callable[[], bool], most_steps: float = math.inf) -> int:
     """Train until all runs together took so long; steps so far. `out/state` has the state, `out/weights` the running mean of the weights.
 
     Args:
         seconds: Seconds of all runs together; waiting for the first part counts.
         out: Folder of the pool, the state and the weights.
-        features: ImageNet features to start from.
         size: Size of the crops and of a batch.
         device: Device to train on.
         alive: Whether a process still writes parts.
@@ -97,7 +97,6 @@ def train_for(
         time.sleep(0.2)
     torch.manual_seed(SEED)
     network, targets = ReidNetwork(config(size.height, size.width)), Targets(pool.rows[0].shape[1])
-    load_features(network, features)
     targets.fit(pool.rows[0].cpu().numpy())
     network.to(device).to(memory_format=torch.channels_last)
     targets.to(device)
@@ -125,6 +124,15 @@ def train_for(
 def factor(step: int, share: float) -> float:
     """Of the rate, at a step and a share of the time."""
     return max(0.0, min(1.0, (step + 1) / WARMUP, (1 - share) / COOL))
+
+
+def relation(ours: Tensor, target: Tensor, bank: Tensor) -> Tensor:
+    """How far the neighbours of unit rows (N, D) among (M, D) are from those of their targets (N, D): a KL divergence.
+
+    Source: Fang et al., SEED (arXiv 2101.04731), Eq. 4, the two temperatures equal.
+    """
+    wanted = F.log_softmax(SHARPNESS * target @ bank.T, dim=1)
+    return F.kl_div(F.log_softmax(SHARPNESS * ours @ bank.T, dim=1), wanted, reduction="batchmean", log_target=True)
 
 
 def _step(

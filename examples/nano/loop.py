@@ -1,5 +1,6 @@
 """The loop that all trainings of the bundled models share: steps, running mean of the weights, log, state to go on from."""
 
+import math
 import time
 from copy import deepcopy
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ class Schedule:
     rate: float
     warmup: int = 100
     cool: int = 0
+    cosine: bool = False  # whether the rate sinks along a cosine, from the first step to the last, instead
     decay: float = 0.02
     average: float = 0.998  # of the running mean, per step
     clip: float = 5.0  # of the gradients' norm
@@ -49,6 +51,8 @@ class Schedule:
 
     def factor(self, step: int) -> float:
         """Of the rate."""
+        if self.cosine:
+            return min(1.0, (step + 1) / self.warmup) * (1 + math.cos(math.pi * step / self.steps)) / 2
         return min(1.0, (step + 1) / self.warmup, (self.steps - step) / self.cool if self.cool else 1.0)
 
 

@@ -14,13 +14,13 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torchvision.ops import roi_align
-from torchvision.ops.misc import Conv2dNormActivation
 
 from personsearch.boxes import Array
-from personsearch.models.config import BackboneConfig
+from personsearch.models.config import CROP, BackboneConfig
 from personsearch.models.folder import load_strict
+from personsearch.models.parts.crop_backbone import STRIDE, CropBackbone
 from personsearch.models.parts.layers import SHORTEST
-from personsearch.models.parts.resnet import DEEPEST, build_backbone
+from personsearch.models.parts.resnet import build_backbone
 from personsearch.models.rcnn import region_input
 from personsearch.options import Settings, parse
 from personsearch.weights import WEIGHTS_FILE, read_config, read_tensors
@@ -42,7 +42,6 @@ class ReidConfig(Settings):
     embedding_dim: int = Field(default=2048, ge=2, le=16384)
     bnneck: bool = True  # batch norm between feature and classifier (DKD's Table 6)
     last_stride: Literal[1, 2] = 1  # stride of the last stage (Luo et al., "Last Stride"); 1 needs a ResNet
-    crop_norm: bool = False  # instance norm of the crop and after the first layer, against differences of light; needs a MobileNet
     pooling: Literal["mean", "weighted"] = "mean"  # of the last map; weighted: a learned weight of each cell and channel
     identities: int = Field(default=0, ge=0, le=10_000_000)  # outputs of the classifier, which a DKD student learns from
 
@@ -52,12 +51,6 @@ class ReidConfig(Settings):
             raise ValueError(f"last_stride 1 is for ResNets; {self.backbone.name} needs 2")
         return self
 
-    @model_validator(mode="after")
-    def _norm_of_a_mobilenet(self) -> "ReidConfig":
-        if self.crop_norm and self.backbone.name != "mobilenet":
-            raise ValueError(f"crop_norm is for MobileNets, not for {self.backbone.name}")
-        return self
-
 
 class ReidNetwork(nn.Module):
     """Backbone, mean over the map, BNNeck, and a classifier of the training identities."""
@@ -65,13 +58,10 @@ class ReidNetwork(nn.Module):
     def __init__(self, config: ReidConfig) -> None:
         super().__init__()
         self.size = (config.height, config.width)
-        self.backbone = build_backbone(config.backbone)
+        self.backbone = CropBackbone(config.backbone.width) if config.backbone.name == CROP else build_backbone(config.backbone)
         if config.last_stride == 1:
             keep_size(self.backbone.get_submodule("layer4"))
-        channels = self.backbone.channels[DEEPEST]
-        self.crop_norm = nn.InstanceNorm2d(3) if config.crop_norm else nn.Identity()
-        if config.crop_norm:
-            norm_first_layer(self.backbone)
+        channels = self.backbone.channels[max(self.backbone.channels)]
         self.pool = WeightedPool(channels, last_map(config)) if config.pooling == "weighted" else MeanPool()
         self.neck = neck(channels, config.embedding_dim, norm=config.bnneck)
         self.classifier = classifier(config.embedding_dim, config.identities) if config.identities else None
@@ -82,7 +72,8 @@ class ReidNetwork(nn.Module):
 
     def features(self, crops: Tensor) -> Tensor:
         """(N, D) rows of any norm, float32: the input of the classifier."""
-        features: Tensor = self.neck(self.pool(self.backbone(self.crop_norm(crops))[DEEPEST]))
+        maps = self.backbone(crops)
+        features: Tensor = self.neck(self.pool(maps[max(maps)]))
         return features.float()
 
 
@@ -111,26 +102,19 @@ class WeightedPool(nn.Module):
 
 def last_map(config: ReidConfig) -> tuple[int, int]:
     """Rows and columns of the backbone's last map."""
-    stride = LAST_STRIDES[config.last_stride]
+    stride = STRIDE if config.backbone.name == CROP else LAST_STRIDES[config.last_stride]
     return -(-config.height // stride), -(-config.width // stride)
-
-
-def norm_first_layer(backbone: nn.Module) -> None:
-    """Set an instance norm in the place of a MobileNet's first batch norm."""
-    first = backbone.get_submodule("features.0")
-    if not isinstance(first, Conv2dNormActivation):
-        raise TypeError(f"the first layer of a MobileNet has a convolution and a norm, not {type(first).__name__}")
-    first[1] = nn.InstanceNorm2d(first.out_channels, affine=True)
 
 
 def neck(channels: int, dim: int, *, norm: bool = True) -> nn.Sequential:
     """BNNeck, from a pooled map to the feature that is classified and compared: a batch norm whose shift stays 0.
 
-    A linear layer comes first if the backbone and the embedding differ in size, which the papers' do not.
+    A linear layer comes first if the backbone and the embedding differ in size, which the papers' do not; it has a shift of its own if
+    no batch norm follows.
 
     Source: Luo et al. (CVPRW 2019), Sec. 3.5.
     """
-    layers: list[nn.Module] = [] if channels == dim else [nn.Linear(channels, dim, bias=False)]
+    layers: list[nn.Module] = [] if channels == dim else [nn.Linear(channels, dim, bias=not norm)]
     if norm:
         layers.append(batch_norm := nn.BatchNorm1d(dim))
         batch_norm.bias.requires_grad_(False)

@@ -16,7 +16,7 @@ from personsearch.models.config import BackboneConfig
 from personsearch.models.folder import UNUSED, check_names
 from personsearch.models.parts.afa import AlignedFeatureAggregation
 from personsearch.models.parts.deform import DeformConv
-from personsearch.models.parts.resnet import MOBILENET_LAST_LAYER, LastStage, MobileNet
+from personsearch.models.parts.resnet import LastStage
 from personsearch.models.scene_input import RGB_STD
 from personsearch.options import Settings, parse
 from personsearch.weights import WEIGHTS_FILE, read_config, read_tensors
@@ -124,7 +124,7 @@ def load_backbone(network: nn.Module, config: Any, file: Path) -> None:
         network: Network of a learner.
         config: Config of the network, with `architecture` and `backbone`.
         file: .safetensors, or a .pth of torch.save, under torchvision's names; no code in it is run. The classifier's own layers are
-            dropped. Offsets of deformable convolutions, and MobileNet's narrower last layer, stay as they are.
+            dropped. Offsets of deformable convolutions stay as they are.
 
     Raises:
         WeightsError: the file is not one of weights, or of another network: a tensor is missing, too many, or of another shape.
@@ -137,9 +137,7 @@ def load_backbone(network: nn.Module, config: Any, file: Path) -> None:
         )
     tensors = {name: tensor for name, tensor in _read_classifier(file).items() if not name.startswith(CLASSIFIER)}
     matched = match_stages(network, tensors, file)
-    unused = sorted(
-        name for name in tensors.keys() - set(matched.values()) if not name.endswith(UNUSED) and not _is_replaced(network, name)
-    )
+    unused = sorted(name for name in tensors.keys() - set(matched.values()) if not name.endswith(UNUSED))
     if unused:
         raise WeightsError(
             f"{file} has {len(unused)} tensors that a {config.backbone.name} lacks ({', '.join(unused[:3])}, ...); take its weights"
@@ -159,11 +157,6 @@ def _read_classifier(file: Path) -> dict[str, Tensor]:
     return read_checkpoint(file)
 
 
-def _is_replaced(network: nn.Module, name: str) -> bool:
-    """Whether a classifier's tensor is of MobileNet's last layer, which is narrower here."""
-    return isinstance(network.get_submodule("backbone"), MobileNet) and name.startswith(MOBILENET_LAST_LAYER)
-
-
 def match_stages(network: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> dict[str, str]:
     """Which of a classifier's tensors each tensor of the network's backbone and last stages takes (see `load_backbone`).
 
@@ -175,7 +168,7 @@ def match_stages(network: nn.Module, tensors: Mapping[str, Tensor], file: Path) 
     matched = {}
     for place, part in places.items():
         for name, own in part.state_dict().items():
-            if name.endswith(UNUSED) or OFFSETS in name or (isinstance(part, MobileNet) and name.startswith(MOBILENET_LAST_LAYER)):
+            if name.endswith(UNUSED) or OFFSETS in name:
                 continue
             source = next((other for other in _same_stage(name) if other in tensors), name)
             if source not in tensors or tensors[source].shape != own.shape:

@@ -71,5 +71,5 @@ def test_a_pipe_in_the_place_of_a_file_is_an_error(tmp_path: Path, arguments: li
 
 def test_options_of_an_embedder_that_do_not_go_together_are_an_error() -> None:
     """The error was pydantic's own."""
-    with pytest.raises(ConfigError, match="crop_norm is for MobileNets"):
-        crop_network(NanoReidOptions(crop_norm=True))
+    with pytest.raises(ConfigError, match="last_stride 1 is for ResNets"):
+        crop_network(NanoReidOptions(last_stride=1))

@@ -14,9 +14,7 @@ from personsearch.models.config import BackboneConfig
 from personsearch.models.parts.resnet import build_backbone
 from personsearch.training.initialise import InitialRecipe
 from personsearch.training.learners.build import build_learner
-from personsearch.training.learners.reid import ReidLearner
 from personsearch.training.recipes import load_recipe
-from personsearch.training.recipes.schema import Recipe
 from personsearch.training.run import TrainOptions, prepare
 from tests.helpers.training_scenes import QUIET, MadeUpScenes, recipe_of
 
@@ -60,33 +58,6 @@ def test_every_stage_starts_from_the_file(name: str, suffix: str, tmp_path: Path
             theirs = next((there + key.removeprefix(here) for here, there in last.items() if key.startswith(here)), key)
             if "num_batches" not in key:
                 assert torch.equal(tensor, weights[theirs])
-
-
-def test_mobilenet_starts_but_for_its_narrow_last_layer(tmp_path: Path) -> None:
-    backbone = {"name": "mobilenet", "width": 0.25}
-    weights = classifier(backbone)
-    weights["features.18.0.weight"] = torch.zeros(1280, 80, 1, 1)  # torchvision's; 288 channels here
-    recipe = Recipe.model_validate(
-        {
-            "name": "reid",
-            "network": {
-                "architecture": "reid",
-                "name": "reid",
-                "backbone": backbone,
-                "height": 64,
-                "width": 32,
-                "embedding_dim": 8,
-                "last_stride": 2,
-            },
-            "losses": {},
-            "backbone_weights": written(tmp_path, weights, ".pth"),
-        }
-    )
-    learner = build_learner(recipe, 3)
-    assert isinstance(learner, ReidLearner)
-    own = learner.network.backbone.state_dict()
-    assert torch.equal(own["features.3.conv.0.0.weight"], weights["features.3.conv.0.0.weight"])
-    assert own["features.18.0.weight"].abs().sum() > 0
 
 
 def test_rgb_weights_are_turned_for_bgr_pixels(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ class NanoReidOptions(Settings):
     width: int = Field(default=64, ge=16, le=4096)
     embedding_dim: int = Field(default=256, ge=2, le=16384)
     last_stride: Literal[1, 2] = 2
-    crop_norm: bool = False  # see `ReidConfig`
+    bnneck: bool = True  # see `ReidConfig`
     pooling: Literal["mean", "weighted"] = "mean"
     mirrored: bool = False  # the row of a crop is the mean of its own and its mirror image's: better, takes twice as long
 

@@ -1,13 +1,12 @@
-"""Backbones: ResNet-50, ResNet-18, ShuffleNet v2 and MobileNet v2, built of torchvision's blocks with torchvision's names."""
+"""Backbones: ResNet-50, ResNet-18 and ShuffleNet v2, built of torchvision's blocks with torchvision's names."""
 
 import math
 from collections.abc import Callable
 
 from torch import Tensor, nn
-from torchvision.models.mobilenetv2 import mobilenet_v2
 from torchvision.models.resnet import BasicBlock, Bottleneck
 from torchvision.models.shufflenetv2 import InvertedResidual
-from torchvision.ops.misc import Conv2dNormActivation, FrozenBatchNorm2d
+from torchvision.ops.misc import FrozenBatchNorm2d
 
 from personsearch.models.config import BackboneConfig, Norm
 from personsearch.models.parts.convnext import CONVNEXT_BLOCKS, convnext_channels, convnext_stage
@@ -17,9 +16,6 @@ from personsearch.models.parts.region_pool import LazyRegions, cells_of
 RESNET_BLOCKS = {"resnet50": (Bottleneck, (3, 4, 6, 3)), "resnet18": (BasicBlock, (2, 2, 2, 2))}
 SHUFFLENET_BLOCKS = (4, 8, 4)
 SHUFFLENET_CHANNELS = {0.5: 48, 1.0: 116, 1.5: 176, 2.0: 244}  # of the first stage, as published; each next stage doubles them
-MOBILENET_LEVELS = {2: 3, 3: 6, 4: 13, 5: 18}  # the last layer of each level; 0 is the stem
-MOBILENET_LAST_LAYER = "features.18."
-MOBILENET_LAST = 288  # channels of the last layer
 NORM_GROUPS = 32
 DEEPEST = 5  # level of the last stage: stride 32
 
@@ -93,30 +89,6 @@ class ShuffleNet(Backbone):
         return maps
 
 
-class MobileNet(Backbone):
-    """MobileNet v2 up to level 5, with torchvision's names: features.0, ... features.18. For crop networks only.
-
-    The last layer has 288 channels, not 1280: an embedding of a few hundred numbers needs no more, and the file is a quarter smaller.
-
-    Source: arXiv 1801.04381.
-    """
-
-    def __init__(self, config: BackboneConfig) -> None:
-        super().__init__()
-        self.features: nn.Sequential = mobilenet_v2(width_mult=config.width, norm_layer=norm_factory(config.norm)).features
-        inputs = self.features[-2].out_channels
-        self.features[-1] = Conv2dNormActivation(inputs, MOBILENET_LAST, 1, norm_layer=norm_factory(config.norm), activation_layer=nn.ReLU6)
-        self.channels = {level: self.features[last].out_channels for level, last in MOBILENET_LEVELS.items()}
-
-    def forward(self, pixels: Tensor) -> dict[int, Tensor]:
-        """Levels 2 to 5."""
-        maps, first, x = {}, 0, pixels
-        for level, last in MOBILENET_LEVELS.items():
-            x = maps[level] = self.features[first : last + 1](x)
-            first = last + 1
-        return maps
-
-
 class ConvNeXt(Backbone):
     """ConvNeXt up to level `deepest`, with torchvision's names: features.0, features.1, ...; it has layer norms whatever the config's norm.
 
@@ -154,8 +126,6 @@ class LastStage(nn.Module):
 
 def build_backbone(config: BackboneConfig, deepest: int = DEEPEST) -> Backbone:
     """The backbone of a config, with random weights, up to level `deepest` (2..5)."""
-    if config.name == "mobilenet":
-        return MobileNet(config)
     if config.name in CONVNEXT_BLOCKS:
         return ConvNeXt(config, deepest)
     return ShuffleNet(config, deepest) if config.name == "shufflenet" else ResNet(config, deepest)

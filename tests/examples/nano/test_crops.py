@@ -1,4 +1,4 @@
-"""How the crop network of the bundled models is trained: targets and losses by hand, what a batch is made of, going on bit for bit."""
+"""How the crop network of the bundled models is trained: maps and rows by hand, what a batch is made of, going on bit for bit."""
 
 from pathlib import Path
 from typing import Any
@@ -6,17 +6,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from examples.nano import crops, draw
 from examples.nano.assemble import assemble, merged
-from examples.nano.crops import CropLearner, batch_of, begin_from, config, load_features, relation, turned
+from examples.nano.camera_changes import sharpened
+from examples.nano.crops import CropLearner, Truth, begin_from, config, normalised, resized_pool
 from examples.nano.detector import OPTIONS
-from examples.nano.draw import Pool
-from examples.nano.hints import HINTS, basis_of
+from examples.nano.draw import Parts, Pictures, cut
 from examples.nano.imitation import student
 from examples.nano.loop import Schedule, train
 from examples.nano.pool import files
+from examples.nano.real_people import PEOPLE_FILE, PIECES_FILE
 from examples.nano.targets import Targets
+from personsearch.boxes import Array
 from personsearch.errors import WeightsError
 from personsearch.models import open_folder
 from personsearch.models.reid import ReidNetwork
@@ -25,40 +29,45 @@ from personsearch.weights import read_config
 from tests.helpers.bundled_files import assert_goes_on
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
+ALL = slice(None)
 
 
-def write_pool(folder: Path, parts: int = 2, pictures: int = 300) -> Path:
-    """Pictures whose first pixel is their part and number, as their rows are."""
-    rng = np.random.default_rng(0)
+class StandIn:
+    """A teacher whose maps are the mean colours of the picture's cells, in more channels, and whose rows are coarse pictures."""
+
+    def look(self, pictures: list[Array]) -> tuple[list[Tensor], Tensor]:
+        pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
+        cells, channels = [(32, 16), (16, 8), (16, 8)], [192, 288, 384]
+        maps = [F.interpolate(pixels, size, mode="area").repeat(1, count // 3, 1, 1) for size, count in zip(cells, channels, strict=True)]
+        rows = F.interpolate(pixels, (16, 16), mode="area")[:, 0].flatten(1) + 0.1
+        return maps, F.normalize(rows)
+
+
+def write_pool(folder: Path, parts: int = 2, pictures: int = 20) -> Path:
+    """Red pictures, and rows with their part and number."""
     folder.mkdir(exist_ok=True)
     for part in range(parts):
-        content = rng.integers(0, 255, (pictures, 32, 16, 3), dtype=np.uint8)
-        rows = rng.normal(size=(pictures, 260)).astype(np.float16)
-        content[:, 0, 0, 0], content[:, 0, 0, 1] = part, np.arange(pictures) % 256
-        rows[:, 0], rows[:, 1] = part, np.arange(pictures) % 256
+        rows = np.zeros((pictures, 260), np.float16)
+        rows[:, 0], rows[:, 1] = part, np.arange(pictures)
+        content = np.full((pictures, 32, 16, 3), RED, np.uint8)
         for path, array in zip(files(folder, part), (content, rows), strict=True):
             np.save(path, array)
     return folder
 
 
-def write_hints(folder: Path, parts: int = 2, pictures: int = 300) -> Path:
-    """Maps whose numbers are those of their pictures, in the sizes of crops of 64 x 32."""
-    folder.mkdir(exist_ok=True)
-    for part in range(parts):
-        for number, hint in enumerate(HINTS):
-            maps = np.zeros((pictures, *CELLS[hint.layer], hint.dim), np.float16)
-            maps += np.arange(pictures)[:, None, None, None] % 256 / 256
-            np.save(folder / f"hint_{number}_{part:04}.npy", maps)
-    return folder
+def pictures_of(folder: Path) -> Pictures:
+    """A red pool, green people, blue pieces."""
+    for name, colour in ((PEOPLE_FILE, GREEN), (PIECES_FILE, BLUE)):
+        np.save(folder / name, np.full((3, 320, 160, 3), colour, np.uint8))
+    return Pictures(write_pool(folder / "pool"), folder)
 
 
-CELLS = {6: (8, 4), 13: (4, 2), 18: (2, 1)}  # of the layers' maps
-
-
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crops, "PAIRS", 2)
-    monkeypatch.setattr(crops, "BANK", 8)
+def learner_of(folder: Path, size: tuple[int, int] = (64, 32), *, together: int = 0) -> CropLearner:
+    torch.manual_seed(0)
+    learner = CropLearner(ReidNetwork(config(*size)), StandIn(), pictures_of(folder), together=together)  # type: ignore[arg-type]
+    learner.fit()
+    return learner
 
 
 # ---- targets ----
@@ -85,146 +94,159 @@ def test_cosines_of_targets_are_those_of_centred_rows() -> None:
     np.testing.assert_allclose(found @ found.T, centred @ centred.T, atol=1e-5)
 
 
-# ---- the pool ----
-
-
-def test_pictures_belong_to_their_rows_and_come_in_pairs(tmp_path: Path) -> None:
-    pool = Pool(write_pool(tmp_path))
-    pictures, rows, hints = pool.draw(20, np.random.default_rng(0))
-    assert hints == []
-    assert [picture[0, 0, :2].tolist() for picture in pictures] == rows[:, :2].tolist()
-    assert (rows[::2, 1] % 2 == 0).all()
-    assert (rows[1::2, :2] == rows[::2, :2] + (0, 1)).all()
-    assert set(rows[:, 0]) == {0, 1}
+# ---- the pictures ----
 
 
 def test_a_pool_grows_and_a_part_without_rows_is_not_there(tmp_path: Path) -> None:
-    pool = Pool(write_pool(tmp_path, parts=1))
+    parts = Parts(write_pool(tmp_path, parts=1))
     write_pool(tmp_path, parts=3)
     files(tmp_path, 2)[1].unlink()
-    assert (pool.refresh(), len(pool.pictures)) == (2, 2)
+    assert (parts.refresh(), len(parts.pictures)) == (2, 2)
 
 
-def test_a_share_of_the_pairs_is_from_the_street(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = Pool(write_pool(tmp_path, parts=4), street=0.5)
-    assert np.bincount(pool.parts(4000, np.random.default_rng(0)), minlength=4).tolist() == pytest.approx([1000] * 4, rel=0.15)
-    monkeypatch.setattr(draw, "STREET_FROM", 3)
-    assert np.bincount(pool.parts(4000, np.random.default_rng(0))).tolist() == pytest.approx([500, 500, 500, 2500], rel=0.15)
+def test_pictures_come_from_all_sources_in_their_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = pictures_of(tmp_path)
+    for name in ("MIXED", "SWAPPED", "SHARP", "RELIT"):
+        monkeypatch.setattr(draw, name, 0)
+    monkeypatch.setattr(draw, "other_light", lambda picture, rng: picture)
+    drawn = np.stack(pictures.draw(1000, (16, 8), np.random.default_rng(0)))
+    assert drawn.shape == (1000, 16, 8, 3)
+    shares = [(drawn[:, 8, 4] == colour).all(axis=1).mean() for colour in (RED, GREEN, BLUE)]
+    assert shares == pytest.approx([0.6, 0.25, 0.15], abs=0.04)
 
 
-def test_a_bank_is_a_stretch_of_rows(tmp_path: Path) -> None:
-    pool = Pool(write_pool(tmp_path))
-    bank = pool.bank(16, np.random.default_rng(0))
-    assert (np.diff(bank[:, 1].astype(int)) % 256 == 1).all()
-    assert len(pool.bank(10**6, np.random.default_rng(0))) == 300
+def test_a_share_of_the_pool_is_from_the_street(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = pictures_of(tmp_path)
+    monkeypatch.setattr(draw, "POOL", 1.0)
+    monkeypatch.setattr(draw, "STREET_FROM", 1)
+    pictures.parts.pictures[1] = np.full((20, 32, 16, 3), BLUE, np.uint8)
+    for name in ("MIXED", "SWAPPED", "SHARP", "RELIT"):
+        monkeypatch.setattr(draw, name, 0)
+    drawn = np.stack(pictures.draw(1000, (16, 8), np.random.default_rng(0)))
+    assert (drawn[:, 8, 4] == BLUE).all(axis=1).mean() == pytest.approx(0.4 + 0.6 / 2, abs=0.04)  # and half of the others
+
+
+def test_mixed_and_swapped_pictures_show_two_colours_or_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = pictures_of(tmp_path)
+    monkeypatch.setattr(draw, "other_light", lambda picture, rng: picture)
+    monkeypatch.setattr(draw, "SHARP", 0)
+    colours = np.stack(pictures.draw(200, (16, 8), np.random.default_rng(0)))[:, 8, 4]
+    assert 0.1 < ((colours > 20).sum(axis=1) > 1).mean() < 0.35
+
+
+def test_the_same_numbers_draw_the_same_pictures(tmp_path: Path) -> None:
+    pictures = pictures_of(tmp_path)
+    first, again = (pictures.draw(8, (16, 8), np.random.default_rng(4)) for _ in range(2))
+    assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))
+
+
+def test_a_cut_picture_keeps_its_middle() -> None:
+    picture = np.zeros((100, 50, 3), np.uint8)
+    picture[40:60, 20:30] = 255
+    for seed in range(20):
+        piece = cut(picture, np.random.default_rng(seed), 0.6)
+        assert (piece == 255).sum() == (picture == 255).sum()
+        assert piece.shape[0] >= 40
+    assert cut(picture, np.random.default_rng(0), 0.0).shape == picture.shape
+
+
+def test_sharpened_pictures_have_more_fine_detail() -> None:
+    """Crops of the pool had a sixth of the detail of a camera's, and the network failed on those."""
+    rng = np.random.default_rng(0)
+    coarse = np.kron(rng.integers(60, 190, (32, 16, 3), dtype=np.uint8), np.ones((4, 4, 1), np.uint8))
+
+    def detail(picture: Array) -> float:
+        steps: float = np.abs(np.diff(picture.astype(float), axis=0)).mean()
+        return steps
+
+    changed = [sharpened(coarse, np.random.default_rng(seed)) for seed in range(20)]
+    assert all(detail(one) > detail(coarse) for one in changed)
+    assert np.mean([one.mean() for one in changed]) == pytest.approx(coarse.mean(), abs=3)
 
 
 # ---- losses ----
 
 
-def test_relation_is_nothing_where_neighbours_agree() -> None:
-    bank = torch.nn.functional.normalize(torch.randn(9, 4, generator=torch.Generator().manual_seed(0)))
-    assert relation(bank[:3], bank[:3], bank).item() == pytest.approx(0, abs=1e-6)
-    assert relation(bank[:3], bank[3:6], bank).item() > 0.1
-
-
-def test_relation_by_hand() -> None:
-    """Cosines 1 and 0 are wanted, 0 and 1 are there: log odds of 15 either way, so that the divergence is 15 (2 p - 1)."""
-    wanted = torch.sigmoid(torch.tensor(crops.SHARPNESS))
-    found = relation(torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0, 0.0]]), torch.eye(2))
-    assert found.item() == pytest.approx((crops.SHARPNESS * (2 * wanted - 1)).item())
-
-
-def test_a_batch_is_normalised_and_part_of_it_mirrored() -> None:
+def test_a_batch_is_normalised() -> None:
     picture = np.zeros((20, 10, 3), np.uint8)
     picture[:, :5] = (255, 0, 0)
-    batch = batch_of([picture] * 2, (20, 10), np.array([False, True]))
+    batch = normalised([picture] * 2)
     assert batch.shape == (2, 3, 20, 10)
-    red, black = (1 - 0.485) / 0.229, -0.485 / 0.229
-    assert batch[:, 0, 3, 1].tolist() == pytest.approx([red, black], abs=1e-3)
-    assert batch[:, 0, 3, 8].tolist() == pytest.approx([black, red], abs=1e-3)
-    assert batch_of([picture], (10, 5), np.array([False])).shape == (1, 3, 10, 5)
+    assert batch[0, 0, 3, [1, 8]].tolist() == pytest.approx([(1 - 0.485) / 0.229, -0.485 / 0.229], abs=1e-3)
+
+
+def test_channels_of_the_truth_have_one_scale_and_rows_no_mean(tmp_path: Path) -> None:
+    learner = learner_of(tmp_path)
+    drawn = [learner.truth(learner.pictures.draw(16, (64, 32), np.random.default_rng(k))) for k in range(20)]
+    for number in range(3):
+        spread = torch.cat([truth.maps[number] for truth in drawn]).std(dim=(0, 2, 3))
+        assert spread.mean().item() == pytest.approx(1, abs=0.15)
+    assert [tuple(one.shape[1:]) for one in drawn[0].maps] == [(192, 16, 8), (288, 8, 4), (384, 8, 4)]  # the network's cells
+    rows = torch.cat([truth.rows for truth in drawn])
+    assert rows.norm(dim=1).tolist() == pytest.approx([1] * len(rows))
+    raw = learner.teacher.look(learner.pictures.draw(64, (64, 32), np.random.default_rng(0)))[1]
+    assert rows.mean(dim=0).norm().item() < 0.75 < raw.mean(dim=0).norm().item()
+
+
+def test_stages_alone_get_the_teachers_maps_and_together_their_own(tmp_path: Path) -> None:
+    learner = learner_of(tmp_path).eval()
+    batch = torch.randn(2, 3, 64, 32)
+    with torch.inference_mode():
+        own = learner.backbone(batch)
+        rows = learner.network(batch)
+        truth = Truth([own[number] for number in (1, 2, 3)], rows)
+        for alone in (True, False):
+            assert [loss.item() for loss in learner.distances(batch, truth, alone=alone).values()] == pytest.approx([0] * 4, abs=1e-5)
+        other = Truth([torch.zeros_like(truth.maps[0]), *truth.maps[1:]], rows)
+        assert learner.distances(batch, other, alone=False)["map2"].item() < 1e-8
+        assert learner.distances(batch, other, alone=True)["map2"].item() > 1e-6
+
+
+def test_the_first_steps_weigh_the_maps_of_stages_alone(tmp_path: Path) -> None:
+    learner = learner_of(tmp_path, together=1).eval()
+    alone, together = learner.losses(0), learner.losses(1)
+    truth = [learner.truth(learner.pictures.draw(16, (64, 32), np.random.default_rng((3, step + 13)))) for step in (0, 1)]
+    batches = [normalised(learner.pictures.draw(16, (64, 32), np.random.default_rng((3, step + 13)))) for step in (0, 1)]
+    for losses, weights, number in ((alone, crops.ALONE, 0), (together, crops.TOGETHER, 1)):
+        far = learner.distances(batches[number], truth[number], alone=number == 0)
+        assert [losses[name].item() for name in far] == pytest.approx([w * f.item() for w, f in zip(weights, far.values(), strict=True)])
 
 
 # ---- the training ----
 
 
-def learner_of(folder: Path, *, frozen: int = 0) -> CropLearner:
-    torch.manual_seed(0)
-    return CropLearner(ReidNetwork(config(64, 32)), Pool(write_pool(folder / "pool"), write_hints(folder / "hints")), frozen=frozen)
-
-
-@pytest.mark.usefixtures("small")
-def test_first_layers_stay_as_they_are(tmp_path: Path) -> None:
-    learner = learner_of(tmp_path, frozen=3)
-    before = {name: tensor.clone() for name, tensor in learner.network.state_dict().items()}
-    train(learner, tmp_path / "out", Schedule(1, 0.1, warmup=1))
-    moved = {name for name, tensor in learner.network.state_dict().items() if not torch.equal(tensor, before[name])}
-    assert not any(name.startswith(("backbone.features.0.", "backbone.features.1.", "backbone.features.2.")) for name in moved)
-    assert any(name.startswith("backbone.features.3.") for name in moved)
-
-
-def test_rows_beside_maps_are_the_networks(tmp_path: Path) -> None:
-    learner = learner_of(tmp_path, frozen=3).eval()
-    crops_ = torch.randn(2, 3, 64, 32)
-    with torch.inference_mode():
-        rows, maps = learner.rows_and_maps(crops_)
-        torch.testing.assert_close(rows, learner.network(crops_), atol=1e-4, rtol=0)
-    assert [tuple(one.shape[2:]) for one in maps] == list(CELLS.values())
-
-
-def test_a_part_without_hints_is_not_there_yet(tmp_path: Path) -> None:
-    pool = Pool(write_pool(tmp_path / "pool"), write_hints(tmp_path / "hints", parts=1))
-    assert len(pool.rows) == 1
-    write_hints(tmp_path / "hints")
-    assert pool.refresh() == 2
-    _, rows, hints = pool.draw(5, np.random.default_rng(0))
-    for maps, hint in zip(hints, HINTS, strict=True):
-        assert maps.shape == (10, *CELLS[hint.layer], hint.dim)
-        np.testing.assert_allclose(maps[:, 0, 0, 0], rows[:, 1] / 256, atol=1e-3)
-
-
-def test_hints_of_mirrored_pictures_are_mirrored() -> None:
-    maps = np.arange(8, dtype=np.float16).reshape(2, 1, 4, 1)
-    assert turned(maps, np.array([False, True]))[:, 0, 0].tolist() == [[0, 1, 2, 3], [7, 6, 5, 4]]
-
-
-def test_a_basis_keeps_what_varies_most() -> None:
-    rng = np.random.default_rng(0)
-    maps = rng.normal(size=(50, 4, 2, 3)) * (1, 10, 0.1) + 5
-    mean, directions = basis_of(maps, 2)
-    reduced = (maps - mean) @ directions
-    assert reduced.std() == pytest.approx(1, abs=1e-6)
-    assert abs(np.corrcoef(reduced[..., 0].ravel(), maps[..., 1].ravel())[0, 1]) == pytest.approx(1, abs=1e-3)
-    assert abs(np.corrcoef(reduced[..., 1].ravel(), maps[..., 0].ravel())[0, 1]) == pytest.approx(1, abs=1e-2)
-
-
-def test_a_training_begins_with_the_weights_of_an_older_network(tmp_path: Path) -> None:
-    """Its first norm was a batch norm, and its pooling the mean: what is missing stays as it was made."""
-    learner = learner_of(tmp_path)
-    plain = ReidNetwork(config(64, 32).model_copy(update={"crop_norm": False, "pooling": "mean"}))
-    targets = {f"targets.{name}": torch.rand_like(part) for name, part in learner.targets.state_dict().items()}
-    save_state(tmp_path / "before", {"mean": plain.state_dict(), "learner": targets, "step": 5})
+def test_a_training_begins_with_the_weights_of_one_of_other_crops(tmp_path: Path) -> None:
+    before, learner = learner_of(tmp_path), learner_of(tmp_path, (48, 32))
+    learner.mean_row.zero_()
+    save_state(tmp_path / "before", {"mean": before.network.state_dict(), "learner": before.state_dict(), "step": 5})
+    torch.nn.init.zeros_(learner.network.neck[0].weight)
     begin_from(learner, tmp_path / "before")
-    state = learner.network.state_dict()
-    assert all(torch.equal(tensor, state[name]) for name, tensor in plain.state_dict().items() if name in state)
-    assert state["pool.weight"].unique().item() == pytest.approx(0.5)
-    assert torch.equal(learner.targets.mean, targets["targets.mean"])
+    assert torch.equal(learner.network.neck[0].weight, before.network.neck[0].weight)
+    assert torch.equal(learner.mean_row, before.mean_row)
+    assert learner.network.pool.weight.shape == (384, 6, 4)
+
+
+def test_a_pooling_of_another_size_gives_the_same_of_an_even_map() -> None:
+    weight = torch.arange(1.0, 4)[:, None, None].expand(3, 8, 4)
+    assert resized_pool(weight, weight.shape[1:]) is weight
+    torch.testing.assert_close(resized_pool(weight, torch.Size((6, 3))).sum(dim=(1, 2)), weight.sum(dim=(1, 2)))
 
 
 def test_a_training_of_another_network_is_an_error(tmp_path: Path) -> None:
-    learner = learner_of(tmp_path)
-    targets = {f"targets.{name}": part for name, part in learner.targets.state_dict().items()}
-    save_state(tmp_path / "before", {"mean": {"other.weight": torch.ones(1)}, "learner": targets, "step": 5})
+    save_state(tmp_path / "before", {"mean": {"other.weight": torch.ones(1)}, "learner": {}, "step": 5})
     with pytest.raises(WeightsError, match="training of another network"):
-        begin_from(learner, tmp_path / "before")
+        begin_from(learner_of(tmp_path), tmp_path / "before")
+
+
+def test_the_rate_sinks_along_a_cosine() -> None:
+    schedule = Schedule(100, 0.1, warmup=10, cosine=True)
+    assert [schedule.factor(step) for step in (0, 50, 100)] == pytest.approx([0.1, 0.5, 0])
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("small")
 def test_a_training_goes_on_where_it_stopped_and_makes_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(out: Path) -> Any:
-        return train(learner_of(tmp_path, frozen=2), out, Schedule(2, 0.01, warmup=1, save_every=1))
+        return train(learner_of(tmp_path, together=1), out, Schedule(2, 0.01, warmup=1, save_every=1))
 
     whole = assert_goes_on(run, tmp_path, monkeypatch)
     save_state(tmp_path / "detector", {"mean": student(OPTIONS).state_dict(), "step": 0})
@@ -252,14 +274,3 @@ def test_merged_batch_norms_change_nothing() -> None:
     with torch.inference_mode():
         torch.testing.assert_close(other(pixels), network(pixels), atol=1e-4, rtol=0)
     assert {state[name].unique().item() for name in state if name.endswith("running_mean")} == {0}
-
-
-def test_a_start_from_features(tmp_path: Path) -> None:
-    """Their names differ, their order is ours; their last layer is wider."""
-    torch.manual_seed(0)
-    network, other = ReidNetwork(config(32, 32)), ReidNetwork(config(32, 32).model_copy(update={"crop_norm": False}))
-    features = other.backbone.features.state_dict()
-    wide = {name: torch.cat([tensor, tensor]) if name.startswith("18.") and tensor.ndim else tensor for name, tensor in features.items()}
-    torch.save({f"theirs.{number}": tensor for number, tensor in enumerate(wide.values())}, tmp_path / "features.pt")
-    load_features(network, tmp_path / "features.pt")
-    assert all(torch.equal(tensor, features[name]) for name, tensor in network.backbone.features.state_dict().items())

@@ -1,7 +1,7 @@
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.models import mobilenet_v2, resnet18, resnet50, shufflenet_v2_x0_5, shufflenet_v2_x1_0
+from torchvision.models import resnet18, resnet50, shufflenet_v2_x0_5, shufflenet_v2_x1_0
 from torchvision.ops.misc import FrozenBatchNorm2d
 
 from personsearch.models.config import BackboneConfig, SceneConfig
@@ -56,24 +56,9 @@ def test_levels_have_their_strides_and_channels(values, norm) -> None:
     assert kinds == {{"frozen": FrozenBatchNorm2d, "batch": nn.BatchNorm2d, "group": nn.GroupNorm}[norm]}
 
 
-@pytest.mark.parametrize("width", [1.0, 0.35])
-def test_a_mobilenet_is_torchvisions_up_to_its_last_layer(width) -> None:
-    torch.manual_seed(0)
-    theirs, ours = mobilenet_v2(width_mult=width).eval(), build_backbone(BackboneConfig(name="mobilenet", width=width)).eval()
-    weights = {key: value for key, value in theirs.state_dict().items() if key.startswith("features.")}
-    weights |= {key: value for key, value in ours.state_dict().items() if key.startswith("features.18.")}
-    ours.load_state_dict(weights)
-    with torch.inference_mode():
-        maps = ours(pixels())
-        torch.testing.assert_close(maps[5], ours.features[18](theirs.features[:18](pixels())))
-    assert ours.channels[5] == 288
-    for level, level_map in maps.items():
-        assert level_map.shape == (1, ours.channels[level], 64 // 2**level, 96 // 2**level)
-
-
-def test_a_mobilenet_is_for_crops_only() -> None:
-    with pytest.raises(ValueError, match="mobilenet is for crop networks"):
-        SceneConfig(architecture="x", name="x", backbone={"name": "mobilenet"})
+def test_the_crop_backbone_is_for_crops_only() -> None:
+    with pytest.raises(ValueError, match="crop is for crop networks"):
+        SceneConfig(architecture="x", name="x", backbone={"name": "crop"})
 
 
 def test_a_backbone_ends_at_the_requested_level() -> None:
