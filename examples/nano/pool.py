@@ -1,4 +1,4 @@
-"""The pool of changed pictures with the teachers' rows, that the crop network learns from. It grows part by part.
+"""The pool of changed pictures that the crop network learns from, with the teachers' rows for the training on a GPU. It grows part by part.
 
 `python -m examples.nano.pool --real DIR --assets DIR --teachers DIR --out DIR --parts 20`; run again with more parts to go on.
 A part holds pairs: the same content, changed twice. Part k is the same whenever it is made.

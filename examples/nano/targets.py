@@ -1,4 +1,4 @@
-"""What the crop network learns: the teachers' rows without their mean, in the directions in which people differ most."""
+"""What the crop network learns on a GPU: the rows of both teachers without their mean, in the directions in which people differ most."""
 
 import numpy as np
 import torch
