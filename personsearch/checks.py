@@ -107,7 +107,7 @@ def path(name: str, value: Any, error: Error = ConfigError) -> str:
 
 
 def no_pipe(path: str | os.PathLike[str], error: Error) -> None:
-    """Check that a path is no pipe and no device, whose reader waits or reads without end; a path that cannot be looked at passes.
+    """Refuse pipes and devices, whose readers may wait or read without end; a path that cannot be looked at passes.
 
     Raises:
         PersonSearchError: It is one; the class is `error`.

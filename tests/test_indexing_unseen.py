@@ -23,7 +23,7 @@ def searcher() -> PersonSearcher:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A picture of one person, and a file that is no picture."""
+    """A picture of one person, and a damaged file."""
     folder = tmp_path / "photos"
     folder.mkdir()
     Image.fromarray(scene((RED, 10, 10, 60))).save(folder / "a.png")

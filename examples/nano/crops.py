@@ -151,9 +151,11 @@ def begin_from(learner: CropLearner, before: Path) -> None:
     """Start with the scales and the running mean of another training, maybe of crops of another size, whose pooling is resized.
 
     Raises:
-        WeightsError: It was a training of another network.
+        WeightsError: It was a training of another network, or of another command.
     """
     state = load_state(before)
+    if "learner" not in state:
+        raise WeightsError(f"{before} has weights without the scales of the maps; give the --out folder of this command")
     buffers = {name: tensor for name, tensor in state["learner"].items() if name in dict(learner.named_buffers(recurse=False))}
     weights, own = dict(state["mean"]), learner.network.state_dict()
     if missing := sorted(set(own) - set(weights)):

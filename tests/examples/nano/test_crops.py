@@ -238,6 +238,14 @@ def test_a_training_of_another_network_is_an_error(tmp_path: Path) -> None:
         begin_from(learner_of(tmp_path), tmp_path / "before")
 
 
+def test_weights_without_scales_are_an_error(tmp_path: Path) -> None:
+    """The weights of the training on a GPU ended in a KeyError."""
+    learner = learner_of(tmp_path)
+    save_state(tmp_path / "before", {"mean": learner.network.state_dict(), "step": 5})
+    with pytest.raises(WeightsError, match="without the scales"):
+        begin_from(learner, tmp_path / "before")
+
+
 def test_the_rate_sinks_along_a_cosine() -> None:
     schedule = Schedule(100, 0.1, warmup=10, cosine=True)
     assert [schedule.factor(step) for step in (0, 50, 100)] == pytest.approx([0.1, 0.5, 0])
