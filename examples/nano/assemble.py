@@ -14,10 +14,11 @@ import typer
 from torch import Tensor, nn
 
 from examples.nano.command import run
-from examples.nano.crops import config
+from examples.nano.crops import Backbone, config
 from examples.nano.detector import OPTIONS
 from examples.nano.imitation import student, without_norms
 from personsearch.boxes import Array
+from personsearch.models.config import CROP
 from personsearch.models.fast.fuse import optimize_for_inference
 from personsearch.models.nano.model import DETECTOR, EMBEDDER
 from personsearch.models.nano.options import NanoConfig, NanoOptions, NanoReidOptions
@@ -63,13 +64,15 @@ def assemble(
     name: str = "nano",
     tiles: tuple[int, int] | None = None,
     mirrored: bool = False,
+    backbone: str = CROP,
 ) -> Path:
     """The model of two folders; of a training the running mean of the weights."""
-    network = ReidNetwork(config(*size))
+    crop_config = config(*size, backbone)
+    network = ReidNetwork(crop_config)
     network.load_state_dict(load_state(crops)["mean"])
     options, tensors = detector_of(detector)
     tensors |= {EMBEDDER + key: array for key, array in tensors_of(merged(network)).items()}
-    reid = NanoReidOptions(**config(*size).model_dump(include=set(NanoReidOptions.model_fields)), mirrored=mirrored)
+    reid = NanoReidOptions(**crop_config.model_dump(include=set(NanoReidOptions.model_fields)), mirrored=mirrored)
     tiled = options.model_copy(update={"tiles": tiles})
     values = NanoConfig(name=name, trained_on=TRAINED_ON, min_score=min_score, detector=tiled, embedder=reid)
     save_model(out, values.model_dump(mode="json"), {key: array.astype(np.float16) for key, array in tensors.items()})
@@ -86,9 +89,10 @@ def main(
     name: Annotated[str, typer.Option(help="Name of the model.")] = "nano",
     tiles: Annotated[tuple[int, int] | None, typer.Option(help="Rows and columns of tiles that the detector searches too.")] = None,
     mirrored: Annotated[bool, typer.Option(help="Embed each crop's mirror image too.")] = False,
+    backbone: Annotated[Backbone, typer.Option(help="That of the crop network's training.")] = Backbone.CROP,
 ) -> None:
     """Make the model folder."""
-    assemble(crops, detector, out, size=(height, width), min_score=min_score, name=name, tiles=tiles, mirrored=mirrored)
+    assemble(crops, detector, out, size=(height, width), min_score=min_score, name=name, tiles=tiles, mirrored=mirrored, backbone=backbone)
 
 
 if __name__ == "__main__":

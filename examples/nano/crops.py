@@ -8,8 +8,9 @@ Distillation (arXiv 1911.13053), Sec. 3.2 (each block alone, from the teacher's 
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -22,27 +23,38 @@ import personsearch
 from examples.nano.command import run
 from examples.nano.draw import Pictures
 from examples.nano.loop import Learner, Schedule, train
+from examples.nano.muon import MuonAdam
 from examples.nano.targets import DIM
 from examples.nano.teachers import REID, REID_SIZE, compiled
 from personsearch.boxes import Array
 from personsearch.errors import WeightsError
-from personsearch.models.config import CROP
+from personsearch.models.config import CROP, OMNI
 from personsearch.models.parts.crop_backbone import CropBackbone
+from personsearch.models.parts.omni_backbone import EXTRA_BLOCKS, OmniBackbone
 from personsearch.models.reid import ReidConfig, ReidNetwork
 from personsearch.models.scene_input import RGB_MEAN, RGB_STD
 from personsearch.training.checkpoint import load_state
 
 BATCH = 16
-NODES = ("754", "941", "1126")  # of the teacher: its map after each stage
+NODES = ("754", "941", "1126", "1147")  # of the teacher: its map after each stage, and its row before the last activation
 FITTED = 12  # batches that the scales of the maps are taken from
 LEAST_SCALE = 0.1  # of a channel, over the mean of all
 RATE = 2e-3
+MATRICES, DECAY = 10.0, 0.05  # rate of the matrices over that of all else, and their weight decay
+LEAST_SIDE = 12  # outputs and inputs of a matrix; smaller ones are vectors for the optimizer
 ALONE, TOGETHER = (1.0, 1.0, 1.0, 2.0), (0.3, 0.3, 0.5, 4.0)  # weights of the three maps and of the row
 
 
-def config(height: int, width: int) -> ReidConfig:
+class Backbone(StrEnum):
+    """Backbones of a crop network."""
+
+    CROP = CROP
+    OMNI = OMNI
+
+
+def config(height: int, width: int, backbone: str = CROP) -> ReidConfig:
     """The network for crops of a size."""
-    values = {"name": "nano", "backbone": {"name": CROP}, "height": height, "width": width, "embedding_dim": DIM, "last_stride": 2}
+    values = {"name": "nano", "backbone": {"name": backbone}, "height": height, "width": width, "embedding_dim": DIM, "last_stride": 2}
     return ReidConfig.model_validate(values | {"pooling": "weighted", "bnneck": False})
 
 
@@ -58,10 +70,10 @@ class Teacher:
         self._network = compiled(folder / f"{REID[0]}.xml", (count, 3, *REID_SIZE), 1, outputs=NODES)
 
     def look(self, pictures: list[Array]) -> tuple[list[Tensor], Tensor]:
-        """Maps (N, C, h, w) after each stage, and unit rows (N, 256), float32, of N uint8 RGB pictures (H, W, 3)."""
+        """Maps (N, C, h, w) after each stage, and rows (N, 256), float32, of N uint8 RGB pictures (H, W, 3)."""
         inputs = [cv2.resize(picture, REID_SIZE[::-1])[..., ::-1].transpose(2, 0, 1) for picture in pictures]
-        row, *maps = (torch.from_numpy(np.array(output)) for output in self._network(np.stack(inputs).astype(np.float32)).values())
-        return maps, F.normalize(row.reshape(len(pictures), -1))
+        _, *maps, row = (torch.from_numpy(np.array(output)) for output in self._network(np.stack(inputs).astype(np.float32)).values())
+        return maps, row.reshape(len(pictures), -1)
 
 
 @dataclass(frozen=True)
@@ -80,20 +92,35 @@ class CropLearner(Learner):
         teacher: Teacher of the maps and rows.
         pictures: Source of the pictures.
         together: First step in which every stage gets the map of the stage before instead of the teacher's.
+        bfloat16: Whether the network computes in bfloat16, twice as fast where the CPU has it.
         seed: Seed of all that is drawn.
     """
 
     network: ReidNetwork
     mean_row: Tensor
 
-    def __init__(self, network: ReidNetwork, teacher: Teacher, pictures: Pictures, *, together: int = 0, seed: int = 3) -> None:
+    def __init__(
+        self, network: ReidNetwork, teacher: Teacher, pictures: Pictures, *, together: int = 0, bfloat16: bool = False, seed: int = 3
+    ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)
         self.backbone = backbone_of(network)
-        self.teacher, self.pictures, self.together, self.seed = teacher, pictures, together, seed
+        self.teacher, self.pictures, self.together, self.in_bfloat16, self.seed = teacher, pictures, together, bfloat16, seed
         for number, channels in self.backbone.channels.items():
             self.register_buffer(f"scale{number}", torch.ones(channels))
         self.register_buffer("mean_row", torch.zeros(DIM))
+
+    def groups(self, rate: float) -> list[dict[str, Any]]:
+        """Vectors and matrices."""
+        parts: dict[bool, list[Tensor]] = {False: [], True: []}
+        for tensor in self.network.parameters():
+            parts[tensor.ndim > 1 and min(tensor.shape[:2]) > LEAST_SIDE].append(tensor)
+        vectors = {"params": parts[False], "lr": rate, "weight_decay": 0.0}
+        return [vectors, {"params": parts[True], "lr": rate * MATRICES, "matrices": True, "weight_decay": DECAY}]
+
+    def optimizer(self, rate: float, decay: float) -> torch.optim.Optimizer:
+        """Adam, and Muon for the matrices."""
+        return MuonAdam(self.groups(rate), weight_decay=decay, betas=(0.9, 0.99))
 
     def fit(self) -> None:
         """Take the scale of each channel of the maps, and the mean row, of the first pictures."""
@@ -116,7 +143,9 @@ class CropLearner(Learner):
         """`map1` to `map3`: squared distance of each stage's map, in variances; `row`: 1 - cosine."""
         pictures = self.pictures.draw(BATCH, self.network.size, self._rng(step))
         alone = step < self.together
-        far = self.distances(normalised(pictures), self.truth(pictures), alone=alone)
+        crops = normalised(pictures).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.in_bfloat16):
+            far = self.distances(crops, self.truth(pictures), alone=alone)
         return {name: weight * loss for (name, loss), weight in zip(far.items(), ALONE if alone else TOGETHER, strict=True)}
 
     def distances(self, crops: Tensor, truth: Truth, *, alone: bool) -> dict[str, Tensor]:
@@ -125,9 +154,9 @@ class CropLearner(Learner):
         x = self.backbone.stem(crops)
         for number, (stage, target) in enumerate(zip(self.backbone.stages(), truth.maps, strict=True), start=1):
             ours = stage(x)
-            far[f"map{number}"] = F.mse_loss(ours, target)
+            far[f"map{number}"] = F.mse_loss(ours.float(), target)
             x = target if alone else ours
-        rows = F.normalize(network.neck(network.pool(x)))
+        rows = F.normalize(network.neck(network.pool(x)).float())
         return far | {"row": (1 - (rows * truth.rows).sum(dim=1)).mean()}
 
     def _rng(self, step: int) -> np.random.Generator:
@@ -150,6 +179,8 @@ def normalised(pictures: list[Array]) -> Tensor:
 def begin_from(learner: CropLearner, before: Path) -> None:
     """Start with the scales and the running mean of another training, maybe of crops of another size, whose pooling is resized.
 
+    A network with `OmniBackbone` takes stem and first stage of one with `CropBackbone`; what that lacks begins as it is.
+
     Raises:
         WeightsError: It was a training of another network, or of another command.
     """
@@ -158,11 +189,20 @@ def begin_from(learner: CropLearner, before: Path) -> None:
         raise WeightsError(f"{before} has weights without the scales of the maps; give the --out folder of this command")
     buffers = {name: tensor for name, tensor in state["learner"].items() if name in dict(learner.named_buffers(recurse=False))}
     weights, own = dict(state["mean"]), learner.network.state_dict()
+    if isinstance(learner.backbone, OmniBackbone) and not any("streams" in name for name in weights):
+        weights = own | first_stage(weights)
     if missing := sorted(set(own) - set(weights)):
         raise WeightsError(f"{before} is a training of another network: {len(missing)} tensors are missing, such as {missing[0]}")
     weights["pool.weight"] = resized_pool(weights["pool.weight"], own["pool.weight"].shape[1:])
     learner.network.load_state_dict(weights)
     learner.load_state_dict(learner.state_dict() | buffers)
+
+
+def first_stage(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The stem and first stage of a network with `CropBackbone`, by the names that `OmniBackbone` has for them."""
+    last = "backbone.stage1.2."
+    parts = {name: tensor for name, tensor in weights.items() if name.startswith(("backbone.stem.", "backbone.stage1."))}
+    return {name.replace(last, f"backbone.stage1.{2 + EXTRA_BLOCKS}."): tensor for name, tensor in parts.items()}
 
 
 def resized_pool(weight: Tensor, cells: torch.Size) -> Tensor:
@@ -186,13 +226,16 @@ def main(
     rate: float = RATE,
     average: Annotated[float, typer.Option(min=0, max=1, help="Of the running mean: what a step keeps.")] = Schedule.average,
     threads: Annotated[int, typer.Option(min=1, help="CPU cores.")] = 1,
+    backbone: Annotated[Backbone, typer.Option(help="Of nano (crop) or of small (omni).")] = Backbone.CROP,
+    bfloat16: Annotated[bool, typer.Option(help="Compute in bfloat16, twice as fast where the CPU has it.")] = False,
 ) -> None:
     """Train the crop network."""
     personsearch.keep_freed_memory()
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     torch.manual_seed(1)
-    learner = CropLearner(ReidNetwork(config(height, width)), Teacher(teachers), Pictures(pool, real), together=together)
+    network = ReidNetwork(config(height, width, backbone))
+    learner = CropLearner(network, Teacher(teachers), Pictures(pool, real), together=together, bfloat16=bfloat16)
     if before is not None:
         begin_from(learner, before)
     else:

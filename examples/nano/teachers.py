@@ -94,5 +94,5 @@ def compiled(file: Path, shape: tuple[int, ...], threads: int, *, outputs: tuple
     nodes = {node.get_friendly_name(): node for node in network.get_ops()}
     network.add_outputs([nodes[name].output(0) for name in outputs])
     network.reshape(list(shape))
-    options = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": PRECISION}
+    options = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": PRECISION, "ENABLE_CPU_PINNING": False}
     return core.compile_model(network, "CPU", options)

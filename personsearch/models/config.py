@@ -6,8 +6,8 @@ from pydantic import Field, field_validator, model_validator
 
 from personsearch.options import Settings
 
-CROP = "crop"  # the backbone of the bundled crop networks, see `parts.crop_backbone`; not for whole scenes
-BackboneName = Literal["resnet50", "resnet18", "shufflenet", "crop", "convnext-tiny", "convnext-base"]
+CROP, OMNI = "crop", "omni"  # backbones of the bundled crop networks, see `parts.crop_backbone`; not for whole scenes
+BackboneName = Literal["resnet50", "resnet18", "shufflenet", "crop", "omni", "convnext-tiny", "convnext-base"]
 Norm = Literal["frozen", "batch", "group"]
 Style = Literal["pytorch", "caffe"]
 
@@ -43,6 +43,6 @@ class SceneConfig(Settings):
     @field_validator("backbone")
     @classmethod
     def _has_regions(cls, backbone: BackboneConfig) -> BackboneConfig:
-        if backbone.name == CROP:
-            raise ValueError(f"{CROP} is for crop networks; give resnet50, resnet18, shufflenet, convnext-tiny or convnext-base")
+        if backbone.name in (CROP, OMNI):
+            raise ValueError(f"{backbone.name} is for crop networks; give resnet50, resnet18, shufflenet, convnext-tiny or convnext-base")
         return backbone

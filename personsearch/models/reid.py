@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from torchvision.ops import roi_align
 
 from personsearch.boxes import Array
-from personsearch.models.config import CROP, BackboneConfig
+from personsearch.models.config import CROP, OMNI, BackboneConfig
 from personsearch.models.folder import load_strict
 from personsearch.models.parts.crop_backbone import STRIDE, CropBackbone
 from personsearch.models.parts.layers import SHORTEST
-from personsearch.models.parts.resnet import build_backbone
+from personsearch.models.parts.omni_backbone import OmniBackbone
+from personsearch.models.parts.resnet import Backbone, build_backbone
 from personsearch.models.rcnn import region_input
 from personsearch.options import Settings, parse
 from personsearch.weights import WEIGHTS_FILE, read_config, read_tensors
@@ -58,7 +59,7 @@ class ReidNetwork(nn.Module):
     def __init__(self, config: ReidConfig) -> None:
         super().__init__()
         self.size = (config.height, config.width)
-        self.backbone = CropBackbone(config.backbone.width) if config.backbone.name == CROP else build_backbone(config.backbone)
+        self.backbone = crop_backbone(config.backbone)
         if config.last_stride == 1:
             keep_size(self.backbone.get_submodule("layer4"))
         channels = self.backbone.channels[max(self.backbone.channels)]
@@ -100,9 +101,15 @@ class WeightedPool(nn.Module):
         return (maps * self.weight).sum(dim=(2, 3))
 
 
+def crop_backbone(config: BackboneConfig) -> CropBackbone | Backbone:
+    """The backbone of a crop network."""
+    kinds: dict[str, type[CropBackbone]] = {CROP: CropBackbone, OMNI: OmniBackbone}
+    return kinds[config.name](config.width) if config.name in kinds else build_backbone(config)
+
+
 def last_map(config: ReidConfig) -> tuple[int, int]:
     """Rows and columns of the backbone's last map."""
-    stride = STRIDE if config.backbone.name == CROP else LAST_STRIDES[config.last_stride]
+    stride = STRIDE if config.backbone.name in (CROP, OMNI) else LAST_STRIDES[config.last_stride]
     return -(-config.height // stride), -(-config.width // stride)
 
 

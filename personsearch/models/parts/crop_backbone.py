@@ -64,7 +64,9 @@ class GatedBlock(nn.Module):
         return F.relu(maps + self.gate(self.layers(maps)))
 
 
-def conv(inputs: int, channels: int, kernel: int = 1, stride: int = 1, *, activation: type[nn.Module] | None = nn.ReLU) -> nn.Module:
+def conv(
+    inputs: int, channels: int, kernel: int = 1, stride: int = 1, *, groups: int = 1, activation: type[nn.Module] | None = nn.ReLU
+) -> nn.Module:
     """Convolution, batch norm, activation."""
-    layers: nn.Module = Conv2dNormActivation(inputs, channels, kernel, stride, activation_layer=activation)
+    layers: nn.Module = Conv2dNormActivation(inputs, channels, kernel, stride, groups=groups, activation_layer=activation)
     return layers

@@ -226,6 +226,35 @@ def test_a_training_begins_with_the_weights_of_one_of_other_crops(tmp_path: Path
     assert learner.network.pool.weight.shape == (384, 6, 4)
 
 
+def test_the_omni_backbone_begins_with_the_first_stage_of_a_crop_backbone(tmp_path: Path) -> None:
+    before = learner_of(tmp_path)
+    for part in before.backbone.stage1.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.running_mean.normal_()
+    save_state(tmp_path / "before", {"mean": before.network.state_dict(), "learner": before.state_dict(), "step": 5})
+    network = ReidNetwork(config(64, 32, "omni"))
+    learner = CropLearner(network, StandIn(), pictures_of(tmp_path))  # type: ignore[arg-type]
+    begin_from(learner, tmp_path / "before")
+    batch = torch.randn(2, 3, 64, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(network.eval().backbone(batch)[1], before.network.eval().backbone(batch)[1])
+    assert torch.equal(learner.get_buffer("scale2"), before.get_buffer("scale2"))
+    save_state(tmp_path / "again", {"mean": network.state_dict(), "learner": learner.state_dict(), "step": 5})
+    torch.nn.init.zeros_(network.neck[0].weight)
+    begin_from(learner, tmp_path / "again")
+    assert network.neck[0].weight.any()
+
+
+def test_small_matrices_are_vectors_for_the_optimizer(tmp_path: Path) -> None:
+    learner = learner_of(tmp_path)
+    vectors, matrices = learner.groups(0.001)
+    shapes = {tuple(tensor.shape) for tensor in matrices["params"]}
+    assert (32, 3, 5, 5) not in shapes
+    assert {(64, 32, 3, 3), (256, 384)} < shapes
+    assert (matrices["lr"], vectors["weight_decay"]) == (0.01, 0)
+    assert len(vectors["params"]) + len(matrices["params"]) == len(list(learner.network.parameters()))
+
+
 def test_a_pooling_of_another_size_gives_the_same_of_an_even_map() -> None:
     weight = torch.arange(1.0, 4)[:, None, None].expand(3, 8, 4)
     assert resized_pool(weight, weight.shape[1:]) is weight

@@ -56,9 +56,10 @@ def test_levels_have_their_strides_and_channels(values, norm) -> None:
     assert kinds == {{"frozen": FrozenBatchNorm2d, "batch": nn.BatchNorm2d, "group": nn.GroupNorm}[norm]}
 
 
-def test_the_crop_backbone_is_for_crops_only() -> None:
-    with pytest.raises(ValueError, match="crop is for crop networks"):
-        SceneConfig(architecture="x", name="x", backbone={"name": "crop"})
+@pytest.mark.parametrize("name", ["crop", "omni"])
+def test_the_crop_backbones_are_for_crops_only(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is for crop networks"):
+        SceneConfig(architecture="x", name="x", backbone={"name": name})
 
 
 def test_a_backbone_ends_at_the_requested_level() -> None:
