@@ -10,7 +10,7 @@ People are at least `SMALLEST` pixels high, so some distant cameras see an empty
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import cv2
@@ -67,9 +67,14 @@ def sub_tasks(folder: Path) -> NamedFolders:
     return [*scenes, ("crops", folder / "crops"), ("unlabelled-crops", folder / "unlabelled-crops")]
 
 
-def is_complete(folder: Path) -> bool:
-    """Whether all parts exist."""
-    return all((folder / name).is_dir() for name, _ in _parts(folder, workers=1))  # lists the parts only, so any folder of meshes will do
+def is_complete(folder: Path, learns_from: Collection[str]) -> bool:
+    """Whether the parts exist that rows learn from: "scenes", with their test data, "crops" or "sub-tasks"."""
+    names = [name for name, _ in _parts(folder, workers=1)]  # lists the parts only, so any folder of meshes will do
+    return all((folder / name).is_dir() for name in names if _use_of(name) in learns_from)
+
+
+def _use_of(part: str) -> str:
+    return "scenes" if part.startswith(("train", "test-")) else "crops" if part == "start-crops" else "sub-tasks"
 
 
 def make(folder: Path, assets: Path, *, workers: int = 1) -> Iterator[Path]:

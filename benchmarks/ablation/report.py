@@ -1,19 +1,55 @@
 """ABLATION.md from the results: a summary of five lines a paper, the claims, the rows with what they are, and learning curves."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.ablation.claims import CLAIMS, PAPERS, Claim
 from benchmarks.ablation.rows import MEASUREMENTS, ROWS, Row
-from benchmarks.ablation.verdicts import VERDICTS, Results, Verdict, noise_of, p_value, points_of, standard_error, values_at, verdict
+from benchmarks.ablation.verdicts import (
+    RULE,
+    VERDICTS,
+    Results,
+    Verdict,
+    by_cosine,
+    follows_paper,
+    noise_of,
+    p_value,
+    points_of,
+    standard_error,
+    values_at,
+    verdict,
+)
+from personsearch.ranking import rule_name
 
 
 def sides(claim: Claim, results: Results) -> tuple[list[float], list[float], int]:
-    """The claim's metric of each seed of the better and of the worse row, and the last point that all of them reached."""
+    """The claim's metric of each seed of the better and of the worse row, and the last point that all of them reached.
+
+    Both rows are ranked as their papers do if all results are; otherwise both by cosine.
+    """
     better, worse = results.get(claim.better, ()), results.get(claim.worse, ())
+    if not by_own_rule(claim, results):
+        better, worse = by_cosine(better), by_cosine(worse)
     point = min((points_of(result) for result in (*better, *worse)), default=MEASUREMENTS)
     return values_at(better, point, claim.metric), values_at(worse, point, claim.metric), point
+
+
+def by_own_rule(claim: Claim, results: Results) -> bool:
+    """Whether both rows of a claim are ranked as their papers do."""
+    return all(follows_paper(ROWS[name], results.get(name, ())) for name in (claim.better, claim.worse))
+
+
+def rules_line(results: Results) -> str:
+    """How many claims were measured by the papers' own rules, and of which papers the others are, in words."""
+    measured = [claim for claim in CLAIMS if claim.metric == "mAP" and results.get(claim.better) and results.get(claim.worse)]
+    others = [claim for claim in measured if not by_own_rule(claim, results)]
+    counts = ((paper, sum(claim.source.startswith(paper) for claim in others)) for paper in PAPERS)
+    parts = ", ".join(f"{count} of {paper}" for paper, count in counts if count)
+    same = len(measured) - len(others)
+    return (
+        f"Of {len(measured)} measured claims about mAP, {same} are ranked as the papers do, {len(others)} by cosine ({parts or 'none'}).\n"
+    )
 
 
 def verdict_of(claim: Claim, results: Results) -> Verdict:
@@ -47,24 +83,26 @@ def summary(results: Results) -> str:
 
 def claims_table(results: Results) -> str:
     """Each claim with the paper's numbers, ours, the difference with its standard error over seeds, p, and the verdict."""
-    lines = ["| the paper says | paper | mAP there | at | mAP here | difference | p | verdict |", "|---|---|---|---|---|---|---|---|"]
+    lines = ["| the paper says | paper | mAP there | at | ranked | mAP here | difference | p | verdict |", f"|{'---|' * 9}"]
     for claim in CLAIMS:
         better, worse, point = sides(claim, results)
-        at, here, p = "", "", ""
+        at, ranked, here, p = "", "", "", ""
         if better and worse:
             at, here = f"{point}/{MEASUREMENTS}", f"{_percent(worse)} to {_percent(better)}"
+            if claim.metric == "mAP":
+                ranked = "as papers" if by_own_rule(claim, results) else "by cosine"
             p = f"{p_value(better, worse, noise_of(results, point, claim.metric)):.3f}"
         there = "" if claim.paper is None else f"{claim.paper[0]} to {claim.paper[1]} ({claim.data})"
         says = f"**{claim.says}**" if claim.required else claim.says
         result = verdict_of(claim, results) + (f": {claim.beyond}" if claim.beyond else "")
-        lines.append(f"| {says} | {claim.source} | {there} | {at} | {here} | {difference_of(claim, results)} | {p} | {result} |")
+        lines.append(f"| {says} | {claim.source} | {there} | {at} | {ranked} | {here} | {difference_of(claim, results)} | {p} | {result} |")
     return "\n".join(lines) + "\n"
 
 
 def rows_table(results: Results) -> str:
     """Every row with what it is, at every length that rows of the table were stopped at; AP and top-1 are of the end of a training."""
     ends = sorted({points_of(result) for name in ROWS for result in results.get(name, ())})
-    lines = ["| row | what it is | points | seeds | mAP | spread | top-1 | AP |", "|---|---|---|---|---|---|---|---|"]
+    lines = ["| row | what it is | points | seeds | ranked | mAP | spread | top-1 | AP |", f"|{'---|' * 9}"]
     for name, row in ROWS.items():
         seeds = results.get(name, ())
         if not seeds:
@@ -76,10 +114,15 @@ def rows_table(results: Results) -> str:
             ended = [result for result in seeds if points_of(result) == point]
             top1, ap = (f"{100 * statistics.fmean(column(ended, key)):.1f}" if ended else "-" for key in ("top1", "ap"))
             spread = f"{100 * (max(values) - min(values)):.1f}" if len(values) > 1 else "-"
-            at = f"{point}/{MEASUREMENTS}"
-            lines.append(f"| {name} | {explained(row)} | {at} | {len(values)} | {_percent(values)} | {spread} | {top1} | {ap} |")
+            at, rule = f"{point}/{MEASUREMENTS}", ranked_by(seeds)
+            lines.append(f"| {name} | {explained(row)} | {at} | {len(values)} | {rule} | {_percent(values)} | {spread} | {top1} | {ap} |")
     waiting = ", ".join(name for name, row in ROWS.items() if row.is_measured and not results.get(name))
     return "\n".join(lines) + "\n" + (f"\nNot trained yet: {waiting}.\n" if waiting else "")
+
+
+def ranked_by(results: Sequence[Mapping[str, Any]]) -> str:
+    """The rule of a row's results, in words."""
+    return " or ".join(sorted({rule_name(confidence_weighted=bool(result.get(RULE))) for result in results}))
 
 
 def explained(row: Row) -> str:
@@ -137,3 +180,29 @@ def _flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
 
 def _percent(values: Sequence[float]) -> str:
     return f"{100 * statistics.fmean(values):.1f}"
+
+
+PARTS: dict[str, Callable[[Results], str]] = {
+    "summary": summary,
+    "rules": rules_line,
+    "noise": noise_line,
+    "claims": claims_table,
+    "rows": rows_table,
+    "curves": curves,
+}
+
+
+def inserted(text: str, parts: Mapping[str, str]) -> str:
+    """The text with each part between its marks, which are `<!-- NAME -->` and `<!-- end of NAME -->`.
+
+    Raises:
+        ValueError: The marks of a part are missing.
+    """
+    for name, part in parts.items():
+        first, last = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
+        before, found, rest = text.partition(first)
+        _, ended, after = rest.partition(last)
+        if not found or not ended:
+            raise ValueError(f"the text lacks {first.strip()} or {last.strip()}; add both lines where {name} belongs")
+        text = f"{before}{first}\n{part.strip()}\n\n{last}{after}" if part.strip() else f"{before}{first}{last}{after}"
+    return text

@@ -3,7 +3,7 @@
     python -m benchmarks.ablation data DATA --assets MAKEHUMAN [--workers 2]
     python -m benchmarks.ablation train DATA OUT [--only ROW ...] [--steps 1500] [--seeds 1] [--main-seeds 2] [--points 5]
                                                  [--device auto]
-    python -m benchmarks.ablation table OUT
+    python -m benchmarks.ablation table OUT [--into benchmarks/ablation/ABLATION.md]
     python -m benchmarks.ablation rows
 
 `train` works through the rows of `rows.py`; rows that others start from come first. OUT/ROW-SEED holds the training of a row, and its
@@ -29,7 +29,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,7 +38,7 @@ import typer
 from benchmarks.ablation import data as data_sets
 from benchmarks.ablation import report
 from benchmarks.ablation.rows import MEASUREMENTS, ROWS, STEPS, Row, recipe_of
-from benchmarks.ablation.verdicts import points_of
+from benchmarks.ablation.verdicts import BY_COSINE, RULE, points_of
 from personsearch.errors import PersonSearchError
 from personsearch.evaluation import EvaluationData, EvaluationQuery, Scene, evaluate
 from personsearch.models import open_folder
@@ -130,13 +130,16 @@ class Bench:
         lines = [json.loads(line) for line in (folder / LOG_FILE).read_text(encoding="utf-8").splitlines()]
         measured = [line for line in lines if "mAP" in line]
         last_step = max(line["step"] for line in lines)
+        crops = isinstance(recipe.losses, ReidLosses)
         # interrupted after its last step, during the measurement
         if row.is_measured and (not measured or measured[-1]["step"] < last_step):
-            crops = isinstance(recipe.losses, ReidLosses)
             scores = search_scores(open_folder(folder / MODEL_FOLDER, self.device), self.test_set, true_boxes=crops)
             measured.append({"step": last_step, **scores})
         curve = [[line["step"], round(line["mAP"], 4)] for line in measured]
         last = {key: value for key, value in measured[-1].items() if key not in ("step", "epoch")} if measured else {}
+        if last.get(RULE):
+            model = open_folder(folder / MODEL_FOLDER, self.device)
+            last[BY_COSINE] = search_scores(model, self.test_set, true_boxes=crops, confidence_weighted=False)["mAP"]
         return {"seconds_of_steps": round(sum(line.get("seconds", 0) for line in lines)), "curve": curve, **last}
 
     def _learned(self, row: Row) -> PeopleDataset | NamedFolders:
@@ -150,7 +153,10 @@ class Bench:
             model = open_folder(folder, device)
         if row.detector:
             model = CombinedModel(open_folder(self.model(row.detector, job.seed), device), model)
-        scores = cbgm_scores(model, self.test_set, RERANK) if row.cbgm else search_scores(model, self.test_set, true_boxes=row.true_boxes)
+        measure = cbgm_scores if row.cbgm else partial(search_scores, true_boxes=row.true_boxes)
+        scores = measure(model, self.test_set)
+        if scores.get(RULE):
+            scores[BY_COSINE] = measure(model, self.test_set, confidence_weighted=False)["mAP"]
         learned = [json.loads((need.folder(self.out) / RESULT).read_text(encoding="utf-8")) for need in job.needs]
         return {"points": min(points_of(one) for one in learned), **scores}
 
@@ -166,8 +172,9 @@ def changed(model: Path, changes: dict[str, Any]) -> Iterator[Path]:
         yield folder
 
 
-def cbgm_scores(model: PersonModel, dataset: PeopleDataset, cbgm: CBGM) -> dict[str, float]:
-    """`search_scores` with the people around each query: CBGM by the rule of the model's paper."""
+def cbgm_scores(model: PersonModel, dataset: PeopleDataset, *, confidence_weighted: bool | None = None) -> dict[str, float]:
+    """`search_scores` with the people around each query: CBGM by the rule of the model's paper, or by `confidence_weighted`."""
+    weighted = ranks_by_score(model) if confidence_weighted is None else confidence_weighted
     scenes, queries = [], []
     for number in range(len(dataset)):
         sample = dataset[number]
@@ -179,7 +186,7 @@ def cbgm_scores(model: PersonModel, dataset: PeopleDataset, cbgm: CBGM) -> dict[
             context = context_of(row, box, detections)
             queries.append(EvaluationQuery(str(number), sample.camera, identity, row, context))
     data = EvaluationData(tuple(scenes), tuple(queries))
-    measured = evaluate(data, protocol="prw", rerank=cbgm, confidence_weighted=ranks_by_score(model), min_score=0.0)
+    measured = evaluate(data, protocol="prw", rerank=RERANK, confidence_weighted=weighted, min_score=0.0)
     search, detection = measured["search"], measured["detection"]["all"]
     return {
         "mAP": search["mAP"],
@@ -187,6 +194,7 @@ def cbgm_scores(model: PersonModel, dataset: PeopleDataset, cbgm: CBGM) -> dict[
         "recall": detection["recall"],
         "ap": detection["ap"],
         "queries": search["queries"],
+        RULE: weighted,
     }
 
 
@@ -301,7 +309,7 @@ def train(
 ) -> None:
     """Train and measure the rows that are not done yet."""
     jobs = jobs_of(only, seeds, main_seeds)
-    if not data_sets.is_complete(folder):
+    if not data_sets.is_complete(folder, {job.row.learns_from for job in jobs}):
         if assets is None:
             raise typer.BadParameter(f"{folder} lacks data; render them with the command `data`, or pass --assets")
         data(folder, assets)
@@ -312,11 +320,16 @@ def train(
 
 
 @app.command()
-def table(out: Path) -> None:
-    """Print Markdown: five lines a paper, the claims, the rows, and the learning curves of required claims that were not confirmed."""
+def table(
+    out: Path, into: Annotated[Path | None, typer.Option(help="Write the parts into this file, each between its two marks.")] = None
+) -> None:
+    """Markdown: five lines a paper, the claims, the rows, and the learning curves of required claims that were not confirmed."""
     results = read_results(out)
-    parts = [report.summary(results), report.noise_line(results), report.claims_table(results), report.rows_table(results)]
-    typer.echo("\n".join([*parts, report.curves(results)]), nl=False)
+    parts = {name: part(results) for name, part in report.PARTS.items()}
+    if into is None:
+        typer.echo("\n".join(parts.values()), nl=False)
+    else:
+        into.write_text(report.inserted(into.read_text(encoding="utf-8"), parts), encoding="utf-8")
 
 
 @app.command()

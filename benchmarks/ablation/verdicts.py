@@ -12,12 +12,16 @@ from typing import Any, Literal
 
 from scipy.stats import t as student
 
-from benchmarks.ablation.rows import MEASUREMENTS, ROWS
+from benchmarks.ablation.rows import MEASUREMENTS, ROWS, Row
+from personsearch.models.exported import RANKED_BY_SCORE
+from personsearch.training.recipes.catalogue import recipes
 
 Verdict = Literal["confirmed", "contradicted", "open", "out of reach here"]
 VERDICTS: tuple[Verdict, ...] = ("confirmed", "contradicted", "open", "out of reach here")
 Results = Mapping[str, Sequence[Mapping[str, Any]]]  # row -> its results, one a seed
 LEVEL = 0.05  # of the two-sided test
+RULE = "confidence_weighted"  # field of a result: whether it ranks by cosine x score; a result without it ranks by cosine
+BY_COSINE = "mAP_by_cosine"  # field of a result that ranks by cosine x score: its mAP by cosine
 
 
 @dataclass(frozen=True)
@@ -84,3 +88,26 @@ def values_at(results: Sequence[Mapping[str, Any]], point: int, metric: str = "m
     if metric != "mAP":
         return ended
     return ended + [result["curve"][point - 1][1] for result in results if points_of(result) > point and "curve" in result]
+
+
+def by_cosine(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The results ranked by cosine: the mAP of their end, and their curve where cosine is their own rule."""
+    return [
+        {key: value for key, value in result.items() if key != "curve"}
+        | {"mAP": result[BY_COSINE], "points": points_of(result), RULE: False}
+        if result.get(RULE)
+        else dict(result)
+        for result in results
+    ]
+
+
+def own_rule(row: Row) -> bool:
+    """Whether the paper of a row's network ranks by cosine x score."""
+    if row.of:
+        return own_rule(ROWS[row.of])
+    return recipes()[f"{row.recipe}-scratch"].network["architecture"] in RANKED_BY_SCORE
+
+
+def follows_paper(row: Row, results: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether all results of a row are ranked as its paper does; at true boxes, all of score 1, both rules rank alike."""
+    return row.true_boxes or all(bool(result.get(RULE)) == own_rule(row) for result in results)

@@ -42,6 +42,9 @@ def train(
         str | None,
         typer.Option(help="Data to measure the model on during training: COCO-style, as DATA, or NAME:DIR, the test part of a data set."),
     ] = None,
+    confidence_weighted: Annotated[
+        bool | None, typer.Option(help="With --test-data: rank by cosine x score, or not; by default as the model's paper does.")
+    ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write OUT/tensorboard, for TensorBoard.")] = False,
     category: Annotated[
         str | None, typer.Option(help='Name of the category of people in DATA, if it is not "person"; for example pedestrian.')
@@ -74,6 +77,7 @@ def train(
         backbone_weights=backbone_weights,
         initial=start,
         test_data=None if test_data is None else _test_data(test_data),
+        confidence_weighted=confidence_weighted,
         tensorboard=tensorboard,
         workers=workers,
         fields=Fields(category, identity),

@@ -30,15 +30,17 @@ def search_scores(
     pictures: Sequence[int] | None = None,
     max_queries: int | None = None,
     true_boxes: bool = False,
+    confidence_weighted: bool | None = None,
 ) -> dict[str, float]:
-    """Every labelled person as a query in its scene, looked for in all other pictures (PRW's protocol), by the rule of the model's paper.
+    """Every labelled person as a query in its scene, looked for in all other pictures (PRW's protocol).
 
     Args:
-        model: model to measure.
-        dataset: data set; each picture is decoded once.
-        pictures: numbers of pictures of the data set; None for all.
-        max_queries: number of queries, evenly chosen; None for all.
-        true_boxes: the gallery is the people annotated, each with score 1, instead of those found (DKD's [GT; R]).
+        model: Model to measure.
+        dataset: Data set; each picture is decoded once.
+        pictures: Numbers of pictures of the data set; None for all.
+        max_queries: Number of queries, evenly chosen; None for all.
+        true_boxes: Whether the gallery is the annotated people, each with score 1, instead of the detections (DKD's [GT; R]).
+        confidence_weighted: Whether to rank by cosine x score; None: as the model's paper does.
 
     Returns:
         `mAP`, `top1`, `recall` and `ap` (of detection at the model's `min_score`), 0..1; `queries`; `confidence_weighted`, the rule.
@@ -53,7 +55,7 @@ def search_scores(
         queries += _queries(model, prepared, sample, str(number))
     if max_queries is not None and len(queries) > max_queries:
         queries = [queries[i * len(queries) // max_queries] for i in range(max_queries)]
-    return _scores(EvaluationData(tuple(scenes), tuple(queries)), model)
+    return _scores(EvaluationData(tuple(scenes), tuple(queries)), _rule(model, confidence_weighted))
 
 
 def load_test_set(name: str, root: Path, fields: Fields = OWN_FIELDS) -> SearchSet:
@@ -80,13 +82,16 @@ def load_test_set(name: str, root: Path, fields: Fields = OWN_FIELDS) -> SearchS
     return readers[name]()
 
 
-def scores_of_test_set(model: PersonModel, data: SearchSet, *, true_boxes: bool = False) -> dict[str, float]:
+def scores_of_test_set(
+    model: PersonModel, data: SearchSet, *, true_boxes: bool = False, confidence_weighted: bool | None = None
+) -> dict[str, float]:
     """The numbers of `search_scores` on a test set, by its own queries and galleries; each picture is decoded once.
 
     Args:
         model: Model to measure.
         data: Gallery and queries.
         true_boxes: Whether the gallery is the annotated people, each with score 1.
+        confidence_weighted: Whether to rank by cosine x score; None: as the model's paper does.
     """
     asked: dict[Path, list[int]] = {}
     for number, query in enumerate(data.queries):
@@ -108,7 +113,7 @@ def scores_of_test_set(model: PersonModel, data: SearchSet, *, true_boxes: bool 
             (embedded,) = model.embed([prepared], [np.stack([data.queries[number].box for number in asked[path]])])
             rows.update(zip(asked[path], embedded, strict=True))
     queries = [_listed(query, rows[number]) for number, query in enumerate(data.queries)]
-    return _scores(EvaluationData(tuple(scenes), tuple(queries)), model)
+    return _scores(EvaluationData(tuple(scenes), tuple(queries)), _rule(model, confidence_weighted))
 
 
 def _listed(query: QueryPerson, row: Array) -> EvaluationQuery:
@@ -116,8 +121,11 @@ def _listed(query: QueryPerson, row: Array) -> EvaluationQuery:
     return EvaluationQuery(str(query.path), query.camera, query.identity, row, gallery=listed)
 
 
-def _scores(data: EvaluationData, model: PersonModel) -> dict[str, float]:
-    weighted = ranks_by_score(model)
+def _rule(model: PersonModel, confidence_weighted: bool | None) -> bool:
+    return ranks_by_score(model) if confidence_weighted is None else confidence_weighted
+
+
+def _scores(data: EvaluationData, weighted: bool) -> dict[str, float]:
     listed = bool(data.queries) and data.queries[0].gallery is not None
     gallery_of = cuhk_sysu(data) if listed else prw(data)
     search = measure_search(data, gallery_of, min_score=0.0, confidence_weighted=weighted)

@@ -46,7 +46,8 @@ class TrainOptions:
         initial: model to start from, in place of the recipe's own start; `initial.json` in the output folder lists the tensors taken.
         test_data: data to measure the model on during training, or (name, folder) of a data set, whose test part is taken with its own
             protocol (CUHK-SYSU: galleries of 100); a crop network is measured at the true boxes.
-        tensorboard: also write `tensorboard/` in the output folder, with torch's own writer; needs the package tensorboard.
+        confidence_weighted: whether this measurement ranks by cosine x score; None: as the model's paper does.
+        tensorboard: also write `tensorboard/` in the output folder, with torch's own writer; needs the extra tensorboard.
         workers: processes that decode pictures; 0 decodes in this process.
         save_every: steps between two states; None saves one after each epoch.
         epochs: epochs to train, at least 1; the recipe's schedule stays, and `resume` continues it. None trains all of them.
@@ -63,6 +64,7 @@ class TrainOptions:
     backbone_weights: str | Path | None = None
     initial: InitialRecipe | None = None
     test_data: TrainData | tuple[str, Path] | None = None
+    confidence_weighted: bool | None = None
     tensorboard: bool = False
     workers: int = 0
     save_every: int | None = None
@@ -152,10 +154,12 @@ def _measurement(recipe: Recipe, options: TrainOptions) -> Evaluate | None:
     if options.test_data is None:
         return None
     crops_only = isinstance(recipe.losses, ReidLosses)  # such a network does not detect people itself
+    weighted = options.confidence_weighted
     if isinstance(options.test_data, tuple):
         data = load_test_set(*options.test_data, options.fields)
-        return partial(scores_of_test_set, data=data, true_boxes=crops_only)
-    return partial(search_scores, dataset=_dataset(options.test_data, options.fields), true_boxes=crops_only)
+        return partial(scores_of_test_set, data=data, true_boxes=crops_only, confidence_weighted=weighted)
+    dataset = _dataset(options.test_data, options.fields)
+    return partial(search_scores, dataset=dataset, true_boxes=crops_only, confidence_weighted=weighted)
 
 
 def _check_start(recipe: Recipe) -> None:

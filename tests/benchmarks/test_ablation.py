@@ -10,11 +10,12 @@ import torch
 import typer
 from pydantic import ValidationError
 
+from benchmarks.ablation import data as data_sets
 from benchmarks.ablation import run as ablation
 from benchmarks.ablation.claims import CLAIMS
-from benchmarks.ablation.report import claims_table, curves, explained, noise_line, rows_table, summary
+from benchmarks.ablation.report import PARTS, by_own_rule, claims_table, curves, explained, inserted, rows_table, rules_line, sides, summary
 from benchmarks.ablation.rows import BACKBONE, CROP, HEIGHT, ROWS, START, STEPS, WIDTH, merged, recipe_of
-from benchmarks.ablation.verdicts import Noise, noise_of, p_value, points_of, standard_error, values_at, verdict
+from benchmarks.ablation.verdicts import BY_COSINE, RULE, Noise, noise_of, own_rule, p_value, points_of, standard_error, values_at, verdict
 from personsearch.errors import PersonSearchError
 from personsearch.models.alignps import AlignPSConfig
 from personsearch.models.dkd import DKDConfig
@@ -178,12 +179,18 @@ RESULTS = {
 
 def test_the_tables_by_hand() -> None:
     lines = rows_table(RESULTS).splitlines()
-    assert "| nae | recipe `nae-prw-scratch` | 2/5 | 2 | 31.0 | 2.0 | 15.5 | 90.0 |" in lines
-    assert "| oim | recipe `oim-prw-scratch` | 2/5 | 1 | 10.0 | - | 5.0 | 90.0 |" in lines
+    assert "| nae | recipe `nae-prw-scratch` | 2/5 | 2 | cosine | 31.0 | 2.0 | 15.5 | 90.0 |" in lines
+    assert "| oim | recipe `oim-prw-scratch` | 2/5 | 1 | cosine | 10.0 | - | 5.0 | 90.0 |" in lines
     claims = claims_table(RESULTS).splitlines()
     # sd sqrt(0.0005); t = 0.21 / 0.0274 and -0.09 / 0.0224, two degrees of freedom
-    assert "| NAE beats OIM | SeqNet, Table 6 | 34.0 to 43.3 (PRW) | 2/5 | 10.0 to 31.0 | +21.0 ± 2.7 | 0.017 | confirmed |" in claims
-    assert "| **SeqNet beats NAE** | SeqNet, Table 6 | 43.3 to 46.7 (PRW) | 2/5 | 31.0 to 22.0 | -9.0 ± 2.2 | 0.057 | open |" in claims
+    assert (
+        "| NAE beats OIM | SeqNet, Table 6 | 34.0 to 43.3 (PRW) | 2/5 | by cosine | 10.0 to 31.0 | +21.0 ± 2.7 | 0.017 | confirmed |"
+        in claims
+    )
+    assert (
+        "| **SeqNet beats NAE** | SeqNet, Table 6 | 43.3 to 46.7 (PRW) | 2/5 | by cosine | 31.0 to 22.0 | -9.0 ± 2.2 | 0.057 | open |"
+        in claims
+    )
     assert sum("| out of reach here" in line for line in claims) == len(CLAIMS) - 2
 
 
@@ -191,10 +198,59 @@ def test_rows_are_compared_at_the_last_point_that_both_have() -> None:
     """NAE goes on to a second point, OIM stops at the first, where NAE had a quarter of its end: 7.5 and 8.0."""
     oim = {"row": "oim", "seed": 1, "steps": 10, "mAP": 0.02, "top1": 0.02, "ap": 0.9, "curve": [[5, 0.02]]}
     results = {"nae": RESULTS["nae"], "oim": [oim, oim | {"seed": 2, "mAP": 0.03}]}
-    assert "| oim | recipe `oim-prw-scratch` | 1/5 | 2 | 2.5 | 1.0 | 2.0 | 90.0 |" in rows_table(results).splitlines()
-    assert "| nae | recipe `nae-prw-scratch` | 1/5 | 2 | 7.8 | 0.5 | - | - |" in rows_table(results).splitlines()
+    assert "| oim | recipe `oim-prw-scratch` | 1/5 | 2 | cosine | 2.5 | 1.0 | 2.0 | 90.0 |" in rows_table(results).splitlines()
+    assert "| nae | recipe `nae-prw-scratch` | 1/5 | 2 | cosine | 7.8 | 0.5 | - | - |" in rows_table(results).splitlines()
     (line,) = [line for line in claims_table(results).splitlines() if line.startswith("| NAE beats OIM")]
-    assert "| 1/5 | 2.5 to 7.8 | +5.2 ± 0.6 |" in line
+    assert "| 1/5 | by cosine | 2.5 to 7.8 | +5.2 ± 0.6 |" in line
+
+
+def by_score(row: str, seed: int, value: float, cosine: float) -> dict:
+    return result(row, seed, value) | {RULE: True, BY_COSINE: cosine}
+
+
+def test_rows_are_compared_by_one_rule() -> None:
+    """By each paper's own where all results have it; a result from before models had a rule leaves both to cosine."""
+    (claim,) = [claim for claim in CLAIMS if claim.says == "SeqNet beats NAE"]
+    own = {"nae": [by_score("nae", 1, 0.3, 0.2)], "seqnet": [by_score("seqnet", 1, 0.4, 0.1)]}
+    assert by_own_rule(claim, own)
+    assert sides(claim, own) == ([0.4], [0.3], 2)
+    mixed = own | {"nae": [result("nae", 1, 0.25)]}
+    assert not by_own_rule(claim, mixed)
+    assert sides(claim, mixed) == ([0.1], [0.25], 2)
+    # at the first point cosine has no value of a row that ranks by cosine x score
+    early = {"row": "nae", "seed": 1, "steps": 10, "mAP": 0.02, "top1": 0.02, "ap": 0.9, "curve": [[5, 0.02]]}
+    assert sides(claim, own | {"nae": [early]}) == ([], [0.02], 1)
+    assert "1 are ranked as the papers do, 0 by cosine (none)" in rules_line(own)
+    assert "0 are ranked as the papers do, 1 by cosine (1 of SeqNet)" in rules_line(mixed)
+
+
+def test_the_rule_of_each_rows_paper() -> None:
+    rules = {name: own_rule(row) for name, row in ROWS.items()}
+    assert (rules["nae"], rules["seqnet-oim"], rules["trident"], rules["nae-seqnets-boxes"]) == (True,) * 4
+    assert (rules["oim"], rules["alignps"], rules["roi-alignps"], rules["dkd"], rules["d-r-2"]) == (False,) * 5
+
+
+def test_a_training_is_measured_by_its_papers_rule_and_by_cosine(tmp_path, monkeypatch) -> None:
+    def train(recipe, data, out, options):
+        out.mkdir(parents=True)
+        (out / "log.jsonl").write_text(json.dumps({"step": 3, "epoch": 0, "mAP": 0.3, RULE: True}))
+
+    monkeypatch.setattr(ablation, "train_recipe", train)
+    monkeypatch.setattr(ablation, "open_folder", lambda folder, device: None)
+    monkeypatch.setattr(ablation, "search_scores", lambda model, data, *, true_boxes, confidence_weighted: {"mAP": 0.2})
+    bench = ablation.Bench(tmp_path, tmp_path, 3, "cpu")
+    vars(bench).update(train_set=range(PICTURES), test_set=[])
+    *_, job = ablation.jobs_of(["nae"], 1, 1)
+    assert {"mAP": 0.3, RULE: True, BY_COSINE: 0.2}.items() <= bench.run(job).items()
+
+
+def test_rows_need_only_the_data_that_they_learn_from(tmp_path) -> None:
+    assert data_sets.is_complete(tmp_path, ())
+    for name in ("train", *(f"test-{place}" for place in range(data_sets.PLACES)), "start-crops"):
+        assert not data_sets.is_complete(tmp_path, {"scenes", "crops"})
+        (tmp_path / name).mkdir()
+    assert data_sets.is_complete(tmp_path, {"scenes", "crops"})
+    assert not data_sets.is_complete(tmp_path, {"scenes", "sub-tasks"})
 
 
 def test_every_row_is_explained() -> None:
@@ -247,7 +303,7 @@ def test_a_row_measured_again_says_how_long_its_models_were_trained(tmp_path, mo
         (jobs[name].folder(tmp_path) / ablation.RESULT).write_text(json.dumps({"curve": curve}))
     monkeypatch.setattr(ablation, "open_folder", lambda folder, device: None)
     monkeypatch.setattr(ablation, "CombinedModel", lambda *parts: None)
-    monkeypatch.setattr(ablation, "search_scores", lambda model, data, true_boxes: {"mAP": 0.7})
+    monkeypatch.setattr(ablation, "search_scores", lambda model, data, **options: {"mAP": 0.7})
     bench = ablation.Bench(tmp_path, tmp_path, 10, "cpu")
     vars(bench).update(test_set=[])
     assert {"points": 2, "mAP": 0.7}.items() <= bench.run(jobs["d-r-2"]).items()
@@ -264,8 +320,15 @@ def test_the_committed_table_is_of_the_committed_results() -> None:
     results = ablation.read_results(folder / "results")
     assert results
     text = (folder / "ABLATION.md").read_text(encoding="utf-8")
-    for part in (summary, noise_line, claims_table, rows_table, curves):
-        assert part(results) in text, part.__name__
+    assert inserted(text, {name: part(results) for name, part in PARTS.items()}) == text
+
+
+def test_a_part_is_written_between_its_marks() -> None:
+    text = "a\n<!-- rows -->\nold\n<!-- end of rows -->\nb\n"
+    assert inserted(text, {"rows": "| new |\n"}) == "a\n<!-- rows -->\n\n| new |\n\n<!-- end of rows -->\nb\n"
+    assert inserted(text, {"rows": ""}) == "a\n<!-- rows -->\n<!-- end of rows -->\nb\n"
+    with pytest.raises(ValueError, match="lacks <!-- noise -->"):
+        inserted(text, {"noise": "x"})
 
 
 def test_curves_are_of_required_claims_that_did_not_come_out() -> None:
@@ -331,7 +394,7 @@ def test_a_training_cut_off_while_it_was_measured_is_measured_again(tmp_path, mo
     asked = []
     monkeypatch.setattr(ablation, "train_recipe", train)
     monkeypatch.setattr(ablation, "open_folder", lambda folder, device: None)
-    monkeypatch.setattr(ablation, "search_scores", lambda model, data, true_boxes: asked.append(true_boxes) or {"mAP": 0.7})
+    monkeypatch.setattr(ablation, "search_scores", lambda model, data, *, true_boxes: asked.append(true_boxes) or {"mAP": 0.7})
     bench = ablation.Bench(tmp_path, tmp_path, 3, "cpu")
     vars(bench).update(train_set=range(PICTURES), test_set=[])
     *_, job = ablation.jobs_of([row], 1, 1)

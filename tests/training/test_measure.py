@@ -1,11 +1,17 @@
-"""A training's own measure ranks as the model's paper does."""
+"""A training's own measure ranks as the model's paper does, or as it is asked to."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
+import pytest
+from PIL import Image
 
+from personsearch.datasets.people import Picture, QueryPerson, SearchSet
 from personsearch.training.data.dataset import Sample
-from personsearch.training.measure import search_scores
+from personsearch.training.measure import scores_of_test_set, search_scores
+from personsearch.training.recipes.catalogue import recipes
+from personsearch.training.run import TrainOptions, _measurement
 from tests.helpers.fakes import RED, RectangleModel, scene
 
 # A stranger of the same red is 95 high (score 0.95); the person is 60 and 80 high. Of equal cosines the first ranks first.
@@ -32,3 +38,33 @@ def test_the_measure_of_a_training_follows_the_paper() -> None:
     model.confidence_weighted = True
     weighted = search_scores(model, dataset)
     assert (weighted["confidence_weighted"], weighted["top1"]) == (True, 0.0)
+
+
+@pytest.mark.parametrize("paper", [False, True])
+def test_the_measure_takes_another_rule_by_the_options_name(paper) -> None:
+    model: Any = RectangleModel()
+    model.confidence_weighted = paper
+    dataset: Any = ThreePictures()
+    for asked, top1 in ((False, 1.0), (True, 0.0)):
+        scores = search_scores(model, dataset, confidence_weighted=asked)
+        assert (scores["confidence_weighted"], scores["top1"]) == (asked, top1)
+
+
+def test_a_test_set_is_measured_by_either_rule(tmp_path: Path) -> None:
+    model: Any = RectangleModel()
+    pictures = []
+    for number, image in enumerate(PICTURES):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+        boxes, identities = np.array([BOXES[number]], np.float32), np.array([IDENTITIES[number]])
+        pictures.append(Picture(tmp_path / f"{number}.png", boxes, identities))
+    queries = tuple(QueryPerson(picture.path, picture.boxes[0], 0) for picture in pictures[:2])
+    data = SearchSet(tuple(pictures), queries)
+    assert scores_of_test_set(model, data)["top1"] == 1.0
+    assert scores_of_test_set(model, data, confidence_weighted=True)["top1"] == 0.0
+
+
+def test_the_option_reaches_the_measure_of_a_training() -> None:
+    options = TrainOptions(test_data=cast(Any, ThreePictures()), confidence_weighted=True)
+    measure = _measurement(recipes()["alignps-prw-scratch"], options)
+    assert measure is not None
+    assert measure(cast(Any, RectangleModel()))["top1"] == 0.0
