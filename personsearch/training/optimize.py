@@ -49,7 +49,8 @@ def build_optimizer(module: nn.Module, recipe: OptimizerRecipe) -> torch.optim.O
 
 def rate_factor(step: int, steps_per_epoch: int, epochs: int, recipe: OptimizerRecipe) -> float:
     """What the base learning rate is multiplied by at a step, counted from 0 over the whole training."""
-    warmup = steps_per_epoch if recipe.warmup_steps == "epoch" else recipe.warmup_steps
+    lengths = {"epoch": steps_per_epoch, "epoch_less_one": steps_per_epoch - 1}
+    warmup = lengths[recipe.warmup_steps] if isinstance(recipe.warmup_steps, str) else recipe.warmup_steps
     factor = 1.0
     if step < warmup:
         factor = recipe.warmup_start + (1 - recipe.warmup_start) * step / warmup

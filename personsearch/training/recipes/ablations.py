@@ -31,7 +31,7 @@ MUTUAL_WEIGHT = 0.2  # of the mutual information in the authors' code; the paper
 
 
 def seqnet_builders(data: Data, seqnet: Builder) -> dict[str, Builder]:
-    """SeqNet with Eq. 1 as printed, on OIM (Table 6), and with fewer tasks of the second head (Table 3, of CUHK-SYSU)."""
+    """SeqNet with Eq. 1 and the warm-up as printed, on OIM (Table 6), and with fewer tasks of the second head (Table 3, of CUHK-SYSU)."""
     name = f"seqnet-{data}"
     built: dict[str, Builder] = {f"{name}-paper": partial(_as_printed, seqnet), f"seqnet-oim-{data}": partial(_on_oim, seqnet, data)}
     if data == "cuhk":
@@ -69,7 +69,8 @@ def _as_printed(seqnet: Builder) -> Recipe:
     recipe = seqnet()
     losses: Any = recipe.losses
     first, head = (changed(one, box_mean="people") for one in (losses.first, losses.head))
-    return _changed_network(lambda: changed(recipe, losses=changed(losses, first=first, head=head)), f"{recipe.name}-paper", {})
+    printed = changed(recipe, losses=changed(losses, first=first, head=head), optimizer=changed(recipe.optimizer, warmup_steps="epoch"))
+    return _changed_network(lambda: printed, f"{recipe.name}-paper", {})
 
 
 def _on_oim(seqnet: Builder, data: Data) -> Recipe:

@@ -6,7 +6,7 @@ included. These recipes start from a ResNet-50 trained on ImageNet (`backbone_we
 weights and freeze nothing.
 
 Sources: arXiv 2109.00211, Sec. IV-A; arXiv 2103.10148, Implementation; daodaofr/AlignPS@5d62dbc (configs);
-serend1p1ty/SeqNet@edec285 (defaults.py); dichen-cd/NAE4PS@ec43d1e (README, configs);
+serend1p1ty/SeqNet@edec285 (defaults.py, engine.py); dichen-cd/NAE4PS@ec43d1e (README, configs, lib/utils, lib/datasets);
 Han, Ko and Sim (ICCV 2021), Sec. 5.2. ImageNet weights are never downloaded.
 """
 
@@ -182,8 +182,9 @@ def _rcnn(architecture: Literal["oim", "nae"], data: Data) -> Recipe:
         name=name,
         network=network_of(RCNNConfig(architecture=architecture, name=name)),
         losses=RegionLosses(head=RegionRecipe(sampling=NEGATIVES_BELOW, box_weight=10.0), oim=OIMRecipe(queue_size=QUEUES[data])),
-        optimizer=OptimizerRecipe(clip=10.0, biases="all", bias_decay=0.0, warmup_steps="epoch", drops=(16,)),
+        optimizer=OptimizerRecipe(clip=10.0, biases="all", bias_decay=0.0, warmup_steps="epoch_less_one", drops=(16,)),
         epochs=22,
+        last_batch="drop",
         frozen=FIRST_LAYERS,
     )
 
@@ -194,7 +195,7 @@ def _seqnet(data: Data) -> Recipe:
         name=name,
         network=network_of(SeqNetConfig(architecture="seqnet", name=name)),
         losses=RegionLosses(oim=OIMRecipe(queue_size=QUEUES[data])),
-        optimizer=OptimizerRecipe(clip=10.0, warmup_steps="epoch", drops=(16,)),
+        optimizer=OptimizerRecipe(clip=10.0, warmup_steps="epoch_less_one", drops=(16,)),
         epochs=20 if data == "cuhk" else 18,
         last_batch="drop",
         frozen=FIRST_LAYERS,

@@ -142,7 +142,7 @@ def _what(name: str, recipe: Recipe) -> str:
             rest = rest.replace(f"-{ending}-", "-")
             parts.append(what)
     if name.endswith("-paper"):
-        parts.append("Eq. 1 as printed" if name.startswith("seqnet") else "by the paper's text")
+        parts.append("Eq. 1 and warm-up as printed" if name.startswith("seqnet") else "by the paper's text")
     if name.endswith("-code"):
         parts.append("by the authors' code")
     if "-ours-" in name:

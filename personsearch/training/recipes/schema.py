@@ -107,7 +107,8 @@ class OptimizerRecipe(Settings):
     bias_decay: float = Field(default=1.0, ge=0)  # factor on their weight decay
     offset_rate: float = Field(default=1.0, ge=0)  # factor on the learning rate of deformable offsets
     clip: float | None = Field(default=None, gt=0)  # greatest length of the gradient
-    warmup_steps: int | Literal["epoch"] = 0  # linear
+    # linear; over the first epoch: its next step ("epoch") or its last one ("epoch_less_one", NAE's and SeqNet's code) has the whole rate
+    warmup_steps: int | Literal["epoch", "epoch_less_one"] = 0
     warmup_start: float = Field(default=0.001, ge=0, le=1)  # factor on the learning rate at step 0
     schedule: Literal["steps", "cosine"] = "steps"
     drops: tuple[int, ...] = ()  # epochs from which on the rate is multiplied by `drop_factor`
@@ -124,7 +125,9 @@ class Recipe(Settings):
     augment: AugmentRecipe = AugmentRecipe()
     epochs: int = Field(default=20, ge=1)
     batch_size: int = Field(default=5, ge=1)
-    last_batch: LastBatch = "short"  # where the pictures do not fill it: "drop" it (SeqNet's code), or "fill" it with others (mmdet)
+    last_batch: LastBatch = (
+        "short"  # where the pictures do not fill it: "drop" it (NAE's and SeqNet's code), or "fill" it with others (mmdet)
+    )
     by_aspect: bool = False  # no batch has wide and tall pictures; mmdet
     accumulate: int = Field(default=1, ge=1)  # batches to one step of the optimizer
     share: float = Field(default=1.0, gt=0, le=1)  # of the pictures, chosen by the seed (hybrid pre-training, Fig. 5)

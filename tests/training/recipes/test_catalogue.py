@@ -128,6 +128,21 @@ def test_rate_by_hand() -> None:
     assert rate_factor(1, 10, 4, OptimizerRecipe(warmup_steps="epoch", warmup_start=0)) == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize(
+    ("name", "factors"),
+    [
+        ("seqnet-prw", [0.001, 0.334, 0.667, 1.0, 1.0]),
+        ("nae-prw", [0.001, 0.334, 0.667, 1.0, 1.0]),
+        ("seqnet-prw-paper", [0.001, 0.25075, 0.5005, 0.75025, 1.0]),
+    ],
+)
+def test_the_code_ends_its_warm_up_a_step_before_the_paper(name, factors) -> None:
+    """Four steps an epoch; the codes' 1/1000 x (1 - a) + a with a = step / (steps - 1), 1 from there on; the paper's whole epoch."""
+    recipe = recipes()[name]
+    assert [rate_factor(step, 4, recipe.epochs, recipe.optimizer) for step in range(5)] == pytest.approx(factors)
+    assert rate_factor(0, 1, 18, recipes()["seqnet-prw"].optimizer) == 1  # a single step: nothing to warm up
+
+
 def test_cosine_by_hand() -> None:
     recipe = OptimizerRecipe(schedule="cosine")
     assert [rate_factor(step, 5, 4, recipe) for step in (0, 10, 20)] == pytest.approx([1, 0.5, 0])

@@ -27,7 +27,7 @@ SEQNET = {
     **SCENE,
     **OIM,
     "optimizer.clip": 10.0,
-    "optimizer.warmup_steps": "epoch",
+    "optimizer.warmup_steps": "epoch_less_one",  # engine.py: len(data_loader) - 1
     "optimizer.warmup_start": 0.001,
     "optimizer.drops": (16,),
     "optimizer.drop_factor": 0.1,
@@ -53,7 +53,8 @@ NAE = {
     "batch_size": 5,
     "optimizer.clip": 10.0,
     "optimizer.drops": (16,),
-    "optimizer.warmup_steps": "epoch",
+    "optimizer.warmup_steps": "epoch_less_one",  # dichen-cd/NAE4PS@ec43d1e lib/utils/trainer.py
+    "last_batch": "drop",  # lib/datasets/__init__.py
     "losses.head.box_weight": 10.0,
     "losses.head.sampling.negative_iou": 0.1,
 }
@@ -170,7 +171,11 @@ NUMBERS: dict[str, dict[str, Any]] = {
     **{
         f"seqnet-{data}": SEQNET | {"losses.oim.queue_size": QUEUES[data], "epochs": epochs} for data, epochs in (("cuhk", 20), ("prw", 18))
     },
-    **{f"seqnet-{data}-paper": SEQNET | {"losses.first.box_mean": "people", "losses.head.box_mean": "people"} for data in QUEUES},
+    **{
+        f"seqnet-{data}-paper": SEQNET
+        | {"optimizer.warmup_steps": "epoch", "losses.first.box_mean": "people", "losses.head.box_mean": "people"}
+        for data in QUEUES
+    },
     **{f"seqnet-oim-{data}": SEQNET | {"network.baseline": "oim"} for data in QUEUES},
     "seqnet-cuhk-reid-only": SEQNET | {"losses.head.box_weight": 0.0, "losses.head.class_weight": 0.0, "network.second_boxes": False},
     "seqnet-cuhk-reid-and-boxes": SEQNET | {"losses.head.class_weight": 0.0},
