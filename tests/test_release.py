@@ -102,6 +102,7 @@ MISSING = [
     ("fastapi", "ui", "import personsearch.ui"),
     ("uvicorn", "ui", "import personsearch.ui"),
     ("ray", "ray", "from personsearch.distributed.cluster import ray; ray()"),
+    ("tensorboard", "tensorboard", "from personsearch.training.checkpoint import open_board; open_board(__import__('pathlib').Path(), 0)"),
     ("supervision", "supervision", "from personsearch.results import _supervision; _supervision()"),
 ]  # fmt: skip
 

@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -82,6 +82,13 @@ class Log:
         self.path.write_text("".join(f"{line}\n" for line in earlier), encoding="utf-8")
         self._last: dict[str, float] = json.loads(earlier[-1]) if earlier else {}
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.board is not None:
+            self.board.close()
+
     def _step(self, line: str, number: int) -> int:
         values = from_json(line, f"{self.path}, line {number},", error=DataError)
         step = values.get("step") if isinstance(values, dict) else None
@@ -103,8 +110,12 @@ class Log:
             self.board.flush()
 
 
-def open_board(folder: Path) -> Any:
+def open_board(folder: Path, step: int) -> Any:
     """TensorBoard's writer of torch for the folder of a training.
+
+    Args:
+        folder: Folder of the training.
+        step: Step from which the training continues; TensorBoard hides what an interrupted run wrote of later steps.
 
     Raises:
         MissingExtraError: the package tensorboard is not installed.
@@ -112,5 +123,5 @@ def open_board(folder: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise MissingExtraError("TensorBoard is not installed; run: pip install tensorboard, or leave tensorboard out") from error
-    return SummaryWriter(str(folder / BOARD_FOLDER))
+        raise MissingExtraError("tensorboard is not installed; run: pip install 'personsearch[tensorboard]'") from error
+    return SummaryWriter(str(folder / BOARD_FOLDER), purge_step=step + 1 if step else None)

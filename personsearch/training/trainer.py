@@ -71,7 +71,7 @@ class Trainer:
         self.recipe, self.learner, self.out = recipe, learner.to(device), out
         self.device = torch.device(device)
         self.evaluate, self.save_every, self.progress = evaluate, save_every, progress
-        self.board = open_board(out) if tensorboard else None
+        self.tensorboard = tensorboard
         self.pictures, self.identities = len(dataset), dataset.identities
         self.loading = Loading(learner.items(dataset, recipe.augment, recipe.seed), workers)
         self.optimizer = build_optimizer(learner, recipe.optimizer)
@@ -116,9 +116,10 @@ class Trainer:
             TrainingError: a loss is not finite.
         """
         end = self.last_step if until is None else min(until, self.last_step)
-        lines = Log(self.out, self.step, self.board)
+        board = open_board(self.out, self.step) if self.tensorboard else None
         devices = [self.device] if self.device.type == "cuda" else []
         with (
+            Log(self.out, self.step, board) as lines,
             torch.random.fork_rng(devices=devices),
             tqdm(total=self.last_step, initial=self.step, desc=self.recipe.name, disable=not self.progress) as bar,
         ):

@@ -1,15 +1,15 @@
 """The state and the log of a training: resumed, or refused with what to do."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from personsearch.errors import DataError, MissingExtraError
-from personsearch.training.checkpoint import LOG_FILE, STATE_FILE, Log, load_state, open_board, save_state
+from personsearch.errors import DataError
+from personsearch.training.checkpoint import BOARD_FOLDER, LOG_FILE, STATE_FILE, Log, load_state, open_board, save_state
 
 
 def test_a_state_comes_back(tmp_path: Path) -> None:
@@ -57,20 +57,26 @@ def test_later_lines_of_the_log_are_dropped(tmp_path: Path) -> None:
     assert [json.loads(line)["loss"] for line in (tmp_path / LOG_FILE).read_text().splitlines()] == [1, 1, 2]
 
 
-def test_a_board_gets_the_numbers_of_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Board:
-        def __init__(self) -> None:
-            self.scalars: list[tuple[str, float, int]] = []
+def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """What TensorBoard reads: (step, number) of each name."""
+    events = EventAccumulator(str(folder / BOARD_FOLDER)).Reload()
+    return {name: [(event.step, event.value) for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
 
-        def add_scalar(self, name: str, value: float, step: int) -> None:
-            self.scalars.append((name, value, step))
 
-        def flush(self) -> None:
-            self.scalars.append(("flushed", 0.0, 0))
+def test_tensorboard_reads_the_numbers_of_the_log(tmp_path: Path) -> None:
+    with Log(tmp_path, 0, open_board(tmp_path, 0)) as log:
+        log.write(step=1, epoch=0, loss=1.5)
+        log.write(step=2, epoch=0, loss=0.5)
+        log.write(step=2, epoch=0, mAP=0.25)
+    assert scalars(tmp_path) == {"loss": [(1, 1.5), (2, 0.5)], "mAP": [(2, 0.25)]}
 
-    board = Board()
-    Log(tmp_path, 0, board).write(step=3, epoch=0, loss=1.5)
-    assert board.scalars == [("loss", 1.5, 3), ("flushed", 0.0, 0)]
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(MissingExtraError, match="pip install tensorboard"):
-        open_board(tmp_path)
+
+def test_tensorboard_hides_what_a_run_that_was_cut_off_wrote_later(tmp_path: Path) -> None:
+    with Log(tmp_path, 0, open_board(tmp_path, 0)) as log:
+        for step in (1, 2, 3):
+            log.write(step=step, loss=float(step))
+    (file,) = (tmp_path / BOARD_FOLDER).iterdir()
+    file.rename(file.with_name(file.name.replace("tfevents.", "tfevents.0")))  # files of one second are read by name
+    with Log(tmp_path, 1, open_board(tmp_path, 1)) as log:
+        log.write(step=2, loss=20.0)
+    assert scalars(tmp_path) == {"loss": [(1, 1.0), (2, 20.0)]}

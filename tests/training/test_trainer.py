@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from typer.testing import CliRunner
 
 from personsearch import PersonSearcher
@@ -14,7 +15,7 @@ from personsearch.errors import ConfigError, DataError, TrainingError
 from personsearch.models.config import BackboneConfig
 from personsearch.models.parts.resnet import build_backbone
 from personsearch.options import parse
-from personsearch.training.checkpoint import LOG_FILE, MODEL_FOLDER, STATE_FILE, load_state
+from personsearch.training.checkpoint import BOARD_FOLDER, LOG_FILE, MODEL_FOLDER, STATE_FILE, load_state
 from personsearch.training.data.dataset import Sample
 from personsearch.training.learners.build import build_learner
 from personsearch.training.measure import search_scores
@@ -262,6 +263,17 @@ def test_a_training_may_stop_after_an_epoch_and_go_on(tmp_path) -> None:
     assert [line["step"] for line in lines(parts)] == [1, 2]
     train(recipe, MadeUpScenes(4), parts, replace(QUIET, resume=True))
     assert without_times(whole) == without_times(parts)
+
+
+def test_tensorboard_shows_the_log_of_a_resumed_training(tmp_path) -> None:
+    trainer(tmp_path, options={"tensorboard": True}).run(until=3)
+    again = trainer(tmp_path, options={"tensorboard": True})
+    again.resume()
+    again.run()
+    logged = [(line["step"], line["loss"]) for line in lines(tmp_path)]
+    events = EventAccumulator(str(tmp_path / BOARD_FOLDER)).Reload().Scalars("loss")
+    assert [event.step for event in events] == [1, 2, 3, 4]
+    assert [event.value for event in events] == pytest.approx([loss for _, loss in logged])
 
 
 def test_a_training_of_no_epochs_is_told(tmp_path) -> None:
