@@ -22,6 +22,8 @@ from benchmarks.ablation.verdicts import (
 )
 from personsearch.ranking import rule_name
 
+UNTRAINED = "a row is ready and not trained"
+
 
 def sides(claim: Claim, results: Results) -> tuple[list[float], list[float], int]:
     """The claim's metric of each seed of the better and of the worse row, and the last point that all of them reached.
@@ -55,7 +57,9 @@ def rules_line(results: Results) -> str:
 def verdict_of(claim: Claim, results: Results) -> Verdict:
     """The verdict on a claim at the last point that both rows reached."""
     better, worse, point = sides(claim, results)
-    return verdict(better, worse, noise_of(results, point, claim.metric), out_of_reach=bool(claim.beyond))
+    found = verdict(better, worse, noise_of(results, point, claim.metric), out_of_reach=bool(claim.beyond))
+    few = min(len(better), len(worse)) < claim.seeds
+    return "open" if few and found in ("confirmed", "contradicted") else found
 
 
 def difference_of(claim: Claim, results: Results) -> str:
@@ -65,6 +69,14 @@ def difference_of(claim: Claim, results: Results) -> str:
         return ""
     difference = statistics.fmean(better) - statistics.fmean(worse)
     return f"{100 * difference:+.1f} ± {100 * standard_error(better, worse, noise_of(results, point, claim.metric)):.1f}"
+
+
+def counts_line(results: Results) -> str:
+    """How many claims have each verdict, in words."""
+    verdicts = [verdict_of(claim, results) for claim in CLAIMS]
+    confirmed, contradicted, left_open, beyond = (verdicts.count(name) for name in VERDICTS)
+    told = f"{confirmed} are confirmed, {contradicted} contradicted, {left_open} open, and {beyond} out of reach here"
+    return f"Of {len(CLAIMS)} claims {told}.\n"
 
 
 def summary(results: Results) -> str:
@@ -94,7 +106,8 @@ def claims_table(results: Results) -> str:
             p = f"{p_value(better, worse, noise_of(results, point, claim.metric)):.3f}"
         there = "" if claim.paper is None else f"{claim.paper[0]} to {claim.paper[1]} ({claim.data})"
         says = f"**{claim.says}**" if claim.required else claim.says
-        result = verdict_of(claim, results) + (f": {claim.beyond}" if claim.beyond else "")
+        why = claim.beyond or ("" if better and worse else UNTRAINED)
+        result = verdict_of(claim, results) + (f": {why}" if why else "")
         lines.append(f"| {says} | {claim.source} | {there} | {at} | {ranked} | {here} | {difference_of(claim, results)} | {p} | {result} |")
     return "\n".join(lines) + "\n"
 
@@ -183,6 +196,7 @@ def _percent(values: Sequence[float]) -> str:
 
 
 PARTS: dict[str, Callable[[Results], str]] = {
+    "counts": counts_line,
     "summary": summary,
     "rules": rules_line,
     "noise": noise_line,

@@ -13,7 +13,20 @@ from pydantic import ValidationError
 from benchmarks.ablation import data as data_sets
 from benchmarks.ablation import run as ablation
 from benchmarks.ablation.claims import CLAIMS
-from benchmarks.ablation.report import PARTS, by_own_rule, claims_table, curves, explained, inserted, rows_table, rules_line, sides, summary
+from benchmarks.ablation.report import (
+    PARTS,
+    by_own_rule,
+    claims_table,
+    counts_line,
+    curves,
+    explained,
+    inserted,
+    rows_table,
+    rules_line,
+    sides,
+    summary,
+    verdict_of,
+)
 from benchmarks.ablation.rows import BACKBONE, CROP, HEIGHT, ROWS, START, STEPS, WIDTH, merged, recipe_of
 from benchmarks.ablation.verdicts import BY_COSINE, RULE, Noise, noise_of, own_rule, p_value, points_of, standard_error, values_at, verdict
 from personsearch.errors import PersonSearchError
@@ -224,6 +237,15 @@ def test_rows_are_compared_by_one_rule() -> None:
     assert "0 are ranked as the papers do, 1 by cosine (1 of SeqNet)" in rules_line(mixed)
 
 
+def test_a_claim_that_wants_two_seeds_is_open_with_one() -> None:
+    (claim,) = [claim for claim in CLAIMS if claim.says == "region alignment helps with taps that move"]
+    results = RESULTS | {"alignps-sgd": [result("alignps-sgd", 1, 0.9)], "alignps-sgd-without-region": [result("x", 1, 0.1)]}
+    assert verdict_of(claim, results) == "open"
+    twice = results | {name: results[name] * 2 for name in ("alignps-sgd", "alignps-sgd-without-region")}
+    assert verdict_of(claim, twice) == "confirmed"
+    assert verdict_of(claim, RESULTS) == "out of reach here"
+
+
 def test_the_rule_of_each_rows_paper() -> None:
     rules = {name: own_rule(row) for name, row in ROWS.items()}
     assert (rules["nae"], rules["seqnet-oim"], rules["trident"], rules["nae-seqnets-boxes"]) == (True,) * 4
@@ -267,6 +289,8 @@ def test_the_summary_has_five_lines_a_paper() -> None:
     assert len(lines) == 5 * 5
     assert lines[0] == "**SeqNet**: 11 claims, 1 confirmed, 0 contradicted, 1 open, 9 out of reach here."
     assert lines[1] == "* Confirmed: NAE beats OIM (+21.0 ± 2.7)."
+    beyond = len(CLAIMS) - 2
+    assert counts_line(RESULTS) == f"Of {len(CLAIMS)} claims 1 are confirmed, 0 contradicted, 1 open, and {beyond} out of reach here.\n"
 
 
 def test_a_model_measured_again_has_the_point_of_its_training_alone() -> None:
