@@ -16,7 +16,7 @@ from personsearch.training.pretraining import PretrainingRecipe, read_sub_tasks
 from tests.helpers.pretraining_scenes import PLAN, pretraining_recipe, write_sub_tasks
 from tests.helpers.training_scenes import HEIGHT, WIDTH, MadeUpScenes, batch_of, recipe_of
 
-pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def learner_of(name: str) -> Any:
