@@ -102,17 +102,17 @@ def test_a_picture_that_became_unreadable_leaves_the_gallery(photos: Path) -> No
 
 def test_a_picture_changed_while_being_read_is_read_again(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The digest was taken after decoding, so the old features were kept for the new content."""
-    decode = items.load  # type: ignore[attr-defined]
+    decode = items.load_bytes  # type: ignore[attr-defined]
 
-    def load_and_replace(image: str) -> np.ndarray:
-        pixels = decode(image)
+    def load_and_replace(data: bytes, image: str) -> np.ndarray:
+        pixels = decode(data, image)
         if image.endswith("a.png"):
             save(photos / "a.png", scene((GREEN, 40, 10, 60)))
         return pixels
 
     searcher = PersonSearcher(RectangleModel())
     with monkeypatch.context() as patch:
-        patch.setattr(items, "load", load_and_replace)
+        patch.setattr(items, "load_bytes", load_and_replace)
         searcher.index(photos)
     gallery = searcher.index(photos)
     assert names(gallery.report.changed) == ["a.png"]  # type: ignore[union-attr]

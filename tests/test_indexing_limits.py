@@ -61,14 +61,14 @@ def test_a_picture_that_takes_too_long_is_reported(
     photos: Path, monkeypatch: pytest.MonkeyPatch, release: threading.Event, way: Callable[[threading.Event], Callable[[], object]]
 ) -> None:
     """It kept the whole run waiting. One thread decodes, so that the rest needs another one."""
-    load, stop = images.load, way(release)
+    load, stop = images.load_bytes, way(release)
 
-    def slow(content: str) -> Array:
-        if content.endswith("b.png"):
+    def slow(data: bytes, name: str) -> Array:
+        if name.endswith("b.png"):
             stop()
-        return load(content)
+        return load(data, name)
 
-    monkeypatch.setattr(items, "load", slow)
+    monkeypatch.setattr(items, "load_bytes", slow)
     gallery = PersonSearcher(RectangleModel()).index(photos, workers=1)
     assert gallery.report is not None
     assert [Path(image).name for image in gallery.report.added] == ["a.png", "c.png"]
@@ -81,16 +81,16 @@ def test_a_picture_that_takes_too_long_is_reported(
 @pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid"), reason="this system does not tell a thread's processor time")
 def test_a_picture_is_not_slow_because_the_machine_is_busy(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a machine with 25 programs at once, one picture of 24 was given up after two minutes with 2 s of processor time."""
-    load = images.load
+    load = images.load_bytes
     monkeypatch.setattr(workers, "WAITING", 1.0)
 
-    def starved(content: str) -> Array:
+    def starved(data: bytes, name: str) -> Array:
         for _ in range(8):  # 1.6 s on the clock, hardly any of work
             time.sleep(0.2)
             sum(range(20_000))
-        return load(content)
+        return load(data, name)
 
-    monkeypatch.setattr(items, "load", starved)
+    monkeypatch.setattr(items, "load_bytes", starved)
     gallery = PersonSearcher(RectangleModel()).index(photos)
     assert gallery.report is not None
     assert (len(gallery.report.added), gallery.report.unreadable) == (3, {})

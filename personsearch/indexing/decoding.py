@@ -1,8 +1,6 @@
 """Read and prepare the pictures of a plan in threads, ahead of the network, within a bound on their bytes."""
 
-import io
 import time
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from personsearch.errors import ImageError
-from personsearch.images import DAMAGED, check_file, max_seconds, too_slow
+from personsearch.images import max_seconds, picture_size, too_slow
 from personsearch.indexing.options import IndexOptions
 from personsearch.indexing.plan import Plan, fingerprint, reason_of
 from personsearch.indexing.workers import TooSlowError, Work, Workers
@@ -135,8 +133,7 @@ class Decoder:
                 yield _Task(item, self._video, reader.next, reader.size, reader)
 
     def _still(self, item: Item) -> Decoded:
-        digest = fingerprint(item, self.options)  # first: if the file changes now, the next run sees it
-        (frame,) = item.frames()
+        digest, frame = item.still()
         is_large = frame.pixels.nbytes > MEMORY // 8
         decoded = self.prepare(item, frame, digest, last=True, expected=1)
         if is_large:
@@ -224,25 +221,8 @@ def _decoding_bytes(item: Item) -> int:
     content = item.image if item.content is None else item.content
     if isinstance(content, np.ndarray):
         return int(content.size)
-    width, height = _picture_size(content)
+    width, height = picture_size(content)
     return width * height * DECODING_BYTES
-
-
-def _picture_size(content: Any) -> tuple[int, int]:
-    """Width and height by the start of a picture's file, bytes or object; 0 and 0 for what is not a picture."""
-    from PIL import Image
-
-    if isinstance(content, Image.Image):
-        return content.size
-    try:
-        if isinstance(content, str):
-            check_file(content)  # opening a pipe would wait for ever
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that a picture is large; reading it says so again
-            with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as picture:
-                return picture.size
-    except (*DAMAGED, Image.DecompressionBombError):
-        return 0, 0
 
 
 def _bytes_of(prepared: Any) -> int:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from personsearch.errors import ImageError
-from personsearch.images import check_file, load
+from personsearch.images import check_file, load, load_bytes, read_file
 from personsearch.sources.animations import animation_frames, has_several_pictures
 from personsearch.sources.frame import Frame, Frames
 from personsearch.sources.kinds import HEAD_BYTES, RAW_EXTENSIONS, Kind, kind_of_file, kind_of_head
@@ -59,6 +59,19 @@ class Item:
         except OSError as error:
             raise ImageError(f"{self.image}: cannot be read ({error.strerror}); check its permissions") from error
 
+    def still(self) -> tuple[str, Frame]:
+        """Fingerprint and frame of a picture. A file is read once, so that the fingerprint is that of the bytes that were decoded.
+
+        Raises:
+            ImageError: The content is not a picture.
+        """
+        if self.content is not None:
+            (frame,) = self.frames()
+            return self.fingerprint(), frame
+        self._refuse_raw()
+        data = self._bytes()
+        return hashlib.sha256(data).hexdigest(), Frame(self.image, 0, None, load_bytes(data, self.image))
+
     def frames(self, every: int = 1, skip: Set[int] = frozenset()) -> Frames:
         """A picture as frame 0; of a video the frames 0, every, 2 * every, ... without those in `skip`.
 
@@ -71,8 +84,8 @@ class Item:
         return Frames(lambda frames: self._read(frames, every, skip))
 
     def _read(self, frames: Frames, every: int, skip: Set[int]) -> Iterator[Frame]:
-        if self.content is None and self.image.lower().endswith(RAW_EXTENSIONS):
-            raise ImageError(f"{self.image}: is a raw photo of a camera, which cannot be read; export it as JPEG or TIFF")
+        if self.content is None:
+            self._refuse_raw()
         content = self.image if self.content is None else self.content
         if self.kind == "video":
             yield from video_frames(self.image, content, every, skip, frames)
@@ -82,6 +95,13 @@ class Item:
             frames.total = 1
             if 0 not in skip:
                 yield Frame(self.image, 0, None, load(content))
+
+    def _refuse_raw(self) -> None:
+        if self.image.lower().endswith(RAW_EXTENSIONS):
+            raise ImageError(f"{self.image}: is a raw photo of a camera, which cannot be read; export it as JPEG or TIFF")
+
+    def _bytes(self) -> bytes:
+        return read_file(self.image)
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ class StoredItem(Item):
             kind = kind_of_head(file.read(HEAD_BYTES))
         if kind == "unknown":
             kind = "video" if self.image.lower().endswith(VIDEO_EXTENSIONS) else "picture"
-        return "picture" if kind == "animation" and not has_several_pictures(self._content()) else kind
+        return "picture" if kind == "animation" and not has_several_pictures(self._bytes()) else kind
 
     def fingerprint(self) -> str:
         """Digest of the object's bytes, as of a file's.
@@ -98,10 +98,9 @@ class StoredItem(Item):
         return Frames(lambda frames: self._read(frames, every, skip))
 
     def _read(self, frames: Frames, every: int, skip: Set[int]) -> Iterator[Frame]:
-        if self.image.lower().endswith(RAW_EXTENSIONS):
-            raise ImageError(f"{self.image}: is a raw photo of a camera, which cannot be read; export it as JPEG or TIFF")
+        self._refuse_raw()
         if self.kind != "video":
-            yield from _passed_on(Item(self.image, content=self._content()).frames(every, skip), frames)
+            yield from _passed_on(Item(self.image, content=self._bytes()).frames(every, skip), frames)
             return
         with tempfile.TemporaryDirectory(prefix="personsearch-") as folder:
             copy = os.path.join(folder, f"video{os.path.splitext(self.image)[1]}")
@@ -113,7 +112,7 @@ class StoredItem(Item):
             except ImageError as error:
                 raise ImageError(str(error).replace(copy, self.image)) from error
 
-    def _content(self) -> bytes:
+    def _bytes(self) -> bytes:
         return b"".join(self._pieces())
 
     def _pieces(self) -> Iterator[bytes]:

@@ -4,10 +4,11 @@ import hashlib
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from personsearch.errors import ImageError
-from personsearch.sources import open_source
+from personsearch.sources import Item, open_source
 from tests.helpers.pictures import encode, gradient
 
 
@@ -27,6 +28,24 @@ def test_the_key_of_a_list_of_files_does_not_change_with_their_content(photos: P
     (photos / "a.png").write_bytes(encode(gradient()[::-1], "PNG"))
     assert open_source([photos / "a.png"]).key() == before != open_source([photos / "b.JPG"]).key()
     assert open_source([os.fsdecode(b"/caf\xe9.jpg")]).key() != before
+
+
+def test_a_still_is_its_fingerprint_and_its_frame(photos: Path) -> None:
+    pixels = np.full((20, 30, 3), 7, np.uint8)
+    for item in (*open_source(photos).items, *open_source([pixels, encode(gradient(), "PNG")]).items):
+        digest, frame = item.still()
+        (again,) = item.frames()
+        assert (digest, frame.image, frame.frame, frame.time) == (item.fingerprint(), item.image, 0, None)
+        assert np.array_equal(frame.pixels, again.pixels)
+
+
+@pytest.mark.parametrize(("name", "message"), [("a.jpg", "a.jpg: is not a picture"), ("a.dng", "raw photo"), ("gone.jpg", "No such file")])
+def test_a_still_that_cannot_be_read_is_an_error(tmp_path: Path, name: str, message: str) -> None:
+    if name != "gone.jpg":
+        (tmp_path / name).write_bytes(b"II*\0 no picture" if name == "a.dng" else b"a text")
+    item = Item(str(tmp_path / name))
+    with pytest.raises(ImageError, match=message):
+        item.still()
 
 
 @pytest.mark.parametrize(
