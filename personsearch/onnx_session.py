@@ -19,6 +19,7 @@ from personsearch.processes import PerProcess
 
 ROWS_AT_ONCE = 32  # batch of a network that takes any batch size
 CUDA_ADVICE = 'use device="cpu", or install onnxruntime-gpu and the CUDA libraries it asks for'
+CUDA_PROVIDER = "CUDAExecutionProvider"
 CUDA_OPTIONS = {
     "cudnn_conv_algo_search": "HEURISTIC",  # the default tries all algorithms again for each new size of picture
     "arena_extend_strategy": "kSameAsRequested",  # the default doubles the memory with each new size
@@ -86,7 +87,7 @@ class OnnxSession:
 
         self._session = PerProcess(open_here)
         session = self._session.get()
-        on_cuda = "CUDAExecutionProvider" in session.get_providers()
+        on_cuda = CUDA_PROVIDER in session.get_providers()
         if device != "cpu" and not on_cuda and not allow_cpu:
             raise DeviceError(f"ONNX Runtime cannot use device {device!r} and fell back to the CPU; {CUDA_ADVICE}")
         self.device = device if on_cuda else "cpu"
@@ -151,7 +152,7 @@ def external_files(path: Path) -> list[Path]:
 
 
 def _open(path: Path, providers: list[Any], threads: int | None, spins: bool) -> Any:
-    onnxruntime = _onnxruntime()
+    onnxruntime = quiet_onnxruntime()
     options = onnxruntime.SessionOptions()
     if spins:
         options.add_session_config_entry("session.force_spinning_stop", "1")  # at the end of a run; otherwise the threads spin on
@@ -160,6 +161,9 @@ def _open(path: Path, providers: list[Any], threads: int | None, spins: bool) ->
     if threads is not None:
         options.intra_op_num_threads = threads
     if len(providers) > 1:
+        available = onnxruntime.get_available_providers()
+        if CUDA_PROVIDER not in available:
+            raise DeviceError(f"the installed ONNX Runtime has no {CUDA_PROVIDER}, only {', '.join(available)}; {CUDA_ADVICE}")
         with contextlib.redirect_stdout(sys.stderr):  # it prints missing libraries
             onnxruntime.preload_dlls()
     try:
@@ -171,7 +175,7 @@ def _open(path: Path, providers: list[Any], threads: int | None, spins: bool) ->
         raise WeightsError(f"{path} {reason}") from error
 
 
-def _onnxruntime() -> Any:
+def quiet_onnxruntime() -> Any:
     """ONNX Runtime without its telemetry, unless `ORT_DISABLE_TELEMETRY=0` asks for it.
 
     Telemetry sends facts about the machine and its networks to the maker of ONNX Runtime. Its thread does not exist in forked processes,
@@ -197,12 +201,12 @@ def _providers(device: str) -> list[Any]:
     match = re.fullmatch(r"cuda(?::(\d+))?", device)
     if match is None:
         raise DeviceError(f'device {device!r} is not supported; use "cpu", "cuda" or "cuda:1"')
-    return [("CUDAExecutionProvider", CUDA_OPTIONS | {"device_id": int(match.group(1) or 0)}), "CPUExecutionProvider"]
+    return [(CUDA_PROVIDER, CUDA_OPTIONS | {"device_id": int(match.group(1) or 0)}), "CPUExecutionProvider"]
 
 
 def _errors() -> tuple[type[Exception], ...]:
     """The errors of ONNX Runtime, whose only common base is Exception, and MemoryError."""
-    state = _onnxruntime().capi.onnxruntime_pybind11_state
+    state = quiet_onnxruntime().capi.onnxruntime_pybind11_state
     names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile", "NotImplemented", "RuntimeException")
     return (MemoryError, *(getattr(state, name) for name in names))
 

@@ -1,17 +1,22 @@
 """The choice between PyTorch and ONNX Runtime; what exported networks compute is in export/test_scene.py."""
 
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx as onnx_library
+import onnxruntime
 import pytest
 import torch
 
 from personsearch.backends import open_file, open_model
-from personsearch.errors import ConfigError, WeightsError
+from personsearch.errors import ConfigError, DeviceError, WeightsError
+from personsearch.images import load
+from personsearch.models import onnx_device
 from personsearch.models.seqnet import SeqNet, SeqNetConfig
 from personsearch.weights import save_model
 from personsearch.weights.find import DEFAULT, find_model
+from personsearch.weights.manifest import PACKAGE
 from tests.helpers.onnx_files import reid
 
 CONFIG = SeqNetConfig(backbone={"name": "resnet18", "width": 0.125}, short_side=96, long_side=160, embedding_dim=16)  # type: ignore[arg-type]
@@ -32,6 +37,55 @@ def test_auto_takes_onnx_runtime_if_the_folder_has_its_files() -> None:
     assert type(auto) is type(onnx)
     assert auto.fingerprint == onnx.fingerprint
     assert torch_model.fingerprint != auto.fingerprint  # galleries of the two are never mixed
+
+
+class CudaSession:
+    """A session of ONNX Runtime that says it runs on the providers that it was opened with; it runs on the CPU."""
+
+    opened: ClassVar[list[Any]] = []
+    real = onnxruntime.InferenceSession
+
+    def __init__(self, path: str, options: object, *, providers: list[object], enable_fallback: int) -> None:
+        self.opened.append(providers)
+        self._names = [provider if isinstance(provider, str) else provider[0] for provider in providers]  # type: ignore[index]
+        self._session = CudaSession.real(path, options, providers=["CPUExecutionProvider"])
+
+    def get_providers(self) -> list[str]:
+        return self._names
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._session, name)
+
+
+def test_the_bundled_model_gets_the_cuda_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundled, scene = find_model(DEFAULT), load(next((PACKAGE / "data/demo/scenes").iterdir()))
+    on_cpu = open_model(bundled, "cpu", "onnx")
+    monkeypatch.setattr(onnx_device, "cuda_devices", lambda: 2)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", CudaSession)
+    monkeypatch.setattr(CudaSession, "opened", [])
+    model = open_model(bundled, "cuda:1", "onnx")
+    assert len(CudaSession.opened) == 2  # detector and crop network; none on the CPU beside them
+    assert [[provider[0], provider[1]["device_id"], last] for provider, last in CudaSession.opened] == [
+        ["CUDAExecutionProvider", 1, "CPUExecutionProvider"]
+    ] * 2
+    assert model.detector.session.device == model.embedder.session.device == "cuda:1"  # type: ignore[attr-defined]
+    batches = [each.detect([each.prepare(scene)] * 2) for each in (on_cpu, model)]
+    for ours, theirs in zip(*batches, strict=True):
+        assert len(ours) > 0
+        np.testing.assert_allclose(ours.boxes, theirs.boxes, atol=1e-3)  # one batch of two, not two runs: sums in another order
+    with pytest.raises(DeviceError, match="the NVIDIA driver shows 2 CUDA devices"):
+        open_model(bundled, "cuda:2", "onnx")
+
+
+def test_the_bundled_model_without_the_cuda_provider_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with a GPU, where ONNX Runtime for the CPU alone is installed."""
+    monkeypatch.setattr(onnx_device, "cuda_devices", lambda: 1)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(DeviceError, match=r"no CUDAExecutionProvider, only CPUExecutionProvider; .*install onnxruntime-gpu"):
+        open_model(find_model(DEFAULT), "cuda", "onnx")
+    assert open_model(find_model(DEFAULT), "auto", "onnx").detector.session.device == "cpu"  # type: ignore[attr-defined]
 
 
 def test_auto_takes_pytorch_without_onnx_files(folder: Path) -> None:

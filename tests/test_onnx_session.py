@@ -115,6 +115,15 @@ def test_a_failing_provider_is_an_error_unless_cpu_is_allowed(tmp_path: Path, mo
     assert OnnxSession(path, device="cuda", allow_cpu=True).device == "cpu"
 
 
+def test_an_onnx_runtime_without_cuda_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It warned and ran on the CPU before that was noticed; the message did not say what this ONNX Runtime has."""
+    path = reid(tmp_path / "reid.onnx")
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["AzureExecutionProvider", "CPUExecutionProvider"])
+    with pytest.raises(DeviceError, match="has no CUDAExecutionProvider, only AzureExecutionProvider, CPUExecutionProvider; use device="):
+        OnnxSession(path, device="cuda")
+    assert OnnxSession(path, device="cuda", allow_cpu=True).device == "cpu"
+
+
 def test_weights_beside_the_file_are_found(tmp_path: Path) -> None:
     options = {"save_as_external_data": True, "all_tensors_to_one_file": True}
     path = reid(tmp_path / "reid.onnx", **options, location="reid.onnx.data", size_threshold=60)  # the weight, not the axes
