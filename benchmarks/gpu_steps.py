@@ -20,9 +20,11 @@ PEAK_SIDE = 8192  # of the square matrices whose product is the chip's peak
 
 def machine(_: str, device: str, *, quick: bool) -> dict[str, Any]:
     """Names, versions, and the peak of each number format, measured with a large product."""
-    import onnxruntime
     import torch
 
+    from personsearch.onnx_session import quiet_onnxruntime
+
+    onnxruntime = quiet_onnxruntime()
     side = 512 if quick else PEAK_SIDE
     formats = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
     tflops = {}
@@ -49,6 +51,7 @@ def tests(_: str, device: str, *, quick: bool) -> dict[str, Any]:
 
 def network(name: str, device: str, *, quick: bool) -> dict[str, Any]:
     """Images per second and peak MiB of each form and batch, FLOPs of an image, and the share of the chip's peak."""
+    from benchmarks.flop_count import flops_of
     from benchmarks.latency import _open
     from benchmarks.latency_networks import NANO, TWO_STEP, picture, write
 
@@ -122,7 +125,7 @@ def indexing(name: str, device: str, *, quick: bool) -> dict[str, Any]:
             (pictures / f"{number:04d}.jpg").write_bytes(data.tobytes())
         prepared: list[object] = [searcher.model.prepare(pixels)] * count
         bare(searcher, prepared[:8])
-        alone, whole = bare(searcher, prepared), indexed(searcher, str(pictures), count, 1)
+        alone, whole = bare(searcher, prepared).rate, indexed(searcher, str(pictures), count, 1).rate
     return {
         "network": name,
         "images": count,
@@ -190,20 +193,3 @@ def seconds_of(run: Callable[[], Any], device: str) -> float:
         wait()
         runs += 1
     return (time.perf_counter() - start) / runs
-
-
-def flops_of(run: Callable[[], Any]) -> float:
-    """Floating-point operations of one run: those of convolutions and matrix products, a multiplication and an addition each one."""
-    import torch
-    import torchvision  # noqa: F401 - registers the operator
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with FlopCounterMode(display=False, custom_mapping={torch.ops.torchvision.deform_conv2d: _deform_flops}) as counter:
-        run()
-    return float(counter.get_total_flops())
-
-
-def _deform_flops(_: Any, weight: Any, *__: Any, out_val: Any = None, **___: Any) -> int:
-    """FLOPs of a deformable convolution: those of the plain one with this weight (C_out, C_in / groups, k, k)."""
-    count: int = 2 * weight.numel() * out_val.shape[0] * out_val.shape[2] * out_val.shape[3]
-    return count

@@ -2,7 +2,7 @@
 
 The authors' networks take their values from tests/data/deterministic_weights.py, which turns names and shapes into values, and are
 converted as a downloaded checkpoint is. No weights of Trident, DKD's student or its crop network are published: ours have their papers'
-size, SeqNet's tensors where those fit, and values by the same rule elsewhere. nano is the bundled model.
+size, SeqNet's tensors where those fit, and values by the same rule elsewhere. nano and small are the bundled models.
 """
 
 import json
@@ -110,17 +110,19 @@ ONE_NETWORK: dict[str, Callable[[], Weights]] = {
     "coat": coat,
 }
 NANO = "nano"
+SMALL = "small"
+BUNDLED = (NANO, SMALL)
 TWO_STEP = "two-step"  # [D; R] in DKD's paper: OIM detects, the teacher embeds the crops
 NETWORKS = (*ONE_NETWORK, NANO, TWO_STEP)
 
 
 def write(name: str, folder: Path, short_side: int, long_side: int) -> None:
-    """Write the model folder of a network for pictures of a size; nano keeps its own input size."""
+    """Write the model folder of a network for pictures of a size; the bundled models keep their own input size."""
     size = {"short_side": short_side, "long_side": long_side}
-    if name == NANO:
+    if name in BUNDLED:
         from personsearch.weights.find import find_model
 
-        shutil.copytree(find_model(NANO), folder, dirs_exist_ok=True)
+        shutil.copytree(find_model(name), folder, dirs_exist_ok=True)
     elif name == TWO_STEP:
         from personsearch.models.two_step.combined import DETECTOR, REIDENTIFIER, CombinedConfig
 
@@ -132,8 +134,8 @@ def write(name: str, folder: Path, short_side: int, long_side: int) -> None:
 
 
 def picture(name: str, height: int, width: int) -> Any:
-    """RGB uint8 (height, width, 3) in which the network finds people; for nano, which is trained, a rendered scene."""
-    if name != NANO:
+    """RGB uint8 (height, width, 3) in which the network finds people; for the bundled models, which are trained, a rendered scene."""
+    if name not in BUNDLED:
         return import_module("tests.data.synth_image").synth(height, width, 1)[:, :, ::-1].copy()
     import cv2
 
