@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from personsearch.boxes import Array
 from personsearch.models.config import BackboneConfig
 from personsearch.models.parts.heads import REGION_LEVEL, strongest
-from personsearch.models.parts.layers import ProjectedEmbedding
+from personsearch.models.parts.layers import SHORTEST, ProjectedEmbedding
 from personsearch.models.parts.resnet import LastStage, level_channels
 from personsearch.options import Settings
 from personsearch.ranking import SceneFilter
@@ -44,6 +44,13 @@ class GalleryFilter(nn.Module):
             return self._row(c4)
         # Image by image: the map that is embedded may be larger than the scene's own
         return torch.cat([self._row(one) for one in torch.split(c4, 1)])
+
+    def fuse(self, scenes: Tensor, people: Tensor) -> Tensor:
+        """(I, Q, D), what each of (Q, D) people lets through of each of (I, D) scenes, for training; a search uses `arithmetic`."""
+        gates = torch.sigmoid(F.normalize(people, eps=SHORTEST) / self.config.temperature)
+        gated = F.normalize(scenes, eps=SHORTEST)[:, None] * gates[None]
+        fused: Tensor = self.norm(gated.flatten(0, 1))
+        return fused.view_as(gated)
 
     def _row(self, c4: Tensor) -> Tensor:
         cells = F.adaptive_max_pool2d(c4.float(), self.config.pool)

@@ -27,6 +27,7 @@ SAFETENSORS = ".safetensors"
 TORCHVISION = re.compile(r"resnet50-[0-9a-f]{8}\.pth")  # its ResNet-50 by the name that it is downloaded with
 # A last stage of its own is called layer4, whatever the backbone: the same stage in a ShuffleNet and a ConvNeXt, and the other way
 LAST_STAGES = (("layer4.", "stage4."), ("layer4.0.", "features.6."), ("layer4.1.", "features.7."))
+FIRST_CONVOLUTIONS = ("backbone.conv1.", "backbone.features.0.0.")  # of ConvNeXt the second
 BACKBONE, RES5 = "backbone.", "res5.layer4."
 REID_HEADS = ("head.", "second.", "reid.", "roi.")  # the heads that embed; their last stage is the same as the backbone's
 LIVE_OR_FROZEN = ("batch", "frozen")  # norms that mean the same by the same tensors
@@ -89,7 +90,7 @@ def initialise(network: nn.Module, config: Any, recipe: InitialRecipe) -> Taken:
         sources = {name: name for name in check_names(network, tensors, source=str(file))}
     else:
         sources = _backbone_sources(network, tensors, file)
-    first = next(name for name in sources if name.startswith(BACKBONE + "conv1."))
+    first = next(name for name in sources if name.startswith(FIRST_CONVOLUTIONS))
     adapted = () if (values["architecture"] in BGR) == (config.architecture in BGR) else (first,)
     own = network.state_dict()
     for name, source in sources.items():

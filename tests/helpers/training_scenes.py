@@ -64,6 +64,7 @@ def paint(image: Array, box: list[int], upper: Array, lower: Array) -> None:
 
 
 BACKBONE = {"name": "resnet18", "width": 0.125, "norm": "batch"}
+CONVNEXT = {"name": "convnext-tiny", "width": 0.09}
 SIZE = {"short_side": HEIGHT, "long_side": WIDTH, "backbone": BACKBONE}
 PROPOSALS = {"anchor_sizes": [32, 64], "before_nms": 200, "after_nms": 50}
 REGION_NETWORK = SIZE | {"embedding_dim": 32, "proposals": PROPOSALS}
@@ -79,6 +80,7 @@ RECIPES = {
     "nae": (REGION_NETWORK | {"architecture": "nae"}, REGION_LOSSES),
     "nae+": (REGION_NETWORK | {"architecture": "nae", "pixelwise": True}, REGION_LOSSES),
     "seqnet": (REGION_NETWORK | {"architecture": "seqnet"}, REGION_LOSSES),
+    "gfn": (REGION_NETWORK | {"architecture": "seqnext", "backbone": CONVNEXT, "gallery_filter": {"pool": 8}}, REGION_LOSSES),
     "trident": (REGION_NETWORK | {"architecture": "trident"}, {"proposals": FEW, "head": HEAD, "reid": SHORT_QUEUE}),
     "alignps": (DENSE_NETWORK | {"architecture": "alignps"}, DENSE_LOSSES),
     "roi-alignps": (DENSE_NETWORK | {"architecture": "roi-alignps", "rpn": PROPOSALS}, TWO_LOSSES),

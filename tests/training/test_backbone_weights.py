@@ -43,17 +43,17 @@ def written(folder: Path, weights: dict[str, Tensor], suffix: str) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-@pytest.mark.parametrize("name", BACKBONES)
-def test_every_stage_starts_from_the_file(name: str, suffix: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "recipe"), [*((name, "seqnet") for name in BACKBONES), ("convnext-tiny", "gfn")])
+def test_every_stage_starts_from_the_file(name: str, recipe: str, suffix: str, tmp_path: Path) -> None:
     weights = classifier(BACKBONES[name])
     network: Any = build_learner(
-        recipe_of("seqnet", backbone=BACKBONES[name], backbone_weights=written(tmp_path, weights, suffix)), 4
+        recipe_of(recipe, backbone=BACKBONES[name], backbone_weights=written(tmp_path, weights, suffix)), 4
     ).network
     for key, tensor in network.backbone.state_dict().items():
         if "num_batches" not in key:
             assert torch.equal(tensor, weights[key])
     last = {"layer4.0.": "features.6.", "layer4.1.": "features.7."} if name.startswith("convnext") else {}
-    for head in (network.first, network.second):
+    for head in (network.first, network.second, *([network.scenes] if recipe == "gfn" else [])):
         for key, tensor in head.res5.state_dict().items():
             theirs = next((there + key.removeprefix(here) for here, there in last.items() if key.startswith(here)), key)
             if "num_batches" not in key:

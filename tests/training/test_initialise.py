@@ -61,7 +61,7 @@ def assert_taken(learner: Learner, taken: Taken, folder: Path) -> None:
     assert not set(taken.taken.values()) & set(taken.left)
 
 
-@pytest.mark.parametrize("name", ["oim", "nae", "nae+", "seqnet"])
+@pytest.mark.parametrize("name", ["oim", "nae", "nae+", "seqnet", "gfn"])
 def test_the_same_network_takes_all(name, tmp_path) -> None:
     learner, taken = started(name, saved(tmp_path, name), "whole")
     assert_taken(learner, taken, tmp_path)
@@ -94,6 +94,12 @@ def test_the_head_that_embeds_gives_the_last_stage(tmp_path) -> None:
     _, taken = started("nae", saved(tmp_path, "seqnet"))
     assert taken.taken["head.res5.layer4.0.conv1.weight"] == "second.res5.layer4.0.conv1.weight"
     assert "first.res5.layer4.0.conv1.weight" in taken.left
+
+
+def test_gfn_takes_the_backbone_of_gfn(tmp_path) -> None:
+    learner, taken = started("gfn", saved(tmp_path, "gfn"))
+    assert_taken(learner, taken, tmp_path)
+    assert set(taken.taken) == names(learner, "backbone.", "first.res5.", "second.res5.", "scenes.res5.")
 
 
 def test_a_backbone_with_its_last_stage_gives_that(tmp_path) -> None:

@@ -45,7 +45,7 @@ SLOW = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
-    ("name", "stop"), [("nae", 3), *(pytest.param(name, stop, marks=SLOW) for name in ("seqnet", "roi-alignps") for stop in (1, 2))]
+    ("name", "stop"), [("nae", 3), *(pytest.param(name, stop, marks=SLOW) for name in ("seqnet", "gfn", "roi-alignps") for stop in (1, 2))]
 )
 def test_a_resumed_training_gives_the_same_numbers(name, stop, tmp_path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"

@@ -1,7 +1,7 @@
 """From a data set to batches: augmentation with exact boxes, the network's own preprocessing, padding; all of it repeatable."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -39,11 +39,14 @@ class TrainBatch:
     scenes: SceneBatch
     boxes: list[Tensor]  # (N, 4) float32 of each image, xyxy pixels of the resized image
     identities: list[Tensor]  # (N,) int64, -1 unlabelled
+    pictures: list[int] | None = field(default=None, kw_only=True)  # number of each image in the data set
 
     def to(self, device: torch.device) -> "TrainBatch":
         """The same on a device."""
         scenes = SceneBatch(self.scenes.pixels.to(device), self.scenes.resized, self.scenes.original)
-        return TrainBatch(scenes, [one.to(device) for one in self.boxes], [one.to(device) for one in self.identities])
+        return TrainBatch(
+            scenes, [one.to(device) for one in self.boxes], [one.to(device) for one in self.identities], pictures=self.pictures
+        )
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class TrainItem:
     scene: SceneInput
     boxes: Tensor  # (N, 4) xyxy pixels of the resized image
     identities: Tensor  # (N,)
+    picture: int = field(default=-1, kw_only=True)  # number in the data set; -1 outside of one
 
 
 class TrainItems(torch.utils.data.Dataset[TrainItem]):
@@ -64,7 +68,7 @@ class TrainItems(torch.utils.data.Dataset[TrainItem]):
     def __getitem__(self, draw: Draw) -> TrainItem:
         """The picture of a draw (epoch, number)."""
         epoch, number = draw
-        return self.item(self.dataset[number], np.random.default_rng([self.seed, epoch, number]))
+        return replace(self.item(self.dataset[number], np.random.default_rng([self.seed, epoch, number])), picture=number)
 
     def item(self, sample: Sample, rng: np.random.Generator) -> TrainItem:
         """The sample augmented and prepared."""
@@ -104,7 +108,9 @@ def collate(items: Sequence[TrainItem]) -> TrainBatch:
 
     pixels = torch.stack([padded(item.scene.pixels) for item in items])
     scenes = SceneBatch(pixels, [item.scene.resized for item in items], [item.scene.original for item in items])
-    return TrainBatch(scenes, [item.boxes for item in items], [item.identities for item in items])
+    return TrainBatch(
+        scenes, [item.boxes for item in items], [item.identities for item in items], pictures=[item.picture for item in items]
+    )
 
 
 def epoch_batches(

@@ -11,6 +11,7 @@ from personsearch.models.rcnn import RCNNConfig
 from personsearch.models.reid import ReidConfig
 from personsearch.models.roi_alignps import ROIAlignPSConfig
 from personsearch.models.seqnet import SeqNetConfig
+from personsearch.models.seqnext import SeqNeXtConfig
 from personsearch.models.trident import TridentConfig
 from personsearch.options import parse
 from personsearch.training.initialise import initialise, load_backbone, spread_offsets
@@ -21,9 +22,18 @@ from personsearch.training.learners.pretraining import PretrainingLearner
 from personsearch.training.learners.region import RegionLearner
 from personsearch.training.learners.reid import ReidLearner
 from personsearch.training.learners.roi import ROILearner
+from personsearch.training.learners.seqnext import SeqNeXtLearner
 from personsearch.training.learners.trident import TridentLearner
 from personsearch.training.optimize import freeze
-from personsearch.training.recipes.schema import DenseLosses, DKDLosses, Recipe, ReidLosses, TridentLosses, TwoBranchLosses
+from personsearch.training.recipes.schema import (
+    DenseLosses,
+    DKDLosses,
+    Recipe,
+    ReidLosses,
+    SeqNeXtLosses,
+    TridentLosses,
+    TwoBranchLosses,
+)
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +75,8 @@ def _build(recipe: Recipe, identities: int) -> Learner:
         return ReidLearner(parse(ReidConfig, values, source), losses, identities)
     if isinstance(losses, DKDLosses):
         return DKDLearner(parse(DKDConfig, values, source), losses, identities)
+    if isinstance(losses, SeqNeXtLosses):
+        return SeqNeXtLearner(parse(SeqNeXtConfig, values, source), losses, identities)
     config: RCNNConfig | SeqNetConfig
     config = parse(SeqNetConfig, values, source) if values["architecture"] == "seqnet" else parse(RCNNConfig, values, source)
     if recipe.pretraining is not None:

@@ -1,4 +1,4 @@
-"""How OIM, NAE and SeqNet learn."""
+"""How OIM, NAE and SeqNet learn, and what SeqNeXt shares with them."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -7,11 +7,19 @@ from personsearch.models.parts.heads import FirstHead
 from personsearch.models.parts.rpn import frames_of
 from personsearch.models.rcnn import RCNN, RCNNConfig, region_input
 from personsearch.models.seqnet import SeqNet, SeqNetConfig
+from personsearch.models.seqnext import SeqNeXt, SeqNeXtConfig
 from personsearch.training.data.batches import TrainBatch
 from personsearch.training.learners.base import Learner, person_loss, propose
 from personsearch.training.losses.oim import OIMLoss
 from personsearch.training.losses.regions import SampledRegions, region_box_loss, sample_regions
 from personsearch.training.recipes.schema import RegionLosses
+
+
+def build_network(config: RCNNConfig | SeqNetConfig) -> RCNN | SeqNet:
+    """The network of a config, with random weights."""
+    if isinstance(config, SeqNeXtConfig):
+        return SeqNeXt(config)
+    return SeqNet(config) if isinstance(config, SeqNetConfig) else RCNN(config)
 
 
 class RegionLearner(Learner):
@@ -29,14 +37,18 @@ class RegionLearner(Learner):
     def __init__(self, config: RCNNConfig | SeqNetConfig, losses: RegionLosses, identities: int) -> None:
         super().__init__()
         self.config = config
-        self.network = SeqNet(config) if isinstance(config, SeqNetConfig) else RCNN(config)
+        self.network = build_network(config)
         self.recipe = losses
         self.oim = OIMLoss(identities, config.embedding_dim, losses.oim)
 
     def forward(self, batch: TrainBatch) -> dict[str, Tensor]:
         """`rpn_*`, `first_*` of SeqNet, `class`, `box` and `oim`."""
+        return self.losses_on(self.network(batch.scenes.pixels), batch)
+
+    def losses_on(self, c4: Tensor, batch: TrainBatch) -> dict[str, Tensor]:
+        """The losses, of the backbone's map of level 4."""
         network, recipe = self.network, self.recipe
-        c4, frames = network(batch.scenes.pixels), frames_of(batch.scenes.resized, batch.scenes.pixels)
+        frames = frames_of(batch.scenes.resized, batch.scenes.pixels)
         proposals, losses = propose(network.rpn, c4, frames, batch.boxes, recipe.proposals)
         if isinstance(network, SeqNet):
             proposals, first = self._first(network.first, c4, proposals, frames, batch)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from personsearch.options import Settings
 
 Average: TypeAlias = Literal["labelled", "all"]
+EmptyRows: TypeAlias = Literal["zero", "masked"]
 
 SHORTEST = 1e-12
 
@@ -24,6 +25,7 @@ class OIMRecipe(Settings):
     momentum: float = Field(default=0.5, ge=0, lt=1)  # share of the old row when an identity is seen again
     unit_rows: bool = True  # rows of the table are normalised after each update (AlignPS's TriQueue heads: not)
     focal_gamma: float = Field(default=0.0, ge=0)  # factor (1 - p)^gamma (AlignPS: 2)
+    empty_rows: EmptyRows = "zero"  # rows that nobody has filled yet count 0; "masked" (GFN's code): -1, and 1 for the person's own
     average: Average = "labelled"  # over labelled features, or over all, unlabelled ones counting 0
 
 
@@ -55,7 +57,10 @@ class OIMLoss(nn.Module):
             features: (N, D) unit rows.
             identities: (N,) int64, 0..L-1, or -1 for unlabelled people; no background.
         """
-        loss = self.loss(self.logits(features), identities)
+        logits = self.logits(features)
+        if self.recipe.empty_rows == "masked":
+            logits = self._without_empty_rows(logits, identities)
+        loss = self.loss(logits, identities)
         if self.training:
             self.remember(features, identities)
         return loss
@@ -68,6 +73,18 @@ class OIMLoss(nn.Module):
         memory = torch.cat([self.table * recipe.scale, self.queue * queue_scale])
         with torch.autocast(features.device.type, enabled=False):
             return F.linear(features.to(memory.dtype), memory)
+
+    def _without_empty_rows(self, logits: Tensor, identities: Tensor) -> Tensor:
+        """(N, L + Q) logits as if an empty row were opposite to every feature, but equal to the feature of its identity.
+
+        Source: LukeJaffe/GFN@72e8d9e (oim_loss.py).
+        """
+        empty = torch.cat([self.table, self.queue]).eq(0).all(dim=1)
+        scale = logits.new_full((len(empty),), self.recipe.scale)
+        if self.recipe.queue_scale is not None:
+            scale[len(self.table) :] = self.recipe.queue_scale
+        own = identities[:, None] == torch.arange(len(empty), device=identities.device)
+        return torch.where(empty, torch.where(own, scale, -scale), logits)
 
     def loss(self, logits: Tensor, identities: Tensor) -> Tensor:
         """The mean of -(1 - p)^gamma log p of the true identities, where p is the softmax of (N, L + Q) logits."""

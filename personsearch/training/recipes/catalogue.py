@@ -43,8 +43,8 @@ from personsearch.training.recipes.schema import (
     TridentLosses,
     TwoBranchLosses,
 )
+from personsearch.training.recipes.seqnext import QUEUES, seqnext_builders
 
-QUEUES: dict[Data, int] = {"cuhk": 5000, "prw": 500}  # unlabelled people that OIM keeps
 MIN_SCORES: dict[Data, float] = {"cuhk": 0.2, "prw": 0.15}  # in the evaluations of AlignPS
 MULTI_SCALE = AugmentRecipe(sizes=((400, 667), (600, 1000), (800, 1333), (900, 1500), (1000, 1666), (1200, 2000)))
 ALIGNPS_DROPS = (16, 22)
@@ -165,7 +165,7 @@ def _data_builders(data: Data) -> dict[str, Builder]:
     whole = {name: paper[name] for name in (f"alignps-{data}", f"roi-alignps-{data}")}
     tuned = tuned_builders(f"nae-{data}", region[f"nae-{data}"], whole)
     named = {f"{name}-paper": build for name, build in paper.items()}
-    return {**region, **named, **code, **variants, **tuned, **_scratch(region | paper | variants)}
+    return {**region, **seqnext_builders(data), **named, **code, **variants, **tuned, **_scratch(region | paper | variants)}
 
 
 def _scratch(starts: Mapping[str, Builder]) -> dict[str, Builder]:

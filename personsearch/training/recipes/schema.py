@@ -11,6 +11,7 @@ from personsearch.models.rcnn import RCNNConfig
 from personsearch.models.reid import ReidConfig
 from personsearch.models.roi_alignps import ROIAlignPSConfig
 from personsearch.models.seqnet import SeqNetConfig
+from personsearch.models.seqnext import SeqNeXtConfig
 from personsearch.models.trident import TridentConfig
 from personsearch.options import Precision, Settings, parse
 from personsearch.training.data.batches import AugmentRecipe, LastBatch
@@ -22,6 +23,7 @@ from personsearch.training.losses.distillation import DistillationRecipe
 from personsearch.training.losses.mutual import MutualRecipe
 from personsearch.training.losses.oim import OIMRecipe
 from personsearch.training.losses.regions import ProposalRecipe, RegionRecipe
+from personsearch.training.losses.scenes import SceneFilterRecipe
 from personsearch.training.losses.triplet import TripletRecipe
 from personsearch.training.pretraining import PretrainingRecipe
 
@@ -35,6 +37,12 @@ class RegionLosses(Settings):
     first: RegionRecipe = RegionRecipe(box_weight=10.0)  # SeqNet's first head; the others have none
     head: RegionRecipe = RegionRecipe()
     oim: OIMRecipe = OIMRecipe()
+
+
+class SeqNeXtLosses(RegionLosses):
+    """What SeqNeXt learns from; `scenes` with GFN alone."""
+
+    scenes: SceneFilterRecipe = SceneFilterRecipe()
 
 
 class DenseLosses(Settings):
@@ -81,12 +89,13 @@ class DKDLosses(Settings):
     teacher: Path | None = None  # the folder of a trained crop network
 
 
-Losses = RegionLosses | DenseLosses | TwoBranchLosses | TridentLosses | ReidLosses | DKDLosses
+Losses = SeqNeXtLosses | RegionLosses | DenseLosses | TwoBranchLosses | TridentLosses | ReidLosses | DKDLosses
 # the config and the losses of each architecture
 FAMILIES: dict[str, tuple[type[Settings], type[Losses]]] = {
     "oim": (RCNNConfig, RegionLosses),
     "nae": (RCNNConfig, RegionLosses),
     "seqnet": (SeqNetConfig, RegionLosses),
+    "seqnext": (SeqNeXtConfig, SeqNeXtLosses),
     "dkd": (DKDConfig, DKDLosses),
     "reid": (ReidConfig, ReidLosses),
     "trident": (TridentConfig, TridentLosses),
@@ -160,7 +169,7 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _possible_pretraining(self) -> "Recipe":
-        if self.pretraining is not None and not isinstance(self.losses, RegionLosses):
+        if self.pretraining is not None and type(self.losses) is not RegionLosses:
             raise ValueError(f"pretraining is for oim, nae and seqnet, not for {self.network['architecture']}, which can start from theirs")
         if self.pretraining is not None and self.share < 1:
             raise ValueError("share is for data of the whole task; name fewer data sets in pretraining")

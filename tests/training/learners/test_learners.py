@@ -23,7 +23,7 @@ from tests.helpers.training_scenes import MadeUpScenes, batch_of, recipe_of
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
-NETWORKS = ("oim", "nae", "nae+", "seqnet", "alignps", "roi-alignps", "roi-alignps without rpn")
+NETWORKS = ("oim", "nae", "nae+", "seqnet", "gfn", "alignps", "roi-alignps", "roi-alignps without rpn")
 
 
 def learner_of(name: str, **changes) -> Learner:
@@ -46,12 +46,19 @@ def test_every_parameter_learns(name) -> None:
     [
         ("oim", {"rpn_class", "rpn_box", "class", "box", "oim"}),
         ("seqnet", {"rpn_class", "rpn_box", "first_class", "first_box", "class", "box", "oim"}),
+        ("gfn", {"rpn_class", "rpn_box", "first_class", "first_box", "class", "box", "oim", "scenes"}),
         ("alignps", {"dense_class", "dense_box", "dense_centerness", "oim", "triplet"}),
     ],
 )
 def test_losses_have_names(name, names) -> None:
     learner = learner_of(name)
-    assert set(learner(batch_of(learner, MadeUpScenes(1).samples))) == names
+    assert set(learner(batch_of(learner, MadeUpScenes(2).samples))) == names
+
+
+def test_one_scene_is_too_few_for_gfn() -> None:
+    learner = learner_of("gfn")
+    assert "scenes" not in learner(batch_of(learner, MadeUpScenes(1).samples))
+    assert "scenes" not in learner_of("gfn", gallery_filter=None)(batch_of(learner, MadeUpScenes(2).samples))
 
 
 def test_losses_of_roi_alignps_are_both_branches_and_the_mutual_term() -> None:

@@ -34,6 +34,17 @@ def test_an_empty_memory_gives_the_logarithm_of_its_size() -> None:
     assert loss.item() == pytest.approx(math.log(8))
 
 
+def test_masked_empty_rows_by_hand() -> None:
+    """GFN's code: a row that nobody has filled is opposite to all, but equal to its own person; the mean is over everyone."""
+    oim = memory(3, 2, scale=2.0, queue_scale=3.0, queue_size=1, empty_rows="masked", average="all")
+    oim.table[0] = torch.tensor([1.0, 0.0])
+    loss = oim.eval()(unit([1, 0], [0.6, 0.8], [0, 1]), torch.tensor([0, 2, -1]))
+    # logits are (2, -2, -2, -3) and (1.2, -2, 2, -3)
+    first = math.log(math.exp(2) + 2 * math.exp(-2) + math.exp(-3)) - 2
+    second = math.log(math.exp(1.2) + math.exp(-2) + math.exp(2) + math.exp(-3)) - 2
+    assert loss.item() == pytest.approx((first + second) / 3, abs=1e-12)
+
+
 def test_focal_factor_by_hand() -> None:
     oim = memory(2, 2, scale=1.0, queue_size=0, focal_gamma=2)
     oim.table.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))

@@ -11,7 +11,7 @@ from personsearch.training.optimize import build_optimizer, freeze, rate_factor,
 from personsearch.training.recipes import catalogue, load_recipe
 from personsearch.training.recipes.catalogue import builders, recipes
 from personsearch.training.recipes.common import changed
-from personsearch.training.recipes.schema import DenseLosses, OptimizerRecipe, Recipe, RegionLosses, TwoBranchLosses
+from personsearch.training.recipes.schema import DenseLosses, OptimizerRecipe, Recipe, RegionLosses, SeqNeXtLosses, TwoBranchLosses
 
 
 def test_names_tell_paper_and_code_apart() -> None:
@@ -53,7 +53,13 @@ def test_a_recipe_survives_json(name, tmp_path) -> None:
 
 @pytest.mark.parametrize(
     ("architecture", "losses"),
-    [("oim", RegionLosses), ("seqnet", RegionLosses), ("alignps", DenseLosses), ("roi-alignps", TwoBranchLosses)],
+    [
+        ("oim", RegionLosses),
+        ("seqnet", RegionLosses),
+        ("seqnext", SeqNeXtLosses),
+        ("alignps", DenseLosses),
+        ("roi-alignps", TwoBranchLosses),
+    ],
 )
 def test_the_network_decides_the_losses(architecture, losses) -> None:
     assert isinstance(Recipe(name="x", network={"architecture": architecture}, losses={}).losses, losses)

@@ -212,6 +212,43 @@ HYBRID = {
 }
 
 
+# LukeJaffe/GFN@72e8d9e, configs/default.yaml and *_train_final.yaml
+SEQNEXT = {
+    **OIM,
+    "optimizer.name": "adamw",
+    "optimizer.learning_rate": 1e-4,
+    "optimizer.weight_decay": 0.0,
+    "optimizer.momentum": 0.9,
+    "optimizer.drops": (15, 25),
+    "optimizer.drop_factor": 0.1,
+    "optimizer.clip": 10.0,
+    "optimizer.warmup_steps": "epoch",
+    "optimizer.warmup_start": 0.001,
+    "epochs": 30,
+    "batch_size": 8,
+    "frozen": ("backbone.features.0.",),
+    "losses.proposals.before_nms": 12000,
+    "losses.proposals.after_nms": 2000,
+    "losses.proposals.sampling.count": 256,
+    "losses.proposals.box_loss": "smooth_l1",
+    "losses.first.box_weight": 10.0,
+    "losses.first.class_weight": 1.0,
+    "losses.head.box_weight": 1.0,
+    "losses.head.class_weight": 1.0,
+    "losses.first.sampling.count": 128,
+    "losses.head.sampling.count": 128,
+    "losses.head.sampling.positive_iou": 0.5,
+    "losses.head.sampling.negative_iou": 0.5,
+    "losses.head.sampling.positive_share": 0.5,
+    "losses.oim.empty_rows": "masked",
+    "losses.oim.average": "all",
+    "losses.scenes.temperature": 0.1,
+    "losses.scenes.sure_negatives": True,
+    "losses.scenes.with_person": 1,
+    "losses.scenes.without_person": 1,
+}
+
+
 def dense(prefix: str, **changes: Any) -> dict[str, Any]:
     return {f"{prefix}{path}": value for path, value in DENSE.items()} | {f"{prefix}{path}": value for path, value in changes.items()}
 
@@ -261,6 +298,7 @@ NUMBERS: dict[str, dict[str, Any]] = {
         for data, epochs in (("cuhk", 14), ("prw", 10))
     },
     "trident-prw-with-norm": TRIDENT | {"network.encoder_norm": True},
+    **{f"{name}-{data}": SEQNEXT | {"losses.oim.queue_size": queue} for name in ("gfn", "seqnext") for data, queue in QUEUES.items()},
     "dkd-prw": DKD | {"epochs": 35, "optimizer.drops": (21,)},
     "dkd-cuhk": DKD | {"epochs": 18, "optimizer.drops": (11,)},
     "reid-prw": TEACHER | {"batch_size": 24},

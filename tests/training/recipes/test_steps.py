@@ -21,6 +21,8 @@ NAMES = [
     "seqnet-cuhk-reid-only",
     "seqnet-cuhk-reid-and-boxes",
     "seqnet-cuhk-reid-and-classes",
+    "seqnext-cuhk",
+    "gfn-prw",
     "trident-prw-with-norm",
     "alignps-prw-baseline",
     "alignps-prw-baseline-scale-region",
