@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 import torch
+import torchvision
 from safetensors.torch import save_file
 from torch import Tensor
 
 from personsearch.errors import ConfigError, WeightsError
 from personsearch.models.config import BackboneConfig
 from personsearch.models.parts.resnet import build_backbone
-from personsearch.training.initialise import InitialRecipe
+from personsearch.training.initialise import CLASSIFIER, InitialRecipe, match_stages
 from personsearch.training.learners.build import build_learner
 from personsearch.training.recipes import load_recipe
 from personsearch.training.run import TrainOptions, prepare
@@ -24,6 +25,27 @@ BACKBONES: dict[str, dict[str, Any]] = {
     "convnext-tiny": {"name": "convnext-tiny", "width": 0.09},
 }
 HEAD = {"fc.weight": torch.zeros(3, 5), "classifier.1.bias": torch.zeros(3)}
+
+
+TORCHVISIONS = {
+    "resnet50": "resnet50",
+    "resnet18": "resnet18",
+    "shufflenet": "shufflenet_v2_x1_0",
+    "convnext-tiny": "convnext_tiny",
+    "convnext-base": "convnext_base",
+}
+
+
+@pytest.mark.parametrize("name", TORCHVISIONS)
+def test_torchvisions_own_file_fits_every_backbone(name: str) -> None:
+    """At full size, without numbers: each tensor of the network takes one of the same shape, and only the classifier is left."""
+    with torch.device("meta"):
+        weights = getattr(torchvision.models, TORCHVISIONS[name])(weights=None).state_dict()
+        network: Any = build_learner(recipe_of("seqnet", backbone={"name": name}), 4).network
+    tensors = {key: one for key, one in weights.items() if not key.startswith(CLASSIFIER)}
+    assert 0 < len(tensors) < len(weights)
+    taken = set(match_stages(network, tensors, Path("file.pth")).values())
+    assert all(key.endswith("num_batches_tracked") for key in tensors.keys() - taken)
 
 
 def classifier(backbone: dict[str, Any], seed: int = 5) -> dict[str, Tensor]:
