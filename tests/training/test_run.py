@@ -13,7 +13,7 @@ from personsearch.cli import app as cli
 from personsearch.datasets.coco import Fields
 from personsearch.errors import ConfigError, DataError
 from personsearch.training.recipes import load_recipe
-from personsearch.training.run import prepare
+from personsearch.training.run import TrainOptions, prepare
 from tests.helpers.training_scenes import QUIET, MadeUpScenes, recipe_of
 
 
@@ -73,3 +73,12 @@ def test_category_and_identity_on_the_command_line(tmp_path: Path) -> None:
         error = CliRunner().invoke(cli.app, [*arguments, option, "walker"]).exception
         assert isinstance(error, DataError)
         assert message in str(error)
+
+
+@pytest.mark.parametrize(("flags", "rule"), [([], None), (["--confidence-weighted"], True), (["--no-confidence-weighted"], False)])
+def test_the_command_passes_the_rule_of_the_measure(flags: list[str], rule: bool | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[TrainOptions] = []
+    monkeypatch.setattr("personsearch.training.run.train", lambda recipe, data, out, options: calls.append(options))
+    run = CliRunner().invoke(cli.app, ["train", "seqnet-prw", "data", "out", "--test-data", "prw:PRW", *flags])
+    assert run.exit_code == 0, run.output
+    assert [(options.confidence_weighted, options.test_data) for options in calls] == [(rule, ("prw", Path("PRW")))]
