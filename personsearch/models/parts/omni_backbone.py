@@ -1,6 +1,5 @@
 """The backbone of the larger bundled crop network: slower than `CropBackbone`, and better across cameras."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops.misc import SqueezeExcitation
@@ -61,7 +60,7 @@ class OmniBlock(nn.Module):
         """(N, outputs, h, w) of (N, inputs, h, w)."""
         reduced = self.reduce(maps)
         scales = [gated(stream(reduced)) for gated, stream in zip(self.gates, self.streams, strict=True)]
-        return F.relu(self.expand(torch.stack(scales).sum(dim=0)) + self.skip(maps))
+        return F.relu(self.expand(sum(scales[1:], start=scales[0])) + self.skip(maps))
 
 
 class ContextGate(nn.Module):
