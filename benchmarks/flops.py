@@ -20,11 +20,10 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.latency_networks import BUNDLED, NETWORKS, SMALL, TWO_STEP, picture, write
+from benchmarks.latency_networks import BUNDLED, NETWORKS, SMALL, picture, write
 
 SIDE = 2048  # of the square matrices whose product is the peak
 PRODUCTS = 4  # before and after each run
-NEEDS_VALUES = (*BUNDLED, TWO_STEP, *(name for name in NETWORKS if "alignps" in name))  # how much they compute depends on who is seen
 HEAD = "| network | GFLOP | people | CPU s | GFLOP/CPU s | peak | share |\n|---|---|---|---|---|---|---|"
 
 
@@ -52,7 +51,7 @@ def work(name: str, rounds: int, short_side: int, long_side: int) -> None:
         image = picture(name, short_side, long_side)
         opened = _open("kept", Path(home), "cpu")  # before the plain form, which takes the fast forms out of the modules
         plain = _open("plain", Path(home), "cpu")
-        flops = flops_of(partial(plain.detect, [plain.prepare(image)]), computed=name in NEEDS_VALUES)
+        flops = flops_of(partial(plain.detect, [plain.prepare(image)]))
         del plain
         prepared = [opened.prepare(image)]
         people = len(opened.detect(prepared)[0])
