@@ -28,6 +28,8 @@ from personsearch.training.losses.triplet import TripletRecipe
 from personsearch.training.pretraining import PretrainingRecipe
 
 BiasRule = Literal["none", "all", "plain"]
+# Steps, or the first epoch: its next step ("epoch") or its last one ("epoch_less_one", NAE's and SeqNet's code) has the whole rate
+WarmUp = int | Literal["epoch", "epoch_less_one"]
 
 
 class RegionLosses(Settings):
@@ -116,8 +118,7 @@ class OptimizerRecipe(Settings):
     bias_decay: float = Field(default=1.0, ge=0)  # factor on their weight decay
     offset_rate: float = Field(default=1.0, ge=0)  # factor on the learning rate of deformable offsets
     clip: float | None = Field(default=None, gt=0)  # greatest length of the gradient
-    # linear; over the first epoch: its next step ("epoch") or its last one ("epoch_less_one", NAE's and SeqNet's code) has the whole rate
-    warmup_steps: int | Literal["epoch", "epoch_less_one"] = 0
+    warmup_steps: WarmUp = 0  # linear
     warmup_start: float = Field(default=0.001, ge=0, le=1)  # factor on the learning rate at step 0
     schedule: Literal["steps", "cosine"] = "steps"
     drops: tuple[int, ...] = ()  # epochs from which on the rate is multiplied by `drop_factor`

@@ -222,7 +222,6 @@ SEQNEXT = {
     "optimizer.drops": (15, 25),
     "optimizer.drop_factor": 0.1,
     "optimizer.clip": 10.0,
-    "optimizer.warmup_steps": "epoch",
     "optimizer.warmup_start": 0.001,
     "epochs": 30,
     "batch_size": 8,
@@ -298,7 +297,11 @@ NUMBERS: dict[str, dict[str, Any]] = {
         for data, epochs in (("cuhk", 14), ("prw", 10))
     },
     "trident-prw-with-norm": TRIDENT | {"network.encoder_norm": True},
-    **{f"{name}-{data}": SEQNEXT | {"losses.oim.queue_size": queue} for name in ("gfn", "seqnext") for data, queue in QUEUES.items()},
+    **{
+        f"{name}-{data}": SEQNEXT | {"losses.oim.queue_size": QUEUES[data], "optimizer.warmup_steps": steps}
+        for name in ("gfn", "seqnext")
+        for data, steps in (("cuhk", 1000), ("prw", "epoch_less_one"))  # src/engine/train.py: min(1000, len(data_loader) - 1)
+    },
     "dkd-prw": DKD | {"epochs": 35, "optimizer.drops": (21,)},
     "dkd-cuhk": DKD | {"epochs": 18, "optimizer.drops": (11,)},
     "reid-prw": TEACHER | {"batch_size": 24},
