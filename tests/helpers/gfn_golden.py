@@ -3,11 +3,15 @@
 import atexit
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
@@ -78,6 +82,33 @@ def opened(family: str, short_side: int, long_side: int) -> SceneModel:
         model = open_folder(Path(home), "cpu")
     assert isinstance(model, SceneModel)
     return model
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What a network computes on the way to its people, the backbone and the first head once."""
+
+    people: SceneDetections
+    c4: Tensor
+    proposals: Tensor
+    first: Any  # the first head's people
+
+
+@contextmanager
+def one_pass(net: Any, batch: SceneBatch) -> Iterator[Pass]:
+    """A detection with all that it computed; until the context ends, the network uses its map instead of computing it again."""
+    seen = []
+    find_first = net.find_first
+
+    def spy(c4: Tensor, proposals: Tensor, frame: Tensor) -> Any:
+        seen.append((c4, proposals, find_first(c4, proposals, frame)))
+        return seen[-1][2]
+
+    with torch.inference_mode(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(net, "find_first", spy)
+        (people,) = net.detect(batch)
+        patch.setattr(net, "forward", lambda pixels: seen[0][0])
+        yield Pass(people, *seen[0])
 
 
 def sampled(tensor: Tensor, count: int = 256) -> Array:

@@ -15,7 +15,7 @@ from personsearch.models.scene import SceneBatch, SceneDetections, SceneModel
 from personsearch.models.seqnext import SeqNeXt, SeqNeXtConfig, window_input
 from personsearch.options import Precision
 from tests.helpers.batches import detections_in_any_batch
-from tests.helpers.gfn_golden import BACKBONES, EMBEDDINGS, SMALL, assert_among, assert_people, network, opened, sampled
+from tests.helpers.gfn_golden import BACKBONES, EMBEDDINGS, SMALL, Pass, assert_among, assert_people, network, one_pass, opened, sampled
 from tests.helpers.seqnet_golden import DATA, batch_of, golden, picture
 
 FUSED = 5e-6  # of numbers up to 12
@@ -33,21 +33,16 @@ def detect(net: SeqNeXt, image: Array) -> tuple[SceneBatch, SceneDetections]:
     return batch, people
 
 
-def assert_first_stage(net: SeqNeXt, batch: SceneBatch, expected: dict[str, Array]) -> None:
+def assert_first_stage(seen: Pass, batch: SceneBatch, expected: dict[str, Array]) -> None:
     """Input, map, proposals and the first head's people; what differs first is named."""
     assert tuple(batch.pixels.shape) == tuple(expected["network_input_shape"])
     assert batch.resized == [tuple(expected["image_size"])]
     np.testing.assert_array_equal(sampled(batch.pixels[0]), expected["input_samp"], err_msg="input")
-    frame = frames_of(batch.resized, batch.pixels)
-    with torch.inference_mode():
-        c4 = net(batch.pixels)
-        (proposals,) = net.rpn(c4, frame)
-        first = net.find_first(c4, proposals, frame[0])
-    np.testing.assert_allclose(sampled(c4), expected["res4_samp"], atol=2e-5, rtol=0, err_msg="res4")
-    assert len(proposals) == expected["n_proposals"]
-    assert_among(proposals, expected["proposals_top16"], 1e-3)
-    assert len(first.boxes) == len(expected["stage1_boxes"])
-    assert_among(first.boxes, expected["stage1_boxes"], 1e-3)
+    np.testing.assert_allclose(sampled(seen.c4), expected["res4_samp"], atol=2e-5, rtol=0, err_msg="res4")
+    assert len(seen.proposals) == expected["n_proposals"]
+    assert_among(seen.proposals, expected["proposals_top16"], 1e-3)
+    assert len(seen.first.boxes) == len(expected["stage1_boxes"])
+    assert_among(seen.first.boxes, expected["stage1_boxes"], 1e-3)
 
 
 def assert_scenes(net: SeqNeXt, rows: Array, scene: Array, expected: dict[str, Array]) -> None:
@@ -71,14 +66,12 @@ def assert_people_and_scene(net: SeqNeXt, batch: SceneBatch, people: SceneDetect
 
 def assert_golden(net: SeqNeXt, expected: dict[str, Array], image: Array) -> None:
     """What a gallery and a query get, and what GFN says of a small gallery."""
-    batch, people = detect(net, image)
-    assert_first_stage(net, batch, expected)
-    assert_people_and_scene(net, batch, people, expected)
-    with torch.inference_mode():
+    batch = batch_of(net.prepare(image))
+    with one_pass(net, batch) as seen:
+        assert_first_stage(seen, batch, expected)
+        assert_people_and_scene(net, batch, seen.people, expected)
         (rows,) = net.embed(batch, [torch.from_numpy(expected["query_box"])])
-        (scene,) = net.embed_scenes(batch)
     np.testing.assert_allclose(rows, expected["query_embedding"], atol=EMBEDDINGS, rtol=0)
-    np.testing.assert_allclose(scene, people.scene, atol=1e-6, rtol=0)
 
 
 @pytest.mark.slow
