@@ -3,10 +3,10 @@
     python -m benchmarks precision [NETWORK ...] [--rounds 1] [--short-side 900] [--long-side 1500]
 
 Each network has a process of its own with one thread, opened as a user opens it, with the weights of `latency`; a round goes through all
-of them. Three forms take turns: float32 as opened, float32 with freed memory kept (`personsearch.memory`), and bfloat16 with memory kept.
-CPU seconds hardly depend on what else the machine does; ratios to the first network are of the same run. The output is a table for
-RESULTS.md: the last columns compare bfloat16 with float32, see `agreement.differences`. The first run of a form, of which there is no
-other with `--rounds 1`, also prepares its layers.
+of them. The networks take turns in each of three forms, one form after the other, because memory that is kept stays kept: float32 as
+opened, float32 with freed memory kept (`personsearch.memory`), and bfloat16 with memory kept. CPU seconds hardly depend on what else the
+machine does; ratios to the first network are of the same run. The output is a table for RESULTS.md: the last columns compare bfloat16
+with float32, see `agreement.differences`. The first run of a form, of which there is no other with `--rounds 1`, also prepares its layers.
 """
 
 import json
@@ -47,11 +47,7 @@ def main(
         answers: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
         for form in (form for form in FORMS for _ in range(rounds)):  # memory that is kept stays kept
             for name, worker in workers.items():
-                assert worker.stdin
-                assert worker.stdout
-                worker.stdin.write(f"{form}\n")
-                worker.stdin.flush()
-                answers[name].append(json.loads(worker.stdout.readline()) | {"form": form})
+                answers[name].append(_answer(name, worker, form) | {"form": form})
         for worker in workers.values():
             worker.communicate()
         rows = {name: _row(answers[name], Path(home) / name) for name in names}
@@ -67,11 +63,32 @@ def _start(name: str, folder: Path, sizes: list[str]) -> "subprocess.Popen[str]"
     )
 
 
+def _answer(name: str, worker: "subprocess.Popen[str]", form: str) -> dict[str, Any]:
+    """CPU seconds of a form in a worker, under `seconds`.
+
+    Raises:
+        typer.BadParameter: The worker has ended, such as for lack of memory.
+    """
+    ended = f"{name} ended without an answer; see its error above, and free memory (each network has its own process)"
+    if worker.stdin is None or worker.stdout is None:
+        raise ValueError(f"the worker of {name} has no pipes; start it with stdin and stdout as pipes")
+    try:
+        worker.stdin.write(f"{form}\n")
+        worker.stdin.flush()
+    except BrokenPipeError as error:
+        raise typer.BadParameter(ended) from error
+    line = worker.stdout.readline()
+    if not line:
+        raise typer.BadParameter(ended)
+    answer: dict[str, Any] = json.loads(line)
+    return answer
+
+
 def _row(answers: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
     """Medians of the CPU seconds by form, the people, and what bfloat16 changes."""
     seconds = {form: statistics.median(answer["seconds"] for answer in answers if answer["form"] == form) for form in FORMS}
-    kept, rough = (agreement.load(folder / f"{form}.npz") for form in ("kept", "bfloat16"))
-    return {"people": len(kept), **seconds, **agreement.differences(rough, kept)}
+    reference, bfloat16 = (agreement.load(folder / f"{form}.npz") for form in ("kept", "bfloat16"))
+    return {"people": len(reference), **seconds, **agreement.differences(bfloat16, reference)}
 
 
 def _line(name: str, row: dict[str, Any], first: dict[str, Any]) -> str:
@@ -79,6 +96,8 @@ def _line(name: str, row: dict[str, Any], first: dict[str, Any]) -> str:
     cells += [f"{row['bfloat16'] / row['kept']:.2f}", f"{row['share']:.0%}"]
     if "box" in row:
         cells += [f"{row['box']:.1f}", f"{row['score']:.4f}", f"{row['least_cosine']:.5f}, {row['mean_cosine']:.5f}"]
+    else:
+        cells += ["-", "-", "-"]
     return f"| {' | '.join(map(str, cells))} |"
 
 

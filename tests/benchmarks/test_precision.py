@@ -1,9 +1,12 @@
 """The table of the precision benchmark, from detections that a run has saved."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
 from benchmarks import agreement, precision
 from personsearch.results import Detections
@@ -32,6 +35,33 @@ def test_a_row_has_medians_and_the_differences_of_bfloat16(tmp_path: Path) -> No
 
 
 def test_unknown_networks_and_rounds_are_refused() -> None:
-    for options in ({"networks": ["nano"]}, {"rounds": 0}):
-        with pytest.raises(Exception, match=r"unknown: nano|takes 1 or more"):
-            precision.main(**options)
+    with pytest.raises(typer.BadParameter, match="unknown: nano"):
+        precision.main(["nano"])
+    with pytest.raises(typer.BadParameter, match="takes 1 or more, got 0"):
+        precision.main(rounds=0)
+
+
+def test_a_row_is_whole_without_people_found_again(tmp_path: Path) -> None:
+    agreement.save(people((0, 0, 10, 20), score=0.75), tmp_path / "kept.npz")
+    agreement.save(people((50, 0, 60, 20), score=0.75), tmp_path / "bfloat16.npz")
+    row = precision._row(ANSWERS, tmp_path)
+    assert precision._line("gfn", row, row) == "| gfn | 1 | 6.0 | 4.0 | 2.0 | 1.00 | 0.50 | 0% | - | - | - |"
+
+
+def worker(code: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_worker_that_ends_is_named() -> None:
+    with worker("input()") as ends, pytest.raises(typer.BadParameter, match="gfn ended without an answer; see its error above"):
+        precision._answer("gfn", ends, "kept")
+    with worker("import json; print(json.dumps({'form': input()}))") as answers:
+        assert precision._answer("gfn", answers, "kept") == {"form": "kept"}
+
+
+def test_a_worker_that_had_ended_before_is_named() -> None:
+    with worker("") as ended:
+        ended.wait()
+        with pytest.raises(typer.BadParameter, match="gfn ended without an answer"):
+            precision._answer("gfn", ended, "kept")
+        ended.stdin = None  # what is left in it cannot be written
