@@ -38,6 +38,13 @@ def test_a_jpeg_states_its_size_without_pillow(data: bytes) -> None:
     assert picture_size(data) == Image.open(io.BytesIO(data)).size == (70, 50)
 
 
+def test_a_height_that_a_later_segment_states_is_not_read() -> None:
+    data = jpeg()
+    at = data.index(b"\xff\xc0") + 5  # marker, length and bits of a value
+    assert data[at : at + 4] == (50).to_bytes(2) + (70).to_bytes(2)
+    assert jpeg_size(data[:at] + bytes(2) + data[at + 2 :]) is None
+
+
 def test_a_size_behind_the_head_is_read_by_pillow() -> None:
     data = with_segments(jpeg(), 3)
     assert jpeg_size(data[:HEAD_BYTES]) is None
@@ -60,5 +67,6 @@ def test_what_is_not_a_picture_has_no_size(tmp_path: Path) -> None:
 def test_any_bytes_end_the_search_for_a_size() -> None:
     random = np.random.default_rng(0)
     for _ in range(300):
-        jpeg_size(b"\xff\xd8\xff" + bytes(random.choice([0, 1, 0xC0, 0xD8, 0xE0, 0xFF], 60).astype(np.uint8)))
+        size = jpeg_size(b"\xff\xd8\xff" + bytes(random.choice([0, 1, 0xC0, 0xD8, 0xE0, 0xFF], 60).astype(np.uint8)))
+        assert size is None or size[1] > 0
     assert jpeg_size(b"\xff\xd8\xff\xda" + jpeg()[2:]) is None

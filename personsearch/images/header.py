@@ -8,16 +8,16 @@ from typing import Any
 from personsearch.images.paths import check_file
 from personsearch.images.pixels import DAMAGED
 
-HEAD_BYTES = 2**16  # with the preview and facts that cameras put before the size, in most files
-# Markers of JPEG: those with the size, which start a frame, of whichever coding; and those of which the size can no longer come, or
-# without a length
+HEAD_BYTES = 2**16  # enough for the preview and EXIF data that most cameras put before the size
+# Markers of JPEG that start a frame, which states the size: SOF0 to SOF15, without DHT, JPG and DAC between them
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# Markers at which the search ends: they have no length, or the pixels begin before any size
 ENDS = frozenset({0x00, 0x01, *range(0xD0, 0xDB)})
 PADDING = 0xFF
 
 
 def picture_size(content: Any) -> tuple[int, int]:
-    """Width and height as a file's own head states them, before its orientation; 0 and 0 for what is not a picture.
+    """Width and height, pixels, as a file's own head states them, before its orientation; 0 and 0 for what is not a picture.
 
     Args:
         content: Path, bytes of a file, or a PIL picture.
@@ -43,7 +43,7 @@ def picture_size(content: Any) -> tuple[int, int]:
 
 
 def jpeg_size(head: bytes) -> tuple[int, int] | None:
-    """Width and height in the first bytes of a JPEG; None if they do not hold them, or are those of another format."""
+    """Width and height, pixels, in the first bytes of a JPEG; None if they do not hold them, or are those of another format."""
     if not head.startswith(b"\xff\xd8\xff"):
         return None
     at = 2

@@ -32,8 +32,8 @@ class Decoded:
 
     item: Item
     frame: int
-    time: float | None
-    height: int
+    time: float | None  # seconds
+    height: int  # pixels of the original picture, as is the width
     width: int
     fingerprint: str
     prepared: Any
@@ -133,6 +133,7 @@ class Decoder:
                 yield _Task(item, self._video, reader.next, reader.size, reader)
 
     def _still(self, item: Item) -> Decoded:
+        # the digest is that of the bytes that are decoded: if the file changes now, the next run sees it
         digest, frame = item.still()
         is_large = frame.pixels.nbytes > MEMORY // 8
         decoded = self.prepare(item, frame, digest, last=True, expected=1)
@@ -217,7 +218,7 @@ class _VideoReader:
 
 
 def _decoding_bytes(item: Item) -> int:
-    """Bytes that decoding and preparing a picture needs."""
+    """Bytes that decoding and preparing a picture needs; 0 for objects of a store, whose size is not known before they are fetched."""
     content = item.image if item.content is None else item.content
     if isinstance(content, np.ndarray):
         return int(content.size)

@@ -62,8 +62,11 @@ class Item:
     def still(self) -> tuple[str, Frame]:
         """Fingerprint and frame of a picture. A file is read once, so that the fingerprint is that of the bytes that were decoded.
 
+        Returns:
+            64 hex digits, and the frame.
+
         Raises:
-            ImageError: The content is not a picture.
+            ImageError: The content is not a picture, or the file is missing or cannot be read.
         """
         if self.content is not None:
             (frame,) = self.frames()
