@@ -56,7 +56,7 @@ def thresholds(name: str, pictures: list[Any], monkeypatch: pytest.MonkeyPatch) 
         compared.clear()
         model.detect([model.prepare(image)])
         scores.append(np.concatenate(compared))
-        best.append(min(float(values.max()) for values in compared))  # from here on one of the heads keeps nobody
+        best.append(min(float(values.max()) for values in compared))  # from here on one of the heads keeps no person
     monkeypatch.undo()
     empty, high = best[:2], max(best[2:])
     low = max(min(empty), min(float(values.min()) for values in scores[2:]))
