@@ -124,4 +124,4 @@ def open_board(folder: Path, step: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise MissingExtraError("tensorboard is not installed; run: pip install 'personsearch[tensorboard]'") from error
-    return SummaryWriter(str(folder / BOARD_FOLDER), purge_step=step + 1 if step else None)
+    return SummaryWriter(str(folder / BOARD_FOLDER), purge_step=step + 1)

@@ -80,3 +80,14 @@ def test_tensorboard_hides_what_a_run_that_was_cut_off_wrote_later(tmp_path: Pat
     with Log(tmp_path, 1, open_board(tmp_path, 1)) as log:
         log.write(step=2, loss=20.0)
     assert scalars(tmp_path) == {"loss": [(1, 1.0), (2, 20.0)]}
+
+
+def test_tensorboard_hides_a_run_that_was_cut_off_before_its_first_state(tmp_path: Path) -> None:
+    with Log(tmp_path, 0, open_board(tmp_path, 0)) as log:
+        for step in (1, 2, 3):
+            log.write(step=step, loss=float(step))
+    (file,) = (tmp_path / BOARD_FOLDER).iterdir()
+    file.rename(file.with_name(file.name.replace("tfevents.", "tfevents.0")))  # files of one second are read by name
+    with Log(tmp_path, 0, open_board(tmp_path, 0)) as log:
+        log.write(step=1, loss=10.0)
+    assert scalars(tmp_path) == {"loss": [(1, 10.0)]}
