@@ -55,7 +55,7 @@ class TrainOptions:
         progress: show a bar on stderr.
 
     Raises:
-        ConfigError: `epochs` is below 1, or there are two models to start from.
+        ConfigError: `epochs` is below 1, there are two models to start from, or `confidence_weighted` is without `test_data`.
     """
 
     device: str = "auto"
@@ -77,6 +77,8 @@ class TrainOptions:
             raise ConfigError(f"epochs must be at least 1, or None for all of the recipe's; got {self.epochs}")
         if self.initial is not None and self.backbone_weights is not None:
             raise ConfigError("initial and backbone_weights both start the backbone; pass one of them")
+        if self.confidence_weighted is not None and self.test_data is None:
+            raise ConfigError("confidence_weighted is about the measurement of a training; pass test_data too")
 
 
 DEFAULTS = TrainOptions()

@@ -75,6 +75,16 @@ def test_category_and_identity_on_the_command_line(tmp_path: Path) -> None:
         assert message in str(error)
 
 
+@pytest.mark.parametrize("weighted", [True, False])
+def test_a_rule_of_the_measure_needs_data_to_measure_on(weighted: bool, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="confidence_weighted is about the measurement of a training; pass test_data too"):
+        TrainOptions(confidence_weighted=weighted)
+    flag = "--confidence-weighted" if weighted else "--no-confidence-weighted"
+    error = CliRunner().invoke(cli.app, ["train", "seqnet-prw", "data", str(tmp_path / "out"), flag]).exception
+    assert isinstance(error, ConfigError)
+    assert "pass test_data too" in str(error)
+
+
 @pytest.mark.parametrize(("flags", "rule"), [([], None), (["--confidence-weighted"], True), (["--no-confidence-weighted"], False)])
 def test_the_command_passes_the_rule_of_the_measure(flags: list[str], rule: bool | None, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[TrainOptions] = []
