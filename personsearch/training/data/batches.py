@@ -39,7 +39,7 @@ class TrainBatch:
     scenes: SceneBatch
     boxes: list[Tensor]  # (N, 4) float32 of each image, xyxy pixels of the resized image
     identities: list[Tensor]  # (N,) int64, -1 unlabelled
-    pictures: list[int] | None = field(default=None, kw_only=True)  # number of each image in the data set
+    pictures: list[int] | None = field(default=None, kw_only=True)  # number of each image in the data set; None: not known
 
     def to(self, device: torch.device) -> "TrainBatch":
         """The same on a device."""
@@ -56,7 +56,7 @@ class TrainItem:
     scene: SceneInput
     boxes: Tensor  # (N, 4) xyxy pixels of the resized image
     identities: Tensor  # (N,)
-    picture: int = field(default=-1, kw_only=True)  # number in the data set; -1 outside of one
+    picture: int | None = field(default=None, kw_only=True)  # number in the data set; None outside of one
 
 
 class TrainItems(torch.utils.data.Dataset[TrainItem]):
@@ -108,8 +108,12 @@ def collate(items: Sequence[TrainItem]) -> TrainBatch:
 
     pixels = torch.stack([padded(item.scene.pixels) for item in items])
     scenes = SceneBatch(pixels, [item.scene.resized for item in items], [item.scene.original for item in items])
+    numbers = [item.picture for item in items if item.picture is not None]
     return TrainBatch(
-        scenes, [item.boxes for item in items], [item.identities for item in items], pictures=[item.picture for item in items]
+        scenes,
+        [item.boxes for item in items],
+        [item.identities for item in items],
+        pictures=numbers if len(numbers) == len(items) else None,
     )
 
 

@@ -149,6 +149,15 @@ def test_collate_pads_with_zeros_right_and_bottom() -> None:
     assert [len(one) for one in batch.boxes] == [len(one) for one in batch.identities] == [3, 4]
 
 
+def test_a_batch_knows_its_pictures_if_all_items_do() -> None:
+    scenes = MadeUpScenes(2)
+    items = TrainItems(scenes, dense_input, AugmentRecipe(sizes=((64, 96),)), 0)
+    outside = items.item(scenes[0], np.random.default_rng(0))
+    assert outside.picture is None
+    assert collate([items[0, 1], items[0, 0]]).pictures == [1, 0]
+    assert collate([items[0, 1], outside]).pictures is None
+
+
 def test_an_epoch_has_every_picture_once() -> None:
     batches = epoch_batches(7, 3, 0, 2)
     assert [len(batch) for batch in batches] == [3, 3, 1]
