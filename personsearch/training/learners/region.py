@@ -28,6 +28,11 @@ class RegionLearner(Learner):
     The box loss is a mean over all sampled regions, as the authors' code has it; Eq. 1 prints a mean over the positive ones, which
     `box_mean` of the recipe chooses.
 
+    Args:
+        config: Config of the network.
+        losses: Numbers of the losses.
+        identities: Number of labelled identities.
+
     Source: SeqNet (arXiv 2103.10148), Eq. 1-3 and "Training"; serend1p1ty/SeqNet@edec285; dichen-cd/NAE4PS@ec43d1e.
     """
 
@@ -46,7 +51,12 @@ class RegionLearner(Learner):
         return self.losses_on(self.network(batch.scenes.pixels), batch)
 
     def losses_on(self, c4: Tensor, batch: TrainBatch) -> dict[str, Tensor]:
-        """The losses, of the backbone's map of level 4."""
+        """The losses of a batch.
+
+        Args:
+            c4: (B, C, H, W), the backbone's map of stride 16.
+            batch: Batch that it is of.
+        """
         network, recipe = self.network, self.recipe
         frames = frames_of(batch.scenes.resized, batch.scenes.pixels)
         proposals, losses = propose(network.rpn, c4, frames, batch.boxes, recipe.proposals)

@@ -14,6 +14,11 @@ FEWEST = 2  # scenes, and people: batch norm cannot learn from one
 class SeqNeXtLearner(RegionLearner):
     """SeqNet's losses, and GFN's contrastive loss of the batch's scenes and true people with those that a memory adds.
 
+    Args:
+        config: Config of the network.
+        losses: Numbers of the losses.
+        identities: Number of labelled identities.
+
     Source: Jaffe and Zakhor (WACV 2023, arXiv 2210.12903); LukeJaffe/GFN@72e8d9e.
     """
 

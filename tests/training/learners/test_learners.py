@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from personsearch.training.learners.base import Learner, person_loss
 from personsearch.training.learners.build import build_learner
 from personsearch.training.learners.dense import Named, reid
 from personsearch.training.learners.roi import ROILearner
+from personsearch.training.learners.seqnext import SeqNeXtLearner
 from personsearch.training.losses.oim import OIMLoss
 from personsearch.training.losses.regions import SampledRegions
 from personsearch.training.losses.triplet import triplet_aided
@@ -59,6 +61,28 @@ def test_one_scene_is_too_few_for_gfn() -> None:
     learner = learner_of("gfn")
     assert "scenes" not in learner(batch_of(learner, MadeUpScenes(1).samples))
     assert "scenes" not in learner_of("gfn", gallery_filter=None)(batch_of(learner, MadeUpScenes(2).samples))
+
+
+def test_gfn_compares_with_the_scenes_it_remembers() -> None:
+    """The loss of two scenes differs by what the memory adds: the same people two scenes earlier."""
+    learner = learner_of("gfn")
+    assert isinstance(learner, SeqNeXtLearner)
+    assert learner.memory is not None
+    samples = MadeUpScenes(4).samples
+    later = replace(batch_of(learner, samples[2:]), pictures=[2, 3])
+
+    def loss() -> float:
+        torch.manual_seed(0)
+        return learner(later)["scenes"].item()
+
+    learner(batch_of(learner, samples[:2]))
+    assert set(learner.memory.pictures) == {0, 1}
+    with_memory = loss()
+    learner.memory.pictures.clear()
+    without = loss()
+    learner.memory.pictures.clear()
+    assert loss() == pytest.approx(without, rel=1e-5)
+    assert with_memory != pytest.approx(without, rel=1e-2)
 
 
 def test_losses_of_roi_alignps_are_both_branches_and_the_mutual_term() -> None:
