@@ -45,9 +45,9 @@ def test_the_measure_takes_another_rule_by_the_options_name(paper) -> None:
     model: Any = RectangleModel()
     model.confidence_weighted = paper
     dataset: Any = ThreePictures()
-    for asked, top1 in ((False, 1.0), (True, 0.0)):
-        scores = search_scores(model, dataset, confidence_weighted=asked)
-        assert (scores["confidence_weighted"], scores["top1"]) == (asked, top1)
+    for rule, top1 in ((False, 1.0), (True, 0.0)):
+        scores = search_scores(model, dataset, confidence_weighted=rule)
+        assert (scores["confidence_weighted"], scores["top1"]) == (rule, top1)
 
 
 def test_a_test_set_is_measured_by_either_rule(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ class OIMRecipe(Settings):
     momentum: float = Field(default=0.5, ge=0, lt=1)  # share of the old row when an identity is seen again
     unit_rows: bool = True  # rows of the table are normalised after each update (AlignPS's TriQueue heads: not)
     focal_gamma: float = Field(default=0.0, ge=0)  # factor (1 - p)^gamma (AlignPS: 2)
-    empty_rows: EmptyRows = "zero"  # rows that nobody has filled yet count 0; "masked" (GFN's code): -1, and 1 for the person's own
+    # an identity's row before its first person: "zero" gives similarity 0; "masked" (GFN's code) -1, and 1 for the identity itself
+    empty_rows: EmptyRows = "zero"
     average: Average = "labelled"  # over labelled features, or over all, unlabelled ones counting 0
 
 

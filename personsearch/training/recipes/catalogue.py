@@ -2,8 +2,8 @@
 
 "paper" follows the text of the papers. Where the text is silent (margin and mining of the triplet loss, weight of the mutual
 information, gradient clipping, initial offsets of the neck) it takes the code's value. "code" follows the released code, quirks
-included. These recipes start from a ResNet-50 trained on ImageNet (`backbone_weights`); "-scratch" recipes start from random
-weights and freeze nothing.
+included. These recipes start from a ResNet-50 (SeqNeXt's from a ConvNeXt-Base) trained on ImageNet (`backbone_weights`);
+"-scratch" recipes start from random weights and freeze nothing.
 
 Sources: arXiv 2109.00211, Sec. IV-A; arXiv 2103.10148, Implementation; daodaofr/AlignPS@5d62dbc (configs);
 serend1p1ty/SeqNet@edec285 (defaults.py, engine.py); dichen-cd/NAE4PS@ec43d1e (README, configs, lib/utils, lib/datasets);
@@ -32,7 +32,7 @@ from personsearch.training.losses.oim import Average, OIMRecipe
 from personsearch.training.losses.regions import ProposalRecipe, RegionRecipe
 from personsearch.training.losses.triplet import TripletRecipe
 from personsearch.training.recipes.ablations import alignps_variants, seqnet_builders, two_branch_variants
-from personsearch.training.recipes.common import DATA, FIRST_LAYERS, NEGATIVES_BELOW, Builder, Data, changed, network_of
+from personsearch.training.recipes.common import DATA, FIRST_LAYERS, NEGATIVES_BELOW, QUEUES, Builder, Data, changed, network_of
 from personsearch.training.recipes.dkd import dkd_builders
 from personsearch.training.recipes.hybrid import BACKBONES, hybrid_builders, posetrack21_builders, tuned_builders
 from personsearch.training.recipes.schema import (
@@ -43,7 +43,7 @@ from personsearch.training.recipes.schema import (
     TridentLosses,
     TwoBranchLosses,
 )
-from personsearch.training.recipes.seqnext import QUEUES, seqnext_builders
+from personsearch.training.recipes.seqnext import seqnext_builders
 
 MIN_SCORES: dict[Data, float] = {"cuhk": 0.2, "prw": 0.15}  # in the evaluations of AlignPS
 MULTI_SCALE = AugmentRecipe(sizes=((400, 667), (600, 1000), (800, 1333), (900, 1500), (1000, 1666), (1200, 2000)))

@@ -12,6 +12,7 @@ DATA: tuple[Data, ...] = ("cuhk", "prw")
 Builder = Callable[[], Recipe]
 Group = TypeVar("Group", bound=Settings)
 
+QUEUES: dict[Data, int] = {"cuhk": 5000, "prw": 500}  # unlabelled people that OIM keeps
 FIRST_LAYERS = ("backbone.conv1", "backbone.bn1")
 NEGATIVES_BELOW = SamplingRecipe(negative_iou=0.1)  # NAE's, ROI-AlignPS's and DKD's; SeqNet's is 0.5
 

@@ -79,8 +79,8 @@ ENDINGS = {
 DIFFERS = {
     "hybrid-": "length, drops, eta and lambda are choices",
     "seqnet-": "Eq. 1 divides by all regions, as the code",
-    "seqnext-": "whole pictures for random crops, float32",
-    "gfn-": "whole pictures for random crops, float32",
+    "seqnext-": "whole pictures, not random crops; float32",
+    "gfn-": "whole pictures, not random crops; float32",
     "nae-": "-",
     "oim-": "-",
     "alignps-": "margin, mining and clip are the code's",

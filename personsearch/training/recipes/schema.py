@@ -135,9 +135,8 @@ class Recipe(Settings):
     augment: AugmentRecipe = AugmentRecipe()
     epochs: int = Field(default=20, ge=1)
     batch_size: int = Field(default=5, ge=1)
-    last_batch: LastBatch = (
-        "short"  # where the pictures do not fill it: "drop" it (NAE's and SeqNet's code), or "fill" it with others (mmdet)
-    )
+    # where the pictures do not fill the last batch: "drop" it (NAE's and SeqNet's code), or "fill" it with others (mmdet)
+    last_batch: LastBatch = "short"
     by_aspect: bool = False  # no batch has wide and tall pictures; mmdet
     accumulate: int = Field(default=1, ge=1)  # batches to one step of the optimizer
     share: float = Field(default=1.0, gt=0, le=1)  # of the pictures, chosen by the seed (hybrid pre-training, Fig. 5)

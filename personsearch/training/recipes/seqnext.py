@@ -12,10 +12,9 @@ from functools import partial
 from personsearch.models.seqnext import SeqNeXtConfig
 from personsearch.training.losses.oim import OIMRecipe
 from personsearch.training.losses.regions import ProposalRecipe
-from personsearch.training.recipes.common import Builder, Data, network_of
+from personsearch.training.recipes.common import QUEUES, Builder, Data, network_of
 from personsearch.training.recipes.schema import OptimizerRecipe, Recipe, SeqNeXtLosses, WarmUp
 
-QUEUES: dict[Data, int] = {"cuhk": 5000, "prw": 500}  # unlabelled people that OIM keeps
 WARMUPS: dict[Data, WarmUp] = {"cuhk": 1000, "prw": "epoch_less_one"}  # steps: min(1000, len(loader) - 1) of 1,400 and of 713
 FIRST_LAYER = ("backbone.features.0.",)
 

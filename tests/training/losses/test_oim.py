@@ -35,7 +35,7 @@ def test_an_empty_memory_gives_the_logarithm_of_its_size() -> None:
 
 
 def test_masked_empty_rows_by_hand() -> None:
-    """GFN's code: a row that nobody has filled is opposite to all, but equal to its own person; the mean is over everyone."""
+    """GFN's code: a row without a person yet is opposite to all, but equal to its own person; the mean is over everyone."""
     oim = memory(3, 2, scale=2.0, queue_scale=3.0, queue_size=1, empty_rows="masked", average="all")
     oim.table[0] = torch.tensor([1.0, 0.0])
     loss = oim.eval()(unit([1, 0], [0.6, 0.8], [0, 1]), torch.tensor([0, 2, -1]))
