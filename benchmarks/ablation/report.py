@@ -7,6 +7,7 @@ from typing import Any
 from benchmarks.ablation.claims import CLAIMS, PAPERS, Claim
 from benchmarks.ablation.rows import MEASUREMENTS, ROWS, Row
 from benchmarks.ablation.verdicts import (
+    LEVEL,
     RULE,
     VERDICTS,
     Results,
@@ -14,6 +15,7 @@ from benchmarks.ablation.verdicts import (
     by_cosine,
     follows_paper,
     noise_of,
+    one_rule,
     p_value,
     points_of,
     standard_error,
@@ -23,6 +25,7 @@ from benchmarks.ablation.verdicts import (
 from personsearch.ranking import rule_name
 
 UNTRAINED = "a row is ready and not trained"
+UNCOMPARED = "the rows have no point in common by one rule"
 
 
 def sides(claim: Claim, results: Results) -> tuple[list[float], list[float], int]:
@@ -44,7 +47,7 @@ def by_own_rule(claim: Claim, results: Results) -> bool:
 
 def rules_line(results: Results) -> str:
     """How many claims were measured by the papers' own rules, and of which papers the others are, in words."""
-    measured = [claim for claim in CLAIMS if claim.metric == "mAP" and results.get(claim.better) and results.get(claim.worse)]
+    measured = [claim for claim in CLAIMS if claim.metric == "mAP" and all(sides(claim, results)[:2])]
     others = [claim for claim in measured if not by_own_rule(claim, results)]
     counts = ((paper, sum(claim.source.startswith(paper) for claim in others)) for paper in PAPERS)
     parts = ", ".join(f"{count} of {paper}" for paper, count in counts if count)
@@ -57,13 +60,13 @@ def rules_line(results: Results) -> str:
 def verdict_of(claim: Claim, results: Results) -> Verdict:
     """The verdict on a claim at the last point that both rows reached."""
     better, worse, point = sides(claim, results)
-    found = verdict(better, worse, noise_of(results, point, claim.metric), out_of_reach=bool(claim.beyond))
+    result = verdict(better, worse, noise_of(results, point, claim.metric), out_of_reach=bool(claim.beyond))
     few = min(len(better), len(worse)) < claim.seeds
-    return "open" if few and found in ("confirmed", "contradicted") else found
+    return "open" if few and result in ("confirmed", "contradicted") else result
 
 
 def difference_of(claim: Claim, results: Results) -> str:
-    """The difference of a claim and its standard error, percent; empty if a row was not measured."""
+    """The difference of a claim and its standard error, percent; empty if the rows cannot be compared."""
     better, worse, point = sides(claim, results)
     if not better or not worse:
         return ""
@@ -72,11 +75,14 @@ def difference_of(claim: Claim, results: Results) -> str:
 
 
 def counts_line(results: Results) -> str:
-    """How many claims have each verdict, in words."""
+    """How many claims have each verdict, and how many would be confirmed or contradicted by chance, in words."""
     verdicts = [verdict_of(claim, results) for claim in CLAIMS]
     confirmed, contradicted, left_open, beyond = (verdicts.count(name) for name in VERDICTS)
-    told = f"{confirmed} are confirmed, {contradicted} contradicted, {left_open} open, and {beyond} out of reach here"
-    return f"Of {len(CLAIMS)} claims {told}.\n"
+    counts = f"{confirmed} are confirmed, {contradicted} contradicted, {left_open} open, and {beyond} out of reach here"
+    others = len(CLAIMS) - beyond
+    fewest = int(LEVEL * others)
+    chance = f"If the other {others} were all untrue, {fewest} or {fewest + 1} of them would be confirmed or contradicted by chance."
+    return f"Of {len(CLAIMS)} claims {counts}. {chance}\n"
 
 
 def summary(results: Results) -> str:
@@ -88,8 +94,8 @@ def summary(results: Results) -> str:
         counts = ", ".join(f"{len(by_verdict[name])} {name}" for name in VERDICTS)
         lines += ["", f"**{paper}**: {len(claims)} claims, {counts}.", ""]
         for name in VERDICTS:
-            told = "; ".join(f"{claim.says} ({difference_of(claim, results) or 'not measured'})" for claim in by_verdict[name])
-            lines.append(f"* {name.capitalize()}: {told or 'none'}.")
+            named = "; ".join(f"{claim.says} ({difference_of(claim, results) or 'not measured'})" for claim in by_verdict[name])
+            lines.append(f"* {name.capitalize()}: {named or 'none'}.")
     return "\n".join(lines[1:]) + "\n"
 
 
@@ -106,7 +112,8 @@ def claims_table(results: Results) -> str:
             p = f"{p_value(better, worse, noise_of(results, point, claim.metric)):.3f}"
         there = "" if claim.paper is None else f"{claim.paper[0]} to {claim.paper[1]} ({claim.data})"
         says = f"**{claim.says}**" if claim.required else claim.says
-        why = claim.beyond or ("" if better and worse else UNTRAINED)
+        trained = results.get(claim.better) and results.get(claim.worse)
+        why = claim.beyond or ("" if better and worse else UNCOMPARED if trained else UNTRAINED)
         result = verdict_of(claim, results) + (f": {why}" if why else "")
         lines.append(f"| {says} | {claim.source} | {there} | {at} | {ranked} | {here} | {difference_of(claim, results)} | {p} | {result} |")
     return "\n".join(lines) + "\n"
@@ -117,7 +124,7 @@ def rows_table(results: Results) -> str:
     ends = sorted({points_of(result) for name in ROWS for result in results.get(name, ())})
     lines = ["| row | what it is | points | seeds | ranked | mAP | spread | top-1 | AP |", f"|{'---|' * 9}"]
     for name, row in ROWS.items():
-        seeds = results.get(name, ())
+        seeds = one_rule(row, results.get(name, ()))
         if not seeds:
             continue
         for point in ends:
@@ -125,7 +132,7 @@ def rows_table(results: Results) -> str:
             if not values:
                 continue
             ended = [result for result in seeds if points_of(result) == point]
-            top1, ap = (f"{100 * statistics.fmean(column(ended, key)):.1f}" if ended else "-" for key in ("top1", "ap"))
+            top1, ap = (_percent(column(ended, key)) or "-" for key in ("top1", "ap"))
             spread = f"{100 * (max(values) - min(values)):.1f}" if len(values) > 1 else "-"
             at, rule = f"{point}/{MEASUREMENTS}", ranked_by(seeds)
             lines.append(f"| {name} | {explained(row)} | {at} | {len(values)} | {rule} | {_percent(values)} | {spread} | {top1} | {ap} |")
@@ -180,8 +187,8 @@ def noise_line(results: Results) -> str:
 
 
 def column(results: Sequence[Mapping[str, Any]], name: str) -> list[float]:
-    """One number of each seed."""
-    return [result[name] for result in results]
+    """One number of each seed; empty if a seed lacks it."""
+    return [result[name] for result in results] if all(name in result for result in results) else []
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
@@ -192,7 +199,7 @@ def _flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
 
 
 def _percent(values: Sequence[float]) -> str:
-    return f"{100 * statistics.fmean(values):.1f}"
+    return f"{100 * statistics.fmean(values):.1f}" if values else ""
 
 
 PARTS: dict[str, Callable[[Results], str]] = {
@@ -206,7 +213,7 @@ PARTS: dict[str, Callable[[Results], str]] = {
 }
 
 
-def inserted(text: str, parts: Mapping[str, str]) -> str:
+def insert_parts(text: str, parts: Mapping[str, str]) -> str:
     """The text with each part between its marks, which are `<!-- NAME -->` and `<!-- end of NAME -->`.
 
     Raises:
@@ -214,9 +221,9 @@ def inserted(text: str, parts: Mapping[str, str]) -> str:
     """
     for name, part in parts.items():
         first, last = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
-        before, found, rest = text.partition(first)
-        _, ended, after = rest.partition(last)
-        if not found or not ended:
+        before, start, rest = text.partition(first)
+        _, end, after = rest.partition(last)
+        if not start or not end:
             raise ValueError(f"the text lacks {first.strip()} or {last.strip()}; add both lines where {name} belongs")
         text = f"{before}{first}\n{part.strip()}\n\n{last}{after}" if part.strip() else f"{before}{first}{last}{after}"
     return text

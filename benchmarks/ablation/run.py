@@ -329,7 +329,7 @@ def table(
     if into is None:
         typer.echo("\n".join(parts.values()), nl=False)
     else:
-        into.write_text(report.inserted(into.read_text(encoding="utf-8"), parts), encoding="utf-8")
+        into.write_text(report.insert_parts(into.read_text(encoding="utf-8"), parts), encoding="utf-8")
 
 
 @app.command()

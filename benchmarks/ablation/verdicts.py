@@ -38,8 +38,9 @@ class Noise:
 
 
 def noise_of(results: Results, point: int = MEASUREMENTS, metric: str = "mAP") -> Noise:
-    """The pooled variance between seeds of all trained rows at a point of the learning curve."""
-    groups = [values for name, seeds in results.items() if not ROWS[name].of and len(values := values_at(seeds, point, metric)) > 1]
+    """The pooled variance between seeds of all trained rows at a point of the learning curve; each row is ranked by one rule."""
+    trained = [one_rule(ROWS[name], seeds) for name, seeds in results.items() if not ROWS[name].of]
+    groups = [values for seeds in trained if len(values := values_at(seeds, point, metric)) > 1]
     freedom = sum(len(values) - 1 for values in groups)
     if not freedom:
         return Noise(0.0, 0)
@@ -91,14 +92,19 @@ def values_at(results: Sequence[Mapping[str, Any]], point: int, metric: str = "m
 
 
 def by_cosine(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The results ranked by cosine: the mAP of their end, and their curve where cosine is their own rule."""
+    """The results ranked by cosine: the mAP of their end; curve and top-1 where cosine is their own rule."""
     return [
-        {key: value for key, value in result.items() if key != "curve"}
+        {key: value for key, value in result.items() if key not in ("curve", "top1")}
         | {"mAP": result[BY_COSINE], "points": points_of(result), RULE: False}
         if result.get(RULE)
         else dict(result)
         for result in results
     ]
+
+
+def one_rule(row: Row, results: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """The results of a row ranked as its paper does if all of them are, otherwise all by cosine."""
+    return results if follows_paper(row, results) else by_cosine(results)
 
 
 def own_rule(row: Row) -> bool:

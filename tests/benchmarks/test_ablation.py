@@ -19,7 +19,7 @@ from benchmarks.ablation.report import (
     counts_line,
     curves,
     explained,
-    inserted,
+    insert_parts,
     rows_table,
     rules_line,
     sides,
@@ -50,6 +50,7 @@ CONFIGS: dict[str, Any] = {
 }
 TRAINED = [row for row in ROWS.values() if row.recipe]
 PICTURES = 600
+BY_CHANCE = "If the other 2 were all untrue, 0 or 1 of them would be confirmed or contradicted by chance."
 
 
 def config_of(name: str, seed: int = 1):
@@ -260,7 +261,8 @@ def test_the_summary_has_five_lines_a_paper() -> None:
     assert lines[0] == "**SeqNet**: 11 claims, 1 confirmed, 0 contradicted, 1 open, 9 out of reach here."
     assert lines[1] == "* Confirmed: NAE beats OIM (+21.0 ± 2.7)."
     beyond = len(CLAIMS) - 2
-    assert counts_line(RESULTS) == f"Of {len(CLAIMS)} claims 1 are confirmed, 0 contradicted, 1 open, and {beyond} out of reach here.\n"
+    counts = f"Of {len(CLAIMS)} claims 1 are confirmed, 0 contradicted, 1 open, and {beyond} out of reach here."
+    assert counts_line(RESULTS) == f"{counts} {BY_CHANCE}\n"
 
 
 def test_a_model_measured_again_has_the_point_of_its_training_alone() -> None:
@@ -314,7 +316,7 @@ def test_the_committed_table_is_of_the_committed_results() -> None:
     results = ablation.read_results(folder / "results")
     assert results
     text = (folder / "ABLATION.md").read_text(encoding="utf-8")
-    assert inserted(text, {name: part(results) for name, part in PARTS.items()}) == text
+    assert insert_parts(text, {name: part(results) for name, part in PARTS.items()}) == text
 
 
 def test_curves_are_of_required_claims_that_did_not_come_out() -> None:

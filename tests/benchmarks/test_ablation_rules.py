@@ -6,9 +6,10 @@ import pytest
 
 from benchmarks.ablation import data as data_sets
 from benchmarks.ablation import run as ablation
-from benchmarks.ablation.report import inserted
+from benchmarks.ablation.claims import CLAIMS
+from benchmarks.ablation.report import UNCOMPARED, UNTRAINED, claims_table, insert_parts, rows_table, rules_line
 from benchmarks.ablation.rows import ROWS
-from benchmarks.ablation.verdicts import BY_COSINE, RULE, own_rule
+from benchmarks.ablation.verdicts import BY_COSINE, RULE, Noise, noise_of, own_rule
 
 PICTURES = 600
 
@@ -17,6 +18,33 @@ def test_the_rule_of_each_rows_paper() -> None:
     rules = {name: own_rule(row) for name, row in ROWS.items()}
     assert (rules["nae"], rules["seqnet-oim"], rules["trident"], rules["nae-seqnets-boxes"]) == (True,) * 4
     assert (rules["oim"], rules["alignps"], rules["roi-alignps"], rules["dkd"], rules["d-r-2"]) == (False,) * 5
+
+
+def result(row: str, value: float, cosine: float | None = None, points: int = 2) -> dict:
+    """A result ranked by cosine, or by cosine x score with its mAP by cosine."""
+    rule = {} if cosine is None else {RULE: True, BY_COSINE: cosine}
+    return {"row": row, "mAP": value, "top1": 0.5, "ap": 0.9, "curve": [[step, value] for step in range(points)]} | rule
+
+
+def test_rows_without_a_common_point_by_one_rule_are_not_compared() -> None:
+    """SeqNet goes on by cosine x score to a second point, NAE stops at the first: by cosine SeqNet has only its end."""
+    (claim,) = [claim for claim in CLAIMS if claim.says == "SeqNet beats NAE"]
+    results = {"nae": [result("nae", 0.2, points=1)], "seqnet": [result("seqnet", 0.3, 0.25)]}
+    (line,) = [line for line in claims_table(results).splitlines() if claim.says in line]
+    assert line.endswith(f"|  |  |  |  |  | out of reach here: {UNCOMPARED} |")
+    assert rules_line(results).startswith("Of 0 measured claims")
+    (line,) = [line for line in claims_table({"nae": results["nae"]}).splitlines() if claim.says in line]
+    assert line.endswith(f"out of reach here: {UNTRAINED} |")
+
+
+def test_seeds_of_one_row_are_ranked_by_one_rule() -> None:
+    """A new seed ranks by cosine x score, an old one by cosine alone: both count by cosine, which has no top-1 of the new one."""
+    mixed = {"nae": [result("nae", 0.5, 0.3), result("nae", 0.1)]}
+    assert "| nae | recipe `nae-prw-scratch` | 2/5 | 2 | cosine | 20.0 | 20.0 | - | 90.0 |" in rows_table(mixed).splitlines()
+    assert noise_of(mixed, 2) == Noise(pytest.approx(0.02), 1)
+    own = {"nae": [result("nae", 0.5, 0.3), result("nae", 0.1, 0.3)]}
+    assert "| 2/5 | 2 | cosine x score | 30.0 | 40.0 | 50.0 | 90.0 |" in rows_table(own)
+    assert noise_of(own, 2) == Noise(pytest.approx(0.08), 1)
 
 
 def test_a_training_is_measured_by_its_papers_rule_and_by_cosine(tmp_path, monkeypatch) -> None:
@@ -44,7 +72,7 @@ def test_rows_need_only_the_data_that_they_learn_from(tmp_path) -> None:
 
 def test_a_part_is_written_between_its_marks() -> None:
     text = "a\n<!-- rows -->\nold\n<!-- end of rows -->\nb\n"
-    assert inserted(text, {"rows": "| new |\n"}) == "a\n<!-- rows -->\n\n| new |\n\n<!-- end of rows -->\nb\n"
-    assert inserted(text, {"rows": ""}) == "a\n<!-- rows -->\n<!-- end of rows -->\nb\n"
+    assert insert_parts(text, {"rows": "| new |\n"}) == "a\n<!-- rows -->\n\n| new |\n\n<!-- end of rows -->\nb\n"
+    assert insert_parts(text, {"rows": ""}) == "a\n<!-- rows -->\n<!-- end of rows -->\nb\n"
     with pytest.raises(ValueError, match="lacks <!-- noise -->"):
-        inserted(text, {"noise": "x"})
+        insert_parts(text, {"noise": "x"})
