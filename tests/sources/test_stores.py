@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from personsearch import Gallery, PersonSearcher
 from personsearch.errors import ImageError, SourceError
 from personsearch.sources import open_source, read_frame
-from personsearch.sources.stores import is_store
+from personsearch.sources.stores import StoredItem, is_store
 from tests.gallery.test_concurrency import write_at_once
 from tests.helpers.fakes import BLUE, GREEN, RED, RectangleModel, scene
 from tests.helpers.object_store import BUCKET, client, object_store, put_picture
@@ -72,6 +73,22 @@ def test_the_environment_names_the_store_too(server: dict[str, str], photos: str
     assert read_frame(f"{photos}/film.avi", 2).shape == (120, 200, 3)
     with pytest.raises(ImageError, match=r"nothing\.png: cannot be read"):
         read_frame(f"{photos}/nothing.png", 0)
+
+
+def test_a_picture_is_fetched_once_for_digest_and_pixels(server: dict[str, str], photos: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched, usual = [], StoredItem._opened
+
+    def opened(item: StoredItem) -> Any:
+        fetched.append(item.image)
+        return usual(item)
+
+    (item,) = open_source(f"{photos}/below/b.png", server).items
+    monkeypatch.setattr(StoredItem, "_opened", opened)
+    digest, frame = item.still()
+    assert fetched == [f"{photos}/below/b.png"]
+    assert digest == item.fingerprint()
+    assert (frame.image, frame.frame, frame.time) == (item.image, 0, None)
+    assert np.array_equal(frame.pixels, scene((BLUE, 10, 10, 70)))
 
 
 def test_an_address_without_pictures_is_an_error(server: dict[str, str], photos: str) -> None:
