@@ -89,7 +89,7 @@ def main(
     name: Annotated[str, typer.Option(help="Name of the model.")] = "nano",
     tiles: Annotated[tuple[int, int] | None, typer.Option(help="Rows and columns of tiles that the detector searches too.")] = None,
     mirrored: Annotated[bool, typer.Option(help="Embed each crop's mirror image too.")] = False,
-    backbone: Annotated[Backbone, typer.Option(help="That of the crop network's training.")] = Backbone.CROP,
+    backbone: Annotated[Backbone, typer.Option(help="Backbone of the crop network.")] = Backbone.CROP,
 ) -> None:
     """Make the model folder."""
     assemble(crops, detector, out, size=(height, width), min_score=min_score, name=name, tiles=tiles, mirrored=mirrored, backbone=backbone)

@@ -41,7 +41,7 @@ FITTED = 12  # batches that the scales of the maps are taken from
 LEAST_SCALE = 0.1  # of a channel, over the mean of all
 RATE = 2e-3
 MATRICES, DECAY = 10.0, 0.05  # rate of the matrices over that of all else, and their weight decay
-LEAST_SIDE = 12  # outputs and inputs of a matrix; smaller ones are vectors for the optimizer
+SMALL_SIDE = 12  # a convolution with as few inputs or outputs is a vector for the optimizer
 ALONE, TOGETHER = (1.0, 1.0, 1.0, 2.0), (0.3, 0.3, 0.5, 4.0)  # weights of the three maps and of the row
 
 
@@ -70,8 +70,9 @@ class Teacher:
         self._network = compiled(folder / f"{REID[0]}.xml", (count, 3, *REID_SIZE), 1, outputs=NODES)
 
     def look(self, pictures: list[Array]) -> tuple[list[Tensor], Tensor]:
-        """Maps (N, C, h, w) after each stage, and rows (N, 256), float32, of N uint8 RGB pictures (H, W, 3)."""
+        """Maps (N, C, h, w) after each stage, and rows (N, 256) of any length, float32, of N uint8 RGB pictures (H, W, 3)."""
         inputs = [cv2.resize(picture, REID_SIZE[::-1])[..., ::-1].transpose(2, 0, 1) for picture in pictures]
+        # The network's own output comes first, then NODES in their order
         _, *maps, row = (torch.from_numpy(np.array(output)) for output in self._network(np.stack(inputs).astype(np.float32)).values())
         return maps, row.reshape(len(pictures), -1)
 
@@ -92,7 +93,7 @@ class CropLearner(Learner):
         teacher: Teacher of the maps and rows.
         pictures: Source of the pictures.
         together: First step in which every stage gets the map of the stage before instead of the teacher's.
-        bfloat16: Whether the network computes in bfloat16, twice as fast where the CPU has it.
+        bfloat16: Whether the network computes in bfloat16, for CPUs that have it.
         seed: Seed of all that is drawn.
     """
 
@@ -111,10 +112,10 @@ class CropLearner(Learner):
         self.register_buffer("mean_row", torch.zeros(DIM))
 
     def groups(self, rate: float) -> list[dict[str, Any]]:
-        """Vectors and matrices."""
+        """Vectors and small convolutions; then matrices, among them the pooling's weights."""
         parts: dict[bool, list[Tensor]] = {False: [], True: []}
         for tensor in self.network.parameters():
-            parts[tensor.ndim > 1 and min(tensor.shape[:2]) > LEAST_SIDE].append(tensor)
+            parts[tensor.ndim == 3 or (tensor.ndim > 1 and min(tensor.shape[:2]) > SMALL_SIDE)].append(tensor)
         vectors = {"params": parts[False], "lr": rate, "weight_decay": 0.0}
         return [vectors, {"params": parts[True], "lr": rate * MATRICES, "matrices": True, "weight_decay": DECAY}]
 
@@ -164,9 +165,13 @@ class CropLearner(Learner):
 
 
 def backbone_of(network: ReidNetwork) -> CropBackbone:
-    """The network's backbone."""
+    """The backbone of a crop network.
+
+    Raises:
+        TypeError: It is another network's.
+    """
     if not isinstance(network.backbone, CropBackbone):
-        raise TypeError(f"the crop network has a {CROP} backbone, not {type(network.backbone).__name__}")
+        raise TypeError(f"a crop network has the backbone {CROP} or {OMNI}, got {type(network.backbone).__name__}; make it by `config`")
     return network.backbone
 
 
@@ -177,7 +182,7 @@ def normalised(pictures: list[Array]) -> Tensor:
 
 
 def begin_from(learner: CropLearner, before: Path) -> None:
-    """Start with the scales and the running mean of another training, maybe of crops of another size, whose pooling is resized.
+    """Start with the scales of the maps and the running mean of another training, maybe of crops of another size, whose pooling is resized.
 
     A network with `OmniBackbone` takes stem and first stage of one with `CropBackbone`; what that lacks begins as it is.
 
@@ -187,15 +192,15 @@ def begin_from(learner: CropLearner, before: Path) -> None:
     state = load_state(before)
     if "learner" not in state:
         raise WeightsError(f"{before} has weights without the scales of the maps; give the --out folder of this command")
-    buffers = {name: tensor for name, tensor in state["learner"].items() if name in dict(learner.named_buffers(recurse=False))}
+    scales = {name: tensor for name, tensor in state["learner"].items() if name.startswith("scale")}
     weights, own = dict(state["mean"]), learner.network.state_dict()
-    if isinstance(learner.backbone, OmniBackbone) and not any("streams" in name for name in weights):
+    if isinstance(learner.backbone, OmniBackbone) and not any("streams" in name for name in weights) and first_stage(weights):
         weights = own | first_stage(weights)
     if missing := sorted(set(own) - set(weights)):
         raise WeightsError(f"{before} is a training of another network: {len(missing)} tensors are missing, such as {missing[0]}")
     weights["pool.weight"] = resized_pool(weights["pool.weight"], own["pool.weight"].shape[1:])
     learner.network.load_state_dict(weights)
-    learner.load_state_dict(learner.state_dict() | buffers)
+    learner.load_state_dict(learner.state_dict() | scales)
 
 
 def first_stage(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -222,12 +227,12 @@ def main(
     height: int = 128,
     width: int = 64,
     steps: int = 14_000,
-    together: Annotated[int, typer.Option(min=0, help="First steps, in which every stage learns alone.")] = 2000,
+    together: Annotated[int, typer.Option(min=0, help="Number of first steps in which every stage learns alone.")] = 2000,
     rate: float = RATE,
-    average: Annotated[float, typer.Option(min=0, max=1, help="Of the running mean: what a step keeps.")] = Schedule.average,
+    average: Annotated[float, typer.Option(min=0, max=1, help="Share of the running mean that a step keeps.")] = Schedule.average,
     threads: Annotated[int, typer.Option(min=1, help="CPU cores.")] = 1,
-    backbone: Annotated[Backbone, typer.Option(help="Of nano (crop) or of small (omni).")] = Backbone.CROP,
-    bfloat16: Annotated[bool, typer.Option(help="Compute in bfloat16, twice as fast where the CPU has it.")] = False,
+    backbone: Annotated[Backbone, typer.Option(help="Backbone of the crop network.")] = Backbone.CROP,
+    bfloat16: Annotated[bool, typer.Option(help="Compute in bfloat16, for CPUs that have it.")] = False,
 ) -> None:
     """Train the crop network."""
     personsearch.keep_freed_memory()
@@ -236,10 +241,9 @@ def main(
     torch.manual_seed(1)
     network = ReidNetwork(config(height, width, backbone))
     learner = CropLearner(network, Teacher(teachers), Pictures(pool, real), together=together, bfloat16=bfloat16)
+    learner.fit()
     if before is not None:
         begin_from(learner, before)
-    else:
-        learner.fit()
     train(learner, out, Schedule(steps, rate, warmup=200, cosine=True, average=average, save_every=500))
 
 

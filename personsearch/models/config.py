@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from personsearch.options import Settings
 
-CROP, OMNI = "crop", "omni"  # backbones of the bundled crop networks, see `parts.crop_backbone`; not for whole scenes
+CROP, OMNI = "crop", "omni"  # backbones of crop networks, see `parts.crop_backbone` and `parts.omni_backbone`; not for whole scenes
 BackboneName = Literal["resnet50", "resnet18", "shufflenet", "crop", "omni", "convnext-tiny", "convnext-base"]
 Norm = Literal["frozen", "batch", "group"]
 Style = Literal["pytorch", "caffe"]

@@ -1,4 +1,4 @@
-"""The backbone of the bundled crop networks: few and wide layers, which a CPU runs fast."""
+"""A backbone of crop networks: few and wide layers, which a CPU runs fast."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""The backbone of the larger bundled crop network: slower than `CropBackbone`, and better across cameras."""
+"""The backbone of the bundled crop networks, which looks at several scales at once: slower than `CropBackbone`, better across cameras."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -33,7 +33,9 @@ class OmniBackbone(CropBackbone):
             nn.init.zeros_(added.layers[1].get_submodule("1").get_parameter("weight"))  # gives its input at first
         self.stage1 = nn.Sequential(enter, block, *extra, leave)
         first, second, third = self.channels.values()
-        bottlenecks = [max(groups, round(channels * width / groups) * groups) for channels, groups in zip(BOTTLENECKS, GROUPS, strict=True)]
+        bottlenecks = [
+            max(2 * groups, round(channels * width / groups) * groups) for channels, groups in zip(BOTTLENECKS, GROUPS, strict=True)
+        ]
         self.stage2 = nn.Sequential(*omni_blocks(first, bottlenecks[0], second, GROUPS[0]), nn.AvgPool2d(2, ceil_mode=True))
         self.stage3 = nn.Sequential(*omni_blocks(second, bottlenecks[1], third, GROUPS[1]))
 
@@ -86,12 +88,12 @@ class ContextGate(nn.Module):
 
 
 def omni_blocks(inputs: int, inner: int, outputs: int, groups: int) -> tuple[nn.Module, ...]:
-    """Two blocks, and the layer behind them."""
+    """Two blocks and the 1x1 convolution behind them."""
     return OmniBlock(inputs, inner, outputs), OmniBlock(outputs, inner, outputs, groups), conv(outputs, outputs)
 
 
 def light(channels: int) -> nn.Module:
-    """A 1x1 convolution and one of 3x3 within each channel, which need a ninth of a 3x3 convolution's operations."""
+    """A 1x1 convolution and one of 3x3 within each channel, which need about a ninth of a 3x3 convolution's operations."""
     return nn.Sequential(nn.Conv2d(channels, channels, 1, bias=False), conv(channels, channels, 3, groups=channels))
 
 

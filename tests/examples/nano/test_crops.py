@@ -41,7 +41,7 @@ class StandIn:
         cells, channels = [(32, 16), (16, 8), (16, 8)], [192, 288, 384]
         maps = [F.interpolate(pixels, size, mode="area").repeat(1, count // 3, 1, 1) for size, count in zip(cells, channels, strict=True)]
         rows = F.interpolate(pixels, (16, 16), mode="area")[:, 0].flatten(1) + 0.1
-        return maps, F.normalize(rows)
+        return maps, 3 * rows
 
 
 def write_pool(folder: Path, parts: int = 2, pictures: int = 20) -> Path:
@@ -222,7 +222,8 @@ def test_a_training_begins_with_the_weights_of_one_of_other_crops(tmp_path: Path
     torch.nn.init.zeros_(learner.network.neck[0].weight)
     begin_from(learner, tmp_path / "before")
     assert torch.equal(learner.network.neck[0].weight, before.network.neck[0].weight)
-    assert torch.equal(learner.mean_row, before.mean_row)
+    assert torch.equal(learner.get_buffer("scale2"), before.get_buffer("scale2"))
+    assert not learner.mean_row.any()  # the mean is that of today's teacher, not of the training before
     assert learner.network.pool.weight.shape == (384, 6, 4)
 
 
@@ -250,7 +251,7 @@ def test_small_matrices_are_vectors_for_the_optimizer(tmp_path: Path) -> None:
     vectors, matrices = learner.groups(0.001)
     shapes = {tuple(tensor.shape) for tensor in matrices["params"]}
     assert (32, 3, 5, 5) not in shapes
-    assert {(64, 32, 3, 3), (256, 384)} < shapes
+    assert {(64, 32, 3, 3), (256, 384), (384, 8, 4)} < shapes
     assert (matrices["lr"], vectors["weight_decay"]) == (0.01, 0)
     assert len(vectors["params"]) + len(matrices["params"]) == len(list(learner.network.parameters()))
 
@@ -265,6 +266,23 @@ def test_a_training_of_another_network_is_an_error(tmp_path: Path) -> None:
     save_state(tmp_path / "before", {"mean": {"other.weight": torch.ones(1)}, "learner": {}, "step": 5})
     with pytest.raises(WeightsError, match="training of another network"):
         begin_from(learner_of(tmp_path), tmp_path / "before")
+
+
+def test_the_omni_backbone_takes_no_weights_of_another_network(tmp_path: Path) -> None:
+    save_state(tmp_path / "before", {"mean": {"other.weight": torch.ones(1)}, "learner": {}, "step": 5})
+    learner = CropLearner(ReidNetwork(config(64, 32, "omni")), StandIn(), pictures_of(tmp_path))  # type: ignore[arg-type]
+    with pytest.raises(WeightsError, match="training of another network"):
+        begin_from(learner, tmp_path / "before")
+
+
+def test_losses_in_bfloat16_are_near_those_in_float32(tmp_path: Path) -> None:
+    learner = learner_of(tmp_path).eval()
+    exact = learner.losses(0)
+    learner.in_bfloat16 = True
+    rough = learner.losses(0)
+    assert {loss.dtype for loss in rough.values()} == {torch.float32}
+    assert [loss.item() for loss in rough.values()] == pytest.approx([loss.item() for loss in exact.values()], rel=0.05)
+    assert [loss.item() for loss in rough.values()] != [loss.item() for loss in exact.values()]
 
 
 def test_weights_without_scales_are_an_error(tmp_path: Path) -> None:

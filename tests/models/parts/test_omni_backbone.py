@@ -1,4 +1,4 @@
-"""The backbone of the larger bundled crop network."""
+"""The backbone that looks at several scales."""
 
 import pytest
 import torch
