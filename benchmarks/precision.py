@@ -6,7 +6,7 @@ Each network has a process of its own with one thread, opened as a user opens it
 of them. The networks take turns in each of three forms, one form after the other, because memory that is kept stays kept: float32 as
 opened, float32 with freed memory kept (`personsearch.memory`), and bfloat16 with memory kept. CPU seconds hardly depend on what else the
 machine does; ratios to the first network are of the same run. The output is a table for RESULTS.md: the last columns compare bfloat16
-with float32, see `agreement.differences`. The first run of a form, of which there is no other with `--rounds 1`, also prepares its layers.
+with float32, see `agreement.differences`. The first run of a form also prepares its layers; with `--rounds 1` it is the only run.
 """
 
 import json
