@@ -26,7 +26,7 @@ from personsearch.models.nano.detector import CellPredictions, NanoNetwork, pixe
 from personsearch.models.nano.model import read_networks
 from personsearch.models.nano.options import NanoOptions
 
-OPTIONS = NanoOptions()
+OPTIONS = NanoOptions(activation="hardswish")
 MOSAICS, SCENES = 0.25, 0.2  # of the views; of the pieces
 SHAPES = ((6, 256, 256), (6, 256, 256), (3, 352, 352), (4, 320, 256), (2, 448, 608))  # of the batches in turn: views, height, width
 FRONT_EVERY = 3  # steps of the first phase: the first stage has most pixels and learns fastest

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from personsearch.boxes import Array
 from personsearch.models.nano.options import NanoOptions
 from personsearch.models.nano.steps import ViewDetector
-from personsearch.models.parts.csp_darknet import STRIDES, Conv, CSPDarknet, DepthwiseConv, with_relu
+from personsearch.models.parts.csp_darknet import STRIDES, Conv, CSPDarknet, DepthwiseConv, with_activation
 
 PRIOR_SCORE = 0.01  # score of every cell before training: few cells hold a person
+ACTIVATIONS: dict[str, type[nn.Hardswish | nn.ReLU]] = {"hardswish": nn.Hardswish, "relu": nn.ReLU}  # in the place of SiLU
 MAX_LOG_SIDE = 8.0  # keeps exp() of a predicted side finite
 
 
@@ -68,8 +69,8 @@ class NanoNetwork(nn.Module):
         self.heads = nn.ModuleList(
             NanoHead(inputs, options.channels, stride) for inputs, stride in zip(self.backbone.channels, STRIDES, strict=True)
         )
-        if options.activation == "relu":
-            with_relu(self)
+        if options.activation in ACTIVATIONS:
+            with_activation(self, ACTIVATIONS[options.activation])
 
     def forward(self, pixels: Tensor) -> CellPredictions:
         """All cells of (B, 3, H, W) pixels, BGR 0..255; H and W are multiples of 32."""

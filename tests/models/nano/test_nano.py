@@ -62,15 +62,10 @@ def test_the_network_predicts_cells_of_all_levels() -> None:
     assert (cells.boxes[..., 2:] > cells.boxes[..., :2]).all()
 
 
-def test_activations_may_be_relu() -> None:
-    kinds = {
-        activation: {type(layer) for layer in NanoNetwork(OPTIONS.model_copy(update={"activation": activation})).modules()}
-        for activation in ("silu", "relu")
-    }
-    assert nn.SiLU in kinds["silu"]
-    assert nn.ReLU not in kinds["silu"]
-    assert nn.ReLU in kinds["relu"]
-    assert nn.SiLU not in kinds["relu"]
+@pytest.mark.parametrize(("activation", "layer"), [("silu", nn.SiLU), ("hardswish", nn.Hardswish), ("relu", nn.ReLU)])
+def test_a_network_has_the_activation_of_its_options(activation: str, layer: type[nn.Module]) -> None:
+    network = NanoNetwork(OPTIONS.model_copy(update={"activation": activation}))
+    assert {type(module) for module in network.modules()} & {nn.SiLU, nn.Hardswish, nn.ReLU} == {layer}
 
 
 def test_boxes_of_cells_by_hand() -> None:
