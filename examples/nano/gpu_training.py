@@ -18,6 +18,7 @@ from examples.nano.draw import Parts
 from examples.nano.loop import follow
 from examples.nano.targets import Targets
 from personsearch.errors import DataError
+from personsearch.models.config import OMNI
 from personsearch.models.reid import ReidNetwork
 from personsearch.models.scene_input import RGB_MEAN, RGB_STD
 from personsearch.training.checkpoint import STATE_FILE, load_state, save_state
@@ -33,12 +34,13 @@ RELATION = 0.5  # weight of the comparison
 
 @dataclass(frozen=True)
 class Size:
-    """Size of the crops and of a batch."""
+    """Size of the crops and of a batch, and the network's backbone."""
 
     height: int = 128
     width: int = 64
     pairs: int = 256
     bank: int = 4096
+    backbone: str = OMNI
 
 
 class DevicePool:
@@ -81,7 +83,7 @@ def train_for(seconds: float, out: Path, size: Size, *, device: str, alive: Call
     Args:
         seconds: Seconds of all runs together; waiting for the first part counts.
         out: Folder of the pool, the state and the weights.
-        size: Size of the crops and of a batch.
+        size: Size of the crops and of a batch, and the network's backbone.
         device: Device to train on.
         alive: Whether a process still writes parts.
         most_steps: Steps of all runs together, if the time allows them.
@@ -96,7 +98,7 @@ def train_for(seconds: float, out: Path, size: Size, *, device: str, alive: Call
             raise DataError(f"{out / 'pool'}: the processes that render have ended without a part; their errors are above")
         time.sleep(0.2)
     torch.manual_seed(SEED)
-    network, targets = ReidNetwork(config(size.height, size.width)), Targets(pool.rows[0].shape[1])
+    network, targets = ReidNetwork(config(size.height, size.width, size.backbone)), Targets(pool.rows[0].shape[1])
     targets.fit(pool.rows[0].cpu().numpy())
     network.to(device).to(memory_format=torch.channels_last)
     targets.to(device)

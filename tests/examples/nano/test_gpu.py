@@ -15,6 +15,7 @@ from examples.nano.real_people import PEOPLE_FILE, PIECES_FILE
 from examples.nano.teachers import REID
 from personsearch.boxes import Array
 from personsearch.errors import DataError, DeviceError
+from personsearch.models.config import OMNI
 from personsearch.models.reid import ReidNetwork
 from personsearch.training.checkpoint import load_state
 from tests.helpers.synthetic_folder import write_assets
@@ -91,7 +92,7 @@ def test_a_training_goes_on_and_its_weights_come_back(tmp_path: Path) -> None:
     assert train_for(1e6, tmp_path, SMALL, **keywords, most_steps=3) == 3
     assert load_state(tmp_path / "state")["seconds"] > state["seconds"]
     last = load_state(tmp_path / "weights")["mean"]
-    ReidNetwork(config(64, 32)).load_state_dict(last)
+    ReidNetwork(config(64, 32, OMNI)).load_state_dict(last)
     assert any(not torch.equal(tensor, last[name]) for name, tensor in first.items())
 
 
