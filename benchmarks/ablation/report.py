@@ -12,10 +12,10 @@ from benchmarks.ablation.verdicts import (
     VERDICTS,
     Results,
     Verdict,
+    as_paper,
     by_cosine,
-    follows_paper,
+    by_rule,
     noise_of,
-    one_rule,
     p_value,
     points_of,
     standard_error,
@@ -26,39 +26,58 @@ from personsearch.ranking import rule_name
 
 UNTRAINED = "a row is ready and not trained"
 UNCOMPARED = "the rows have no point in common by one rule"
+OTHER_RULE = "ranked by cosine, not as the papers do"
+
+
+def compared(claim: Claim, results: Results) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
+    """The results of the better and of the worse row: ranked as their papers do if both rows have such; otherwise both by cosine."""
+    rows = [(ROWS[name], results.get(name, ())) for name in (claim.better, claim.worse)]
+    better, worse = (as_paper(*row) if by_own_rule(claim, results) else by_cosine(row[1]) for row in rows)
+    return better, worse
 
 
 def sides(claim: Claim, results: Results) -> tuple[list[float], list[float], int]:
-    """The claim's metric of each seed of the better and of the worse row, and the last point that all of them reached.
-
-    Both rows are ranked as their papers do if all results are; otherwise both by cosine.
-    """
-    better, worse = results.get(claim.better, ()), results.get(claim.worse, ())
-    if not by_own_rule(claim, results):
-        better, worse = by_cosine(better), by_cosine(worse)
+    """The claim's metric of each seed of the better and of the worse row, and the last point that all of them reached."""
+    better, worse = compared(claim, results)
     point = min((points_of(result) for result in (*better, *worse)), default=MEASUREMENTS)
     return values_at(better, point, claim.metric), values_at(worse, point, claim.metric), point
 
 
 def by_own_rule(claim: Claim, results: Results) -> bool:
-    """Whether both rows of a claim are ranked as their papers do."""
-    return all(follows_paper(ROWS[name], results.get(name, ())) for name in (claim.better, claim.worse))
+    """Whether both rows of a claim have results that are ranked as their papers do."""
+    return all(as_paper(ROWS[name], results.get(name, ())) for name in (claim.better, claim.worse))
+
+
+def is_off_rule(claim: Claim, results: Results) -> bool:
+    """Whether a claim about mAP was measured by cosine, though a paper of its rows ranks by cosine x score."""
+    return claim.metric == "mAP" and all(sides(claim, results)[:2]) and not by_own_rule(claim, results)
 
 
 def rules_line(results: Results) -> str:
-    """How many claims were measured by the papers' own rules, and of which papers the others are, in words."""
+    """How many claims were measured by the papers' own rules, of which papers the others are, and what these would be by cosine."""
     measured = [claim for claim in CLAIMS if claim.metric == "mAP" and all(sides(claim, results)[:2])]
-    others = [claim for claim in measured if not by_own_rule(claim, results)]
+    others = [claim for claim in measured if is_off_rule(claim, results)]
     counts = ((paper, sum(claim.source.startswith(paper) for claim in others)) for paper in PAPERS)
     parts = ", ".join(f"{count} of {paper}" for paper, count in counts if count)
     same = len(measured) - len(others)
-    return (
-        f"Of {len(measured)} measured claims about mAP, {same} are ranked as the papers do, {len(others)} by cosine ({parts or 'none'}).\n"
-    )
+    line = f"Of {len(measured)} measured claims about mAP, {same} are ranked as the papers do, {len(others)} by cosine ({parts or 'none'})."
+    if not others:
+        return f"{line}\n"
+    by_verdict = [
+        (word, [claim.says for claim in others if not claim.beyond and _verdict_of_numbers(claim, results) == word])
+        for word in ("confirmed", "contradicted")
+    ]
+    words = " and ".join(f"{len(says)} would be {word}" + f" ({'; '.join(says)})" * bool(says) for word, says in by_verdict)
+    return f"{line} These are open, or out of reach, whatever their numbers. By cosine alone {words}.\n"
 
 
 def verdict_of(claim: Claim, results: Results) -> Verdict:
-    """The verdict on a claim at the last point that both rows reached."""
+    """The verdict on a claim at the last point that both rows reached; open at best if it is not ranked as the papers do."""
+    result = _verdict_of_numbers(claim, results)
+    return "open" if is_off_rule(claim, results) and result in ("confirmed", "contradicted") else result
+
+
+def _verdict_of_numbers(claim: Claim, results: Results) -> Verdict:
     better, worse, point = sides(claim, results)
     result = verdict(better, worse, noise_of(results, point, claim.metric), out_of_reach=bool(claim.beyond))
     few = min(len(better), len(worse)) < claim.seeds
@@ -79,9 +98,10 @@ def counts_line(results: Results) -> str:
     verdicts = [verdict_of(claim, results) for claim in CLAIMS]
     confirmed, contradicted, left_open, beyond = (verdicts.count(name) for name in VERDICTS)
     counts = f"{confirmed} are confirmed, {contradicted} contradicted, {left_open} open, and {beyond} out of reach here"
-    others = len(CLAIMS) - beyond
-    fewest = int(LEVEL * others)
-    chance = f"If the other {others} were all untrue, {fewest} or {fewest + 1} of them would be confirmed or contradicted by chance."
+    decided = len(CLAIMS) - beyond - sum(is_off_rule(claim, results) and not claim.beyond for claim in CLAIMS)
+    fewest = int(LEVEL * decided)
+    by_chance = f"{fewest} or {fewest + 1} would be confirmed or contradicted by chance"
+    chance = f"If the {decided} that numbers can decide were all untrue, {by_chance}."
     return f"Of {len(CLAIMS)} claims {counts}. {chance}\n"
 
 
@@ -94,9 +114,14 @@ def summary(results: Results) -> str:
         counts = ", ".join(f"{len(by_verdict[name])} {name}" for name in VERDICTS)
         lines += ["", f"**{paper}**: {len(claims)} claims, {counts}.", ""]
         for name in VERDICTS:
-            named = "; ".join(f"{claim.says} ({difference_of(claim, results) or 'not measured'})" for claim in by_verdict[name])
+            named = "; ".join(f"{claim.says} ({_measured(claim, results)})" for claim in by_verdict[name])
             lines.append(f"* {name.capitalize()}: {named or 'none'}.")
     return "\n".join(lines[1:]) + "\n"
+
+
+def _measured(claim: Claim, results: Results) -> str:
+    """The difference of a claim in the summary."""
+    return (difference_of(claim, results) or "not measured") + ", by cosine" * is_off_rule(claim, results)
 
 
 def claims_table(results: Results) -> str:
@@ -113,7 +138,7 @@ def claims_table(results: Results) -> str:
         there = "" if claim.paper is None else f"{claim.paper[0]} to {claim.paper[1]} ({claim.data})"
         says = f"**{claim.says}**" if claim.required else claim.says
         trained = results.get(claim.better) and results.get(claim.worse)
-        why = claim.beyond or ("" if better and worse else UNCOMPARED if trained else UNTRAINED)
+        why = claim.beyond or (OTHER_RULE * is_off_rule(claim, results) if better and worse else UNCOMPARED if trained else UNTRAINED)
         result = verdict_of(claim, results) + (f": {why}" if why else "")
         lines.append(f"| {says} | {claim.source} | {there} | {at} | {ranked} | {here} | {difference_of(claim, results)} | {p} | {result} |")
     return "\n".join(lines) + "\n"
@@ -124,10 +149,7 @@ def rows_table(results: Results) -> str:
     ends = sorted({points_of(result) for name in ROWS for result in results.get(name, ())})
     lines = ["| row | what it is | points | seeds | ranked | mAP | spread | top-1 | AP |", f"|{'---|' * 9}"]
     for name, row in ROWS.items():
-        seeds = one_rule(row, results.get(name, ()))
-        if not seeds:
-            continue
-        for point in ends:
+        for seeds, point in ((seeds, point) for seeds in by_rule(row, results.get(name, ())) for point in ends):
             values = values_at(seeds, point)
             if not values:
                 continue
@@ -166,10 +188,10 @@ def curves(results: Results) -> str:
     """Learning curves of both rows of each required claim that was not confirmed, as lines of text; may be empty."""
     lines = []
     for claim in (claim for claim in CLAIMS if claim.required):
-        rows = [results.get(name, ()) for name in (claim.better, claim.worse)]
+        rows = compared(claim, results)
         if all(rows) and verdict_of(claim, results) != "confirmed":
             lines += ["", f"{claim.says}: mAP after so many steps", ""]
-            for result in (*rows[0], *rows[1]):
+            for result in (result for row in rows for result in row if "curve" in result):
                 points = ", ".join(f"{step}: {100 * value:.1f}" for step, value in result["curve"])
                 lines.append(f"* {result['row']}, seed {result['seed']}: {points}")
     return "\n".join(lines) + "\n" if lines else ""

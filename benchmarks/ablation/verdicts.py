@@ -38,8 +38,8 @@ class Noise:
 
 
 def noise_of(results: Results, point: int = MEASUREMENTS, metric: str = "mAP") -> Noise:
-    """The pooled variance between seeds of all trained rows at a point of the learning curve; each row is ranked by one rule."""
-    trained = [one_rule(ROWS[name], seeds) for name, seeds in results.items() if not ROWS[name].of]
+    """The pooled variance between seeds of all trained rows at a point of the learning curve, of each rule of ranking alone."""
+    trained = [seeds for name, all_seeds in results.items() if not ROWS[name].of for seeds in by_rule(ROWS[name], all_seeds)]
     groups = [values for seeds in trained if len(values := values_at(seeds, point, metric)) > 1]
     freedom = sum(len(values) - 1 for values in groups)
     if not freedom:
@@ -91,20 +91,29 @@ def values_at(results: Sequence[Mapping[str, Any]], point: int, metric: str = "m
     return ended + [result["curve"][point - 1][1] for result in results if points_of(result) > point and "curve" in result]
 
 
+def as_paper(row: Row, results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The results that are ranked as the row's paper does; at true boxes, all of score 1, both rules rank alike."""
+    return [result for result in results if row.true_boxes or bool(result.get(RULE)) == own_rule(row)]
+
+
 def by_cosine(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The results ranked by cosine: the mAP of their end; curve and top-1 where cosine is their own rule."""
+    """The longest result of each seed ranked by cosine: the mAP of its end; curve and top-1 where cosine is its own rule."""
+    longest: dict[int, Mapping[str, Any]] = {}
+    for result in sorted(results, key=points_of):
+        longest[result["seed"]] = result
     return [
         {key: value for key, value in result.items() if key not in ("curve", "top1")}
         | {"mAP": result[BY_COSINE], "points": points_of(result), RULE: False}
         if result.get(RULE)
         else dict(result)
-        for result in results
+        for _, result in sorted(longest.items())
     ]
 
 
-def one_rule(row: Row, results: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """The results of a row ranked as its paper does if all of them are, otherwise all by cosine."""
-    return results if follows_paper(row, results) else by_cosine(results)
+def by_rule(row: Row, results: Sequence[Mapping[str, Any]]) -> list[Sequence[Mapping[str, Any]]]:
+    """The results of a row that are ranked as its paper does, and, if there are others, all by cosine."""
+    own = as_paper(row, results)
+    return [group for group in (own, by_cosine(results) if len(own) < len(results) else ()) if group]
 
 
 def own_rule(row: Row) -> bool:
@@ -112,8 +121,3 @@ def own_rule(row: Row) -> bool:
     if row.of:
         return own_rule(ROWS[row.of])
     return recipes()[f"{row.recipe}-scratch"].network["architecture"] in RANKED_BY_SCORE
-
-
-def follows_paper(row: Row, results: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether all results of a row are ranked as its paper does; at true boxes, all of score 1, both rules rank alike."""
-    return row.true_boxes or all(bool(result.get(RULE)) == own_rule(row) for result in results)

@@ -7,7 +7,19 @@ import pytest
 from benchmarks.ablation import data as data_sets
 from benchmarks.ablation import run as ablation
 from benchmarks.ablation.claims import CLAIMS
-from benchmarks.ablation.report import UNCOMPARED, UNTRAINED, claims_table, insert_parts, rows_table, rules_line
+from benchmarks.ablation.report import (
+    OTHER_RULE,
+    UNCOMPARED,
+    UNTRAINED,
+    claims_table,
+    counts_line,
+    insert_parts,
+    rows_table,
+    rules_line,
+    sides,
+    summary,
+    verdict_of,
+)
 from benchmarks.ablation.rows import ROWS
 from benchmarks.ablation.verdicts import BY_COSINE, RULE, Noise, noise_of, own_rule
 
@@ -20,10 +32,10 @@ def test_the_rule_of_each_rows_paper() -> None:
     assert (rules["oim"], rules["alignps"], rules["roi-alignps"], rules["dkd"], rules["d-r-2"]) == (False,) * 5
 
 
-def result(row: str, value: float, cosine: float | None = None, points: int = 2) -> dict:
+def result(row: str, value: float, cosine: float | None = None, points: int = 2, seed: int = 1) -> dict:
     """A result ranked by cosine, or by cosine x score with its mAP by cosine."""
     rule = {} if cosine is None else {RULE: True, BY_COSINE: cosine}
-    return {"row": row, "mAP": value, "top1": 0.5, "ap": 0.9, "curve": [[step, value] for step in range(points)]} | rule
+    return {"row": row, "seed": seed, "mAP": value, "top1": 0.5, "ap": 0.9, "curve": [[step, value] for step in range(points)]} | rule
 
 
 def test_rows_without_a_common_point_by_one_rule_are_not_compared() -> None:
@@ -39,12 +51,35 @@ def test_rows_without_a_common_point_by_one_rule_are_not_compared() -> None:
 
 def test_seeds_of_one_row_are_ranked_by_one_rule() -> None:
     """A new seed ranks by cosine x score, an old one by cosine alone: both count by cosine, which has no top-1 of the new one."""
-    mixed = {"nae": [result("nae", 0.5, 0.3), result("nae", 0.1)]}
+    mixed = {"nae": [result("nae", 0.5, 0.3), result("nae", 0.1, seed=2)]}
     assert "| nae | recipe `nae-prw-scratch` | 2/5 | 2 | cosine | 20.0 | 20.0 | - | 90.0 |" in rows_table(mixed).splitlines()
     assert noise_of(mixed, 2) == Noise(pytest.approx(0.02), 1)
-    own = {"nae": [result("nae", 0.5, 0.3), result("nae", 0.1, 0.3)]}
+    own = {"nae": [result("nae", 0.5, 0.3), result("nae", 0.1, 0.3, seed=2)]}
     assert "| 2/5 | 2 | cosine x score | 30.0 | 40.0 | 50.0 | 90.0 |" in rows_table(own)
     assert noise_of(own, 2) == Noise(pytest.approx(0.08), 1)
+
+
+def test_a_claim_ranked_by_another_rule_was_called_confirmed() -> None:
+    """Surely so by cosine, but SeqNet and NAE rank by cosine x score: open, and said in the summary and above it."""
+    (claim,) = [claim for claim in CLAIMS if claim.says == "SeqNet beats NAE"]
+    values = {"nae": (0.20, 0.21), "seqnet": (0.80, 0.81)}
+    old = {name: [result(name, value, seed=seed) for seed, value in enumerate(seeds, start=1)] for name, seeds in values.items()}
+    assert verdict_of(claim, old) == "open"
+    (line,) = [line for line in claims_table(old).splitlines() if claim.says in line]
+    assert line.endswith(f"| 0.000 | open: {OTHER_RULE} |")
+    assert "* Open: SeqNet beats NAE (+60.0 ± 0.7, by cosine)." in summary(old)
+    assert rules_line(old).endswith("By cosine alone 1 would be confirmed (SeqNet beats NAE) and 0 would be contradicted.\n")
+    assert "If the 0 that numbers can decide" in counts_line(old)
+    # of both kinds beside each other those of the papers' rule decide, although they are fewer and shorter
+    both = {name: [*seeds, result(name, 0.5, 0.5, points=1)] for name, seeds in old.items()}
+    assert sides(claim, both) == ([0.5], [0.5], 1)
+    assert sides(claim, both | {"nae": old["nae"]}) == ([0.80, 0.81], [0.20, 0.21], 2)
+    lines = [line.split(" | ") for line in rows_table(both).splitlines() if line.startswith("| nae ")]
+    assert [line[2:6] for line in lines] == [
+        ["1/5", "1", "cosine x score", "50.0"],
+        ["1/5", "2", "cosine", "20.5"],
+        ["2/5", "2", "cosine", "20.5"],
+    ]
 
 
 def test_a_training_is_measured_by_its_papers_rule_and_by_cosine(tmp_path, monkeypatch) -> None:
