@@ -132,7 +132,7 @@ class HitAnswer(Answer):
     box: Box
     score: float
     similarity: float = Field(description="cosine, -1 to 1")
-    ranked_by: float
+    ranked_by: float = Field(description="value that the order follows, by the rule of the answer")
     is_match: bool | None = Field(description="whether the similarity reaches the threshold; null: the model is not calibrated")
     is_small: bool = Field(description=f"whether the person is less than {SMALL} pixels high, so that the similarity says less")
     start: float | None = Field(default=None, description="of a spell: seconds of its first frame")
@@ -148,6 +148,8 @@ class HitsAnswer(Answer):
     threshold: float | None
     engine: str
     rerank: Literal["cbgm", "k-reciprocal", "query-expansion"] | None
+    ranked_by: str = Field(description='rule of the order in words: "cosine", "cosine x score", and what re-ranking adds')
+    confidence_weighted: bool = Field(description="whether the order follows cosine x score")
     group: Literal["spell"] | None
     top_k: int
     hits: list[HitAnswer]

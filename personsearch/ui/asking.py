@@ -36,6 +36,9 @@ class Asking(BaseModel):
     rerank: Literal["", "cbgm", "k-reciprocal", "query-expansion"] = Field(
         default="", description="cbgm: re-rank by the people around the person; the others by the best people"
     )
+    confidence_weighted: bool | None = Field(
+        default=None, description="whether to rank by cosine x score; by default as the model's paper does"
+    )
     group: Literal["", "spell"] = Field(default="", description="spell: one hit for each stretch of a video's frames")
     matches: bool = Field(default=False, description="only hits that reach the model's threshold")
     start: float | None = Field(default=None, ge=0, description="seconds into the video from which people count")
@@ -64,6 +67,7 @@ class Found:
     negatives: list[Shown]
     result: SearchResult
     keys: list[PersonKey]  # of the result's hits
+    weighted: bool  # whether the hits are ranked by cosine x score
 
     @property
     def can_use_context(self) -> bool:
@@ -91,7 +95,8 @@ def search(asking: Asking, service: Service) -> Found:
         tuple(shot.embedded for shot in negatives),
         "best" if asking.rerank == "cbgm" else "mean",
     )
-    result = service.searcher.search(several, [one.opened() for one in galleries], options_of(asking, service, len(own)))
+    options = options_of(asking, service, len(own)).of_model(service.searcher.model)
+    result = service.searcher.search(several, [one.opened() for one in galleries], options)
     by_location = {one.opened().location: one for one in galleries}
     for one in galleries:
         one.catalog()  # numbers the pictures that are new
@@ -100,7 +105,8 @@ def search(asking: Asking, service: Service) -> Found:
         result = result.spells()
     hits = tuple(replace(hit, rank=rank) for rank, hit in enumerate(result[: asking.top_k], start=1))
     result = replace(result, hits=hits)
-    return Found(galleries, shots, negatives, result, [key for hit in result if (key := key_of(hit, by_location)) is not None])
+    found = [key for hit in result if (key := key_of(hit, by_location)) is not None]
+    return Found(galleries, shots, negatives, result, found, bool(options.confidence_weighted))
 
 
 def options_of(asking: Asking, service: Service, own: int) -> SearchOptions:
@@ -115,6 +121,7 @@ def options_of(asking: Asking, service: Service, own: int) -> SearchOptions:
     return SearchOptions(
         top_k=(asking.top_k + own) * (FRAMES_A_SPELL if asking.group else 1),
         rerank=asking.rerank or None,
+        confidence_weighted=asking.confidence_weighted,
         min_similarity="auto" if asking.matches and service.threshold is not None else None,
         where=None if where == Where() else where,
     )

@@ -107,6 +107,20 @@ def test_other_ways_to_rerank(client: TestClient, opened: dict[str, Any], rerank
     assert Path(value["hits"][0]["image"]).name == "z.avi"
 
 
+def test_the_page_did_not_say_by_which_rule_it_ranks(client: TestClient, opened: dict[str, Any]) -> None:
+    """The rule of the model's paper, unless the parameter of the same name as everywhere chooses the other."""
+    value = client.get("/hits", params={"shot": RED_PERSON}).json()
+    assert (value["ranked_by"], value["confidence_weighted"]) == ("cosine", False)
+    assert all(hit["ranked_by"] == hit["similarity"] for hit in value["hits"])
+    value = client.get("/hits", params={"shot": RED_PERSON, "confidence_weighted": True}).json()
+    assert (value["ranked_by"], value["confidence_weighted"]) == ("cosine x score", True)
+    assert [hit["ranked_by"] for hit in value["hits"]] == pytest.approx(
+        [hit["similarity"] * hit["score"] for hit in value["hits"]], abs=1e-3
+    )
+    page = client.get("/hits", params={"shot": RED_PERSON, "confidence_weighted": True}, headers={"Accept": "text/html"}).text
+    assert '<option value="true" selected>similarity times detection score</option>' in page
+
+
 def test_a_sent_crop_is_searched_for(client: TestClient, opened: dict[str, Any]) -> None:
     sent = client.post("/pictures", content=encode(np.full((60, 20, 3), GREEN, np.uint8), "PNG"))
     assert sent.status_code == 201

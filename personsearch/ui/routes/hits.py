@@ -63,6 +63,8 @@ def hits_answer(found: Found, wanted: Asking, service: Service) -> HitsAnswer:
         threshold=service.threshold,
         engine=found.result.engine,
         rerank=wanted.rerank or None,
+        ranked_by=found.result.ranked_by,
+        confidence_weighted=found.weighted,
         group=wanted.group or None,
         top_k=wanted.top_k,
         hits=lines,
