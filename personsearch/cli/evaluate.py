@@ -9,7 +9,6 @@ import typer
 
 from personsearch.cli.options import (
     CBGMVariant,
-    ConfidenceWeighted,
     Device,
     Model,
     PrecisionOption,
@@ -54,7 +53,9 @@ def evaluate(
         list[str] | None, typer.Option(help="K1,K2: re-rank K1 scenes by K2 people of the query's scene; with --dataset repeatable.")
     ] = None,
     cbgm_variant: CBGMVariant = None,
-    confidence_weighted: ConfidenceWeighted = None,
+    confidence_weighted: Annotated[
+        bool | None, typer.Option(help="Rank by cosine x score, or not; by default as the model's paper does, and FILE by cosine.")
+    ] = None,
     min_score: Annotated[
         float | None,
         typer.Option(help="Score below which detections are not searched; by default 0.5 with FILE, else the model's own."),

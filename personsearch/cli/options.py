@@ -34,9 +34,7 @@ CBGMVariant = Annotated[
     Variant | None,
     typer.Option(help="Variant of CBGM: paper (Algorithm 1, the default) or authors (as their code computes published numbers)."),
 ]
-ConfidenceWeighted = Annotated[
-    bool | None, typer.Option(help="Rank by cosine x score, or not; by default as the model's paper does, and FILE by cosine.")
-]
+ConfidenceWeighted = Annotated[bool | None, typer.Option(help="Rank by cosine x score, or not; by default as the model's paper does.")]
 
 
 def cbgm_settings(rerank: Literal["cbgm"] | None, pairs: list[str], variant: Variant | None) -> list[CBGM]:

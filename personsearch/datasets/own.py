@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
@@ -34,6 +35,16 @@ def load_test(name: Own, root: Path, fields: Fields = DEFAULTS) -> SearchSet:
         file = root / ANNOTATIONS if os.path.isdir(root) else root
         pictures = coco.load(file, file.parent, fields, check_pictures=True)
     return search_set(pictures, root)
+
+
+def across_cameras(data: SearchSet) -> SearchSet:
+    """The same pictures, and only the queries whose person another camera shows; without queries if a picture has no camera."""
+    cameras: dict[int, set[int | None]] = {}
+    for picture in data.gallery:
+        for identity in picture.identities.tolist():
+            cameras.setdefault(identity, set()).add(picture.camera)
+    known = all(picture.camera is not None for picture in data.gallery)
+    return replace(data, queries=tuple(query for query in data.queries if known and len(cameras[query.identity]) > 1))
 
 
 def search_set(pictures: Sequence[Picture], root: Path) -> SearchSet:

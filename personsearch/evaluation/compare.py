@@ -50,7 +50,7 @@ def compare_models(
     one person are not independent, so it is rather too narrow.
 
     Args:
-        searchers: At least two models; each ranks as its paper does.
+        searchers: At least two models; each ranks as its paper does. Those of one name, such as two trainings of a recipe, are numbered.
         dataset: Data set, as of `evaluate_dataset`.
         root: Folder of the data set.
         boxes_of: Model whose detections all models embed, so that only their embeddings differ; None: each detects itself.
@@ -88,8 +88,9 @@ def compare_models(
             fields=fields,
             per_query=True,
             pictures=pictures,
+            name=name,
         )
-        for one in searchers
+        for one, name in zip(searchers, _names([one.model.name for one in searchers]), strict=True)
     ]
     seconds = _seconds_per_image(searchers, [Path(path) for path in measured[0]["pictures"][:timed]])
     if pictures is not None:
@@ -137,6 +138,11 @@ def table(compared: dict[str, Any]) -> str:
         )
         lines.append(f"{one['model']} minus {one['minus']}, {one['gallery']}: {mean_ap}, {top1}")
     return "\n".join(lines)
+
+
+def _names(names: Sequence[str]) -> list[str]:
+    """The names, those that occur several times with a number behind: "nae 1", "nae 2"."""
+    return [f"{name} {names[: place + 1].count(name)}" if names.count(name) > 1 else name for place, name in enumerate(names)]
 
 
 def _differences(first: dict[str, Any], other: dict[str, Any], seed: int) -> list[dict[str, Any]]:

@@ -178,30 +178,38 @@ def embeddings_of(data: EvaluationData, rankings: Sequence[QueryRanking], min_sc
 
 
 def save_pictures(
-    folder: Path, model: PersonModel, data: EvaluationData, rankings: Sequence[QueryRanking], boxes: Sequence[Array], min_score: float
+    folder: Path,
+    model: PersonModel,
+    data: EvaluationData,
+    rankings: Sequence[QueryRanking],
+    boxes: Sequence[Array],
+    min_score: float,
+    *,
+    name: str,
 ) -> list[Path]:
     """Write ranked lists, the map of embeddings, and the taps of a model with deformable convolutions at the first query.
 
     Args:
         folder: Folder of the pictures; made if missing.
-        model: Model that made the data; its name begins the names of the files.
+        model: Model that made the data.
         data: Scenes and queries.
         rankings: Rankings of the queries.
         boxes: (4,) box of each query.
         min_score: Score below which detections were not searched.
+        name: Name of the model, with which the names of the files begin.
 
     Returns:
         The files.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    name = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in model.name)
+    beginning = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
     drawn = {"ranks": rank_lists(data, rankings, boxes), "embeddings": embedding_map(*embeddings_of(data, rankings, min_score))}
     taps = draw_taps(model, images.load(data.queries[0].scene), boxes[0]) if data.queries else None
     if taps is not None:
         drawn["taps"] = taps
     files = []
     for what, picture in drawn.items():
-        files.append(folder / f"{name}_{what}.png")
+        files.append(folder / f"{beginning}_{what}.png")
         picture.save(files[-1])
     return files
 

@@ -50,13 +50,15 @@ def evaluate_dataset(
     fields: Fields = OWN_FIELDS,
     per_query: bool = False,
     pictures: str | Path | None = None,
+    name: str | None = None,
 ) -> dict[str, Any]:
     """Measure a model on a data set. Features are kept in galleries, so another protocol or size needs no second pass.
 
     PRW has three galleries: "regular" (every frame but the query's own), "labelled" (the same without detections of unlabelled
     people: AGWF's regular gallery) and "multi-view" (frames of other cameras only). PoseTrack21 has the regular one, without
-    unannotated people detected in its regions to ignore. Own data ("coco", "yolo") have the regular one, and the multi-view one if every
-    picture has a camera; every person with an identity that another picture shows too is a query.
+    unannotated people detected in its regions to ignore. Own data ("coco", "yolo") have the regular one, in which every person with an
+    identity that another picture shows too is a query; and, if every picture has a camera, the multi-view one of the people that another
+    camera shows too.
 
     `rerank` and `confidence_weighted` have the names and defaults of `PersonSearcher.search`: the model's paper decides the rule.
 
@@ -76,6 +78,7 @@ def evaluate_dataset(
             `recall_over_iou` for the IoUs of `personsearch.evaluation.pictures`.
         pictures: Folder to write pictures of the first gallery to: ranked lists with right and wrong framed, a map of the embeddings
             by identity, and the taps of deformable convolutions; None: no pictures.
+        name: Name of the model in the result and in the names of its pictures; None: the model's own.
 
     Returns:
         `dataset`, `model`, `true_boxes`, `detection` as from `evaluate`, and `search`: rows of gallery, cbgm ([k1, k2] or
@@ -95,6 +98,7 @@ def evaluate_dataset(
     threshold = searcher.model.min_score if min_score is None else min_score
     weighted = ranks_by_score(searcher.model) if confidence_weighted is None else confidence_weighted
     protocol: Protocol = "cuhk-sysu" if dataset == "cuhk-sysu" else "prw"
+    name = searcher.model.name if name is None else name
     features = None
     rows: list[dict[str, Any]] = []
     scenes = None
@@ -106,7 +110,7 @@ def evaluate_dataset(
                 scenes = query_scenes(searcher, gallery.data, features)
         arrays = to_arrays(gallery.data, features, context_min_score=threshold, scenes=scenes)
         if pictures is not None and not rows:
-            _save_pictures(Path(pictures), searcher, arrays, gallery, threshold, weighted=weighted)
+            _save_pictures(Path(pictures), searcher, arrays, gallery, threshold, weighted=weighted, name=name)
         if gallery.ignore_unlabelled:
             arrays = without_unlabelled(arrays)
         for cbgm in settings:
@@ -127,7 +131,7 @@ def evaluate_dataset(
             rows.append({"gallery": gallery.name, **label, **measured["search"], **details})
     return {
         "dataset": dataset,
-        "model": searcher.model.name,
+        "model": name,
         "true_boxes": true_boxes,
         **(_details(arrays, gallery, detection_min_score) if per_query else {}),
         "detection": measured["detection"],
@@ -161,11 +165,11 @@ def _details(arrays: EvaluationData, gallery: _Gallery, min_score: float) -> dic
 
 
 def _save_pictures(
-    folder: Path, searcher: PersonSearcher, arrays: EvaluationData, gallery: _Gallery, min_score: float, *, weighted: bool
+    folder: Path, searcher: PersonSearcher, arrays: EvaluationData, gallery: _Gallery, min_score: float, *, weighted: bool, name: str
 ) -> None:
     gallery_of = cuhk_sysu_protocol(arrays) if arrays.queries and arrays.queries[0].gallery is not None else prw_protocol(arrays)
     ranked = list(rankings(arrays, gallery_of, min_score=min_score, confidence_weighted=weighted))
-    save_pictures(folder, searcher.model, arrays, ranked, [query.box for query in gallery.data.queries], min_score)
+    save_pictures(folder, searcher.model, arrays, ranked, [query.box for query in gallery.data.queries], min_score, name=name)
 
 
 def _scene_scores(searcher: PersonSearcher, gfn: GFN | None) -> SceneScores | None:
@@ -183,8 +187,8 @@ def _galleries(dataset: Dataset, root: Path, sizes: Sequence[cuhk_sysu.GallerySi
     elif dataset in ("coco", "yolo"):
         data = own.load_test(dataset, root, fields)
         yield _Gallery("regular", data)
-        if all(picture.camera is not None for picture in data.gallery):
-            yield _Gallery("multi-view", data, cross_camera=True)
+        if (views := own.across_cameras(data)).queries:
+            yield _Gallery("multi-view", views, cross_camera=True)
     else:
         data = prw.load_test(root)
         yield _Gallery("regular", data)

@@ -21,6 +21,7 @@ from personsearch.training.learners.dkd import with_teacher
 from personsearch.training.measure import load_test_set, scores_of_test_set, search_scores
 from personsearch.training.pretraining import read_sub_tasks
 from personsearch.training.recipes import load_recipe
+from personsearch.training.recipes.catalogue import builders
 from personsearch.training.recipes.common import changed
 from personsearch.training.recipes.schema import DKDLosses, Recipe, ReidLosses
 from personsearch.training.trainer import Evaluate, Trainer
@@ -172,13 +173,20 @@ def _check_start(recipe: Recipe) -> None:
     """
     frozen = [*recipe.frozen, *(["its batch norms"] if recipe.network.get("backbone", {}).get("norm") == "frozen" else [])]
     if frozen and recipe.backbone_weights is None and recipe.initial is None:
+        caffe = recipe.network.get("backbone", {}).get("style") == "caffe"
+        fitting = "Caffe's ResNet-50; torchvision's fits recipes that end in -pretrained" if caffe else "torchvision's .pth, for example"
         raise ConfigError(
             f"{recipe.name} freezes {', '.join(frozen)}, but starts from random weights, which would never learn. Start from ImageNet's "
-            "weights with --backbone-weights FILE (torchvision's .pth, for example), from a model with --initial FOLDER, or take a recipe "
-            "that ends in -scratch"
+            f"weights with --backbone-weights FILE ({fitting}), from a model with --initial FOLDER, or take {_from_scratch(recipe.name)}"
         )
     if recipe.backbone_weights is None and recipe.initial is None and not recipe.name.endswith(SCRATCH):
         log.warning("%s starts from random weights; its paper starts from ImageNet's (--backbone-weights FILE)", recipe.name)
+
+
+def _from_scratch(name: str) -> str:
+    """The recipe from random weights to take instead of one, by name if the catalogue has it."""
+    beginnings = (name, *(name.removesuffix(ending) for ending in ("-paper", "-code", "-pretrained") if name.endswith(ending)))
+    return next((f"{one}{SCRATCH}" for one in beginnings if f"{one}{SCRATCH}" in builders()), f"a recipe that ends in {SCRATCH}")
 
 
 def _check_people(dataset: PeopleDataset, recipe: Recipe) -> None:

@@ -37,12 +37,12 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERSONSEARCH_HOME", str(tmp_path / "home"))
 
 
-def write_coco(root: Path, **fields: Any) -> Path:
+def write_coco(root: Path, cameras: dict[str, int] | None = None) -> Path:
     root.mkdir()
     images, annotations = [], []
     for number, (name, picture) in enumerate(PICTURES.items()):
         Image.fromarray(picture).save(root / name)
-        images.append({"id": number, "file_name": name, "width": 200, "height": 120, **fields})
+        images.append({"id": number, "file_name": name, "width": 200, "height": 120} | ({"camera": cameras[name]} if cameras else {}))
         annotations += [{"image_id": number, "category_id": 1, "bbox": box, "person_id": person} for box, person in PEOPLE[name]]
     content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
     (root / "annotations.json").write_text(json.dumps(content))
@@ -93,9 +93,17 @@ def test_every_person_of_two_pictures_is_a_query(dataset: Any, tmp_path: Path) -
     assert 0 < blind["search"][0]["mAP"] < 0.7
 
 
-def test_own_pictures_with_cameras_have_the_multi_view_gallery(tmp_path: Path) -> None:
-    measured = evaluate_dataset(PersonSearcher(RectangleModel()), "coco", write_coco(tmp_path / "data", camera=1) / "annotations.json")
-    assert [(row["gallery"], row["mAP"]) for row in measured["search"]] == [("regular", 1.0), ("multi-view", 0.0)]  # all of one camera
+@pytest.mark.parametrize(
+    ("cameras", "expected"),
+    [
+        ({"a.png": 1, "b.png": 1, "c.png": 2}, [("regular", 1.0, 5), ("multi-view", 1.0, 3)]),
+        ({"a.png": 1, "b.png": 1, "c.png": 1}, [("regular", 1.0, 5)]),
+    ],
+)
+def test_people_of_one_camera_were_counted_as_not_found_in_others(cameras: Any, expected: Any, tmp_path: Path) -> None:
+    """Blue is in pictures of the first camera alone: no query of the multi-view gallery, whose mAP it halved."""
+    measured = evaluate_dataset(PersonSearcher(RectangleModel()), "coco", write_coco(tmp_path / "data", cameras) / "annotations.json")
+    assert [(row["gallery"], row["mAP"], row["queries"]) for row in measured["search"]] == expected
 
 
 def test_data_in_which_nobody_can_be_searched_for(tmp_path: Path) -> None:
@@ -114,11 +122,12 @@ def test_a_model_compared_with_itself_and_with_a_worse_one(tmp_path: Path) -> No
     root = write_coco(tmp_path / "data")
     models = [PersonSearcher(one()) for one in (RectangleModel, RectangleModel, ColourBlind)]
     compared = compare_models(models, "coco", root, timed=2, pictures=tmp_path / "pictures")
+    assert [one["model"] for one in compared["models"]] == ["rectangles 1", "rectangles 2", "colour-blind"]
     same, worse = compared["differences"]
     assert same["mAP"] == same["top1"] == {"difference": 0.0, "low": 0.0, "high": 0.0}
     assert worse["mAP"]["low"] <= worse["mAP"]["difference"] < 0
     assert worse["mAP"]["high"] <= 0
-    assert (worse["model"], worse["minus"]) == ("colour-blind", "rectangles")
+    assert (worse["model"], worse["minus"]) == ("colour-blind", "rectangles 1")
     assert all(one["seconds_per_image"] > 0 for one in compared["models"])
     assert "per_query" not in compared["models"][0]["search"][0]
     names = sorted(path.name for path in (tmp_path / "pictures").iterdir())
@@ -127,8 +136,7 @@ def test_a_model_compared_with_itself_and_with_a_worse_one(tmp_path: Path) -> No
         "colour-blind_ranks.png",
         "galleries.png",
         "recall.png",
-        "rectangles_embeddings.png",
-        "rectangles_ranks.png",
+        *(f"rectangles-{number}_{what}.png" for number in (1, 2) for what in ("embeddings", "ranks")),
     ]
     with pytest.raises(ConfigError, match="at least two models"):
         compare_models(models[:1], "coco", root)

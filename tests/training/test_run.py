@@ -57,6 +57,21 @@ def test_frozen_layers_of_random_weights_do_not_start(tmp_path: Path, name: str)
     assert "starts from random weights" in message
 
 
+@pytest.mark.parametrize(
+    ("name", "weights", "scratch"),
+    [
+        ("seqnet-prw", "torchvision's .pth, for example", "seqnet-prw-scratch"),
+        ("alignps-prw-paper", "Caffe's ResNet-50; torchvision's fits recipes that end in -pretrained", "alignps-prw-scratch"),
+        ("seqnet-cuhk-reid-only", "torchvision's .pth", "seqnet-cuhk-reid-only-scratch"),
+    ],
+)
+def test_a_refusal_named_weights_that_the_recipe_then_refused(tmp_path: Path, name: str, weights: str, scratch: str) -> None:
+    """AlignPS's recipes take Caffe's ResNet-50; the recipe to start from random weights is named."""
+    message = refusal(load_recipe(name), MadeUpScenes(2), tmp_path)
+    assert f"--backbone-weights FILE ({weights}" in message
+    assert message.endswith(f"or take {scratch}")
+
+
 def test_fields_of_the_options_reach_every_reader(tmp_path: Path) -> None:
     data = own(tmp_path, {"attributes": {"track_id": "x"}}, {"attributes": {"track_id": "y"}})
     assert "attributes.track_id" in refusal(recipe_of("nae"), data, tmp_path)
