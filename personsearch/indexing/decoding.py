@@ -70,7 +70,10 @@ class Decoder:
         self._video.close()
 
     def batches(self) -> Iterator[list[Decoded]]:
-        """Up to `batch_size` frames at a time, fewer if they are large. The list is emptied when the next one is asked for."""
+        """Up to `batch_size` frames at a time, fewer if they are large, each list until `release`.
+
+        An empty list says that the next picture has no room until what was given is released.
+        """
         batch: list[Decoded] = []
         waiting: deque[_Waiting] = deque()
         tasks = self._tasks()
@@ -80,12 +83,19 @@ class Decoder:
                 waiting.append(task.submit())
                 self._held += waiting[-1].size
                 task = next(tasks, None)
+            if task is not None and not waiting and not batch:
+                yield []
+                continue
             if waiting:
                 batch += self._result(waiting.popleft())
             if len(batch) == self.options.batch_size or (batch and not waiting):
                 yield batch
-                self._held -= sum(decoded.size for decoded in batch)
-                batch.clear()
+                batch = []
+
+    def release(self, batch: list[Decoded]) -> None:
+        """Empty a batch that has run, so that others have room."""
+        self._held -= sum(decoded.size for decoded in batch)
+        batch.clear()
 
     def _fits(self, task: "_Task", waiting: int) -> bool:
         is_room = self._held == 0 or self._held + task.size <= MEMORY

@@ -14,11 +14,11 @@ from personsearch.checks import shown
 from personsearch.errors import SourceError
 from personsearch.gallery import FileFacts, FramePeople, Gallery, ImageRecord
 from personsearch.indexing.decoding import TOO_LARGE, Decoded, Decoder
+from personsearch.indexing.detecting import BatchDetector, DetectedBatch
 from personsearch.indexing.options import IndexOptions
 from personsearch.indexing.plan import Plan, make_plan
 from personsearch.indexing.progress import Tally
 from personsearch.indexing.unseen import store_unseen
-from personsearch.memory import is_lack_of_memory
 from personsearch.models.base import PersonModel
 from personsearch.results import Detections, IndexReport
 from personsearch.sources import Item, Source
@@ -168,9 +168,11 @@ class Run:
         progress = False if callable(self.options.progress) else self.options.progress
         quiet = not logger.isEnabledFor(logging.WARNING)
         bar = tqdm(total=len(plan.todo), unit="frame", desc="indexing", disable=quiet or (None if progress is None else not progress))
-        with bar, Decoder(self.model, plan, self.options) as decoder:
-            for batch in decoder.batches():
-                self._detect(batch, plan)
+        detector = BatchDetector(self.model, self.options.min_score)
+        with bar, Decoder(self.model, plan, self.options) as decoder, detector:
+            for detected in detector.detect(decoder.batches()):
+                self._take(detected, plan)
+                decoder.release(detected.batch)
                 self._report(bar, first, len(plan.unreadable) - before)
                 if len(self.pending) >= COMMIT_FRAMES or time.monotonic() - self.committed > COMMIT_SECONDS:
                     self._commit()
@@ -195,29 +197,13 @@ class Run:
         self.add(self.pending)
         self.pending, self.committed, self.commits = [], time.monotonic(), self.commits + 1
 
-    def _detect(self, batch: list[Decoded], plan: Plan) -> None:
-        try:
-            people = self.model.detect([decoded.prepared for decoded in batch], min_score=self.options.min_score)
-        except Exception as error:
-            if not is_lack_of_memory(error):
-                raise
-            people = self._detect_alone(batch, plan)
-        for decoded, detections in zip(batch, people, strict=True):
-            self.pending.append(_frame_people(decoded, detections))
-            self.tally.add(decoded, len(detections))
-
-    def _detect_alone(self, batch: list[Decoded], plan: Plan) -> list[Detections]:
-        """Detections picture by picture, for a batch that is too large together; a picture too large alone leaves the batch."""
-        people = []
-        for decoded in list(batch):
-            try:
-                people += self.model.detect([decoded.prepared], min_score=self.options.min_score)
-            except Exception as error:
-                if not is_lack_of_memory(error):
-                    raise
+    def _take(self, detected: DetectedBatch, plan: Plan) -> None:
+        for decoded, people in zip(detected.batch, detected.people, strict=True):
+            if people is None:
                 plan.unreadable[decoded.item.image] = TOO_LARGE
-                batch.remove(decoded)
-        return people
+                continue
+            self.pending.append(_frame_people(decoded, people))
+            self.tally.add(decoded, len(people))
 
 
 def _facts(item: Item) -> FileFacts:

@@ -14,7 +14,8 @@ class PersonModel(Protocol):
     """Detects and embeds people; every `PersonSearcher` has one.
 
     `prepare` is called from decoding threads while the network runs, so it must not touch shared state;
-    the other methods are called from one thread. A model whose paper ranks by cosine x score also has `confidence_weighted = True`.
+    the other methods are called from one thread, unless the model has `batches_at_once`, the number of threads that may call `detect`
+    at the same time. A model whose paper ranks by cosine x score also has `confidence_weighted = True`.
     """
 
     @property
@@ -64,6 +65,11 @@ class SceneEmbedder(Protocol):
 def ranks_by_score(model: PersonModel) -> bool:
     """Whether the model's paper ranks by cosine x score; a model that does not say ranks by cosine."""
     return bool(getattr(model, "confidence_weighted", False))
+
+
+def batches_at_once(model: PersonModel) -> int:
+    """Number of batches that the model may run at the same time; 1 for a model that does not say."""
+    return int(getattr(model, "batches_at_once", 1))
 
 
 def scene_filter_of(model: PersonModel) -> SceneFilter | None:

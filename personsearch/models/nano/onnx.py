@@ -45,13 +45,24 @@ class OnnxNanoDetector(ViewDetector):
         self.session, self.alone = session, alone
         self._workers = PerProcess(lambda: ThreadPoolExecutor(cores(), "detect"))
 
+    @property
+    def batches_at_once(self) -> int:
+        """Number of batches that may run at the same time: two if each image runs on one core, so that no core waits for the last image."""
+        return 1 if self.alone is None or cores() == 1 else 2
+
+    def _all_cells(self, canvases: Sequence[Array]) -> list[tuple[Array, Array]]:
+        alone = self.alone
+        if alone is None or len(canvases) < 2:
+            return super()._all_cells(canvases)
+
+        def cells(canvas: Array) -> tuple[Array, Array]:
+            logits, boxes = alone.run(_pixels_of(canvas[None]))
+            return logits[0], boxes[0]
+
+        return list(self._workers.get().map(cells, canvases))  # of any sizes
+
     def _cells(self, canvases: Array) -> tuple[Array, Array]:
-        if self.alone is None or len(canvases) == 1:
-            logits, boxes = self.session.run(_pixels_of(canvases))
-        else:
-            alone = self.alone
-            images = self._workers.get().map(lambda canvas: alone.run(_pixels_of(canvas[None])), canvases)
-            logits, boxes = map(np.concatenate, zip(*images, strict=True))
+        logits, boxes = self.session.run(_pixels_of(canvases))
         return logits, boxes
 
 

@@ -54,16 +54,20 @@ class ViewDetector(ABC):
     def detect(self, prepared: Sequence[list[View]]) -> list[tuple[Array, Array]]:
         """For each image boxes (N, 4) float32, xyxy original pixels, and scores (N,) float32, best first."""
         views = [view for views_of_image in prepared for view in views_of_image]
+        cells = self._all_cells([view.canvas for view in views])
+        people = [self._select(view, _sigmoid(logits), boxes) for view, (logits, boxes) in zip(views, cells, strict=True)]
+        in_order = iter(people)
+        return [self._merge(views_of_image[0], [next(in_order) for _ in views_of_image]) for views_of_image in prepared]
+
+    def _all_cells(self, canvases: Sequence[Array]) -> list[tuple[Array, Array]]:
+        """Logits (P,) and boxes (P, 4) of each canvas; those of one size go through the network together."""
         groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
-        for i, view in enumerate(views):
-            groups[view.canvas.shape].append(i)
-        people: dict[int, tuple[Array, Array]] = {}
+        for i, canvas in enumerate(canvases):
+            groups[canvas.shape].append(i)
+        cells: dict[int, tuple[Array, Array]] = {}
         for numbers in groups.values():
-            cells = self._cells(np.stack([views[i].canvas for i in numbers]))
-            for i, logits, boxes in zip(numbers, *cells, strict=True):
-                people[i] = self._select(views[i], _sigmoid(logits), boxes)
-        in_order = iter(range(len(views)))
-        return [self._merge(views_of_image[0], [people[next(in_order)] for _ in views_of_image]) for views_of_image in prepared]
+            cells |= zip(numbers, zip(*self._cells(np.stack([canvases[i] for i in numbers])), strict=True), strict=True)
+        return [cells[i] for i in range(len(canvases))]
 
     def _select(self, view: View, scores: Array, boxes: Array) -> tuple[Array, Array]:
         """Boxes (N, 4) in original pixels and scores (N,) of the people among a view's P cells, without people cut by a tile's border."""

@@ -52,6 +52,11 @@ class TwoStep:
         """Digest of both networks."""
         return fingerprint({"detector": self.detector.fingerprint, "embedder": self.embedder.fingerprint}, [])
 
+    @property
+    def batches_at_once(self) -> int:
+        """Number of batches that may run at the same time: those of the detector."""
+        return int(getattr(self.detector, "batches_at_once", 1))
+
     def prepare(self, image: Array) -> TwoStepInput:
         """The image itself, and the detector's input for it."""
         return TwoStepInput(image, self.detector.prepare(image))

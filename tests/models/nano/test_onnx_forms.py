@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from personsearch.boxes import Array
+from personsearch.models.base import batches_at_once
 from personsearch.models.config import BackboneConfig
 from personsearch.models.fast.fuse import optimize_for_inference
 from personsearch.models.nano.onnx import OnnxNanoDetector, OnnxNanoEmbedder
@@ -16,6 +17,7 @@ from personsearch.models.nano.options import NanoOptions, NanoReidOptions
 from personsearch.models.nano.steps import CROPS_AT_ONCE
 from personsearch.models.parts.csp_darknet import CSPDarknet, FocusStem
 from personsearch.models.parts.resnet import build_backbone
+from personsearch.models.two_step.model import TwoStep
 from tests.helpers.nano_models import lively
 
 SMALL = NanoReidOptions(backbone={"name": "shufflenet", "width": 0.5}, height=32, width=16, embedding_dim=3)
@@ -85,18 +87,36 @@ def test_crops_stay_in_one_batch_on_cuda(monkeypatch) -> None:
     assert embedder.session.batch_sizes == [5]
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_one_image_runs_on_all_cores_and_several_on_one_each(count) -> None:
+@pytest.mark.parametrize("sizes", [[(32, 64)], [(32, 64)] * 3, [(32, 64), (64, 32), (32, 64)]], ids=["one", "three", "two sizes"])
+def test_one_image_runs_on_all_cores_and_several_on_one_each(sizes) -> None:
+    """An image of a size of its own in its batch ran on all cores, whose threads spin, for half of the whole time."""
     all_cores, alone = Session(), Session()
     detector = OnnxNanoDetector(all_cores, alone, NanoOptions(), fingerprint="x")
-    canvases = np.stack([np.full((32, 64, 3), (level, 10, 20), np.uint8) for level in range(count)])
-    logits, boxes = detector._cells(canvases)
-    assert logits[:, 2].tolist() == list(range(count))  # blue, green, red
-    assert boxes.shape == (count, 3, 4)
+    count = len(sizes)
+    cells = detector._all_cells([np.full((*size, 3), (level, 10, 20), np.uint8) for level, size in enumerate(sizes)])
+    assert [logits[2] for logits, _ in cells] == list(range(count))  # blue, green, red
+    assert [boxes.shape for _, boxes in cells] == [(3, 4)] * count
     assert (all_cores.batch_sizes, alone.batch_sizes) == (([1], []) if count == 1 else ([], [1] * count))
 
 
-def test_images_stay_in_one_batch_on_cuda() -> None:
+def test_images_of_one_size_stay_in_one_batch_on_cuda() -> None:
     all_cores = Session("cuda")
-    OnnxNanoDetector(all_cores, None, NanoOptions(), fingerprint="x")._cells(np.zeros((3, 32, 64, 3), np.uint8))
-    assert all_cores.batch_sizes == [3]
+    detector = OnnxNanoDetector(all_cores, None, NanoOptions(), fingerprint="x")
+    canvases = [np.full((*size, 3), level, np.uint8) for level, size in enumerate([(32, 64), (64, 32), (32, 64)])]
+    cells = detector._all_cells(canvases)
+    assert [logits[0] for logits, _ in cells] == [0, 1, 2]
+    assert all_cores.batch_sizes == [2, 1]
+
+
+@pytest.mark.parametrize(("cores", "count"), [(1, 1), (2, 2), (64, 2)])
+def test_two_batches_at_once_keep_several_cores_busy(monkeypatch, cores, count) -> None:
+    monkeypatch.setattr("personsearch.models.nano.onnx.cores", lambda: cores)
+    session: Any = Session()
+    model = TwoStep(OnnxNanoDetector(session, session, NanoOptions(), fingerprint="x"), OnnxNanoEmbedder(session, SMALL, fingerprint="x"))
+    assert batches_at_once(model) == count
+
+
+def test_one_batch_at_once_on_cuda() -> None:
+    session: Any = Session("cuda")
+    model = TwoStep(OnnxNanoDetector(session, None, NanoOptions(), fingerprint="x"), OnnxNanoEmbedder(session, SMALL, fingerprint="x"))
+    assert batches_at_once(model) == 1
