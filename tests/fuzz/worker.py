@@ -61,7 +61,8 @@ class Worker:
     def __init__(self, module: str = KINDS_MODULE) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, module), daemon=True)
+        self._folder = tempfile.TemporaryDirectory(prefix="fuzz-", ignore_cleanup_errors=True)  # removed here, as the process may be killed
+        self._process = context.Process(target=_work, args=(theirs, module, self._folder.name), daemon=True)
         self._process.start()
         theirs.close()
         self.ended = False
@@ -84,7 +85,7 @@ class Worker:
             return Outcome(kind, seed, verdict, detail)
         except EOFError:
             self._process.join(10)
-            self.ended = True
+            self.stop()
             return Outcome(kind, seed, "fault", f"the process ended with {self._process.exitcode}")
 
     def _processor_time(self) -> float:
@@ -96,15 +97,17 @@ class Worker:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
-        """Kill the process."""
+        """Kill the process, and remove its temporary files."""
         self._process.kill()
         self._process.join(10)
+        self._folder.cleanup()
         self.ended = True
 
 
-def _work(pipe: Connection, module: str) -> None:
+def _work(pipe: Connection, module: str, temporary: str) -> None:
     from personsearch.errors import PersonSearchError
 
+    os.environ["TMPDIR"] = tempfile.tempdir = temporary
     kinds = importlib.import_module(module)
     kinds.prepare()
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, resource.getrlimit(resource.RLIMIT_DATA)[1]))
