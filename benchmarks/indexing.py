@@ -1,10 +1,11 @@
 """Images per second and CPU time of indexing, beside those of the bare model on pictures in memory.
 
-    python -m benchmarks indexing MODEL PICTURES [--rounds 5] [--limit 200]
+    python -m benchmarks indexing MODEL PICTURES [--rounds 5] [--limit 200] [--keep-memory]
 
 The bare model reads decoded and prepared pictures, in the same batches. Rounds alternate, because machines are noisy; the medians and
 their ratios are printed as JSON. CPU time is that of all threads of the process and hardly depends on other programs; where the networks
-fill all cores, its ratio is the best that the ratio of the rates can be.
+fill all cores, its ratio is the best that the ratio of the rates can be. With --keep-memory the process keeps freed memory, for both, as
+`personsearch index` does.
 """
 
 import json
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import typer
 
-from personsearch import PersonSearcher, __version__
+from personsearch import PersonSearcher, __version__, keep_freed_memory
 from personsearch.images import BATCH
 from personsearch.sources import open_source
 
@@ -56,8 +57,12 @@ def indexed(searcher: PersonSearcher, source: object, count: int, every: int) ->
         return timed(lambda: searcher.index(source, gallery=place, every=every, progress=False), count)
 
 
-def main(model: Path, pictures: str, rounds: int = 5, limit: int = 200, every: int = 1, device: str = "auto") -> None:
+def main(
+    model: Path, pictures: str, rounds: int = 5, limit: int = 200, every: int = 1, device: str = "auto", keep_memory: bool = False
+) -> None:
     """Index PICTURES (a folder, glob or video) with MODEL; print medians and ratio as JSON."""
+    if keep_memory:
+        keep_freed_memory()
     searcher = PersonSearcher.from_pretrained(model, device=device)
     items = tuple(open_source(pictures).items)
     frames = [frame for item in items[:limit] for frame in item.frames(every)]
@@ -68,6 +73,7 @@ def main(model: Path, pictures: str, rounds: int = 5, limit: int = 200, every: i
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     report = {
         "images": len(frames),
+        "memory_kept": keep_memory,
         "size": list(frames[0].pixels.shape[:2]),
         "bare_images_per_second": round(statistics.median(alone.rate for alone, _ in pairs), 2),
         "indexing_images_per_second": round(statistics.median(whole.rate for _, whole in pairs), 2),
