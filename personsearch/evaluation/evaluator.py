@@ -110,13 +110,20 @@ def evaluate(
         **({"per_query": {"AP": [one[0] for one in scores], "top1": [one[1] for one in scores]}} if per_query else {}),
         "search": asdict(mean_of(scores)),
         "detection": {
-            "all": asdict(_measure_detection(data, detection_min_score, labelled_only=False)),
-            "labelled_only": asdict(_measure_detection(data, detection_min_score, labelled_only=True)),
+            "all": asdict(measure_detection(data, detection_min_score, labelled_only=False)),
+            "labelled_only": asdict(measure_detection(data, detection_min_score, labelled_only=True)),
         },
     }
 
 
-def _measure_detection(data: EvaluationData, min_score: float, *, labelled_only: bool) -> DetectionMetrics:
+def measure_detection(data: EvaluationData, min_score: float, *, labelled_only: bool) -> DetectionMetrics:
+    """Recall and AP of the detections from a score on; regions to ignore count neither way.
+
+    Args:
+        data: Scenes.
+        min_score: Score below which detections do not count.
+        labelled_only: Whether people without an identity are no true boxes.
+    """
     scenes = [scene.take(scene.detections.scores >= min_score) for scene in data.scenes]
     truths = (scene.boxes[scene.ids != UNLABELLED] if labelled_only else scene.boxes for scene in scenes)
     return detection_metrics(

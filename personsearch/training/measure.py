@@ -15,7 +15,8 @@ from personsearch.datasets.coco import Fields
 from personsearch.datasets.people import QueryPerson, SearchSet
 from personsearch.errors import ConfigError
 from personsearch.evaluation.arrays import EvaluationData, EvaluationQuery, GalleryEntry, Scene
-from personsearch.evaluation.metrics import detection_metrics
+from personsearch.evaluation.evaluator import measure_detection
+from personsearch.evaluation.ignored import in_regions, without_ignored
 from personsearch.evaluation.protocols import cuhk_sysu, prw
 from personsearch.evaluation.search import measure_search
 from personsearch.models.base import PersonModel, ranks_by_score
@@ -108,7 +109,8 @@ def scores_of_test_set(
                 people = Detections(picture.boxes, np.ones(len(embedded), np.float32), embedded)
             else:
                 (people,) = model.detect([prepared], min_score=model.min_score)
-            scenes.append(Scene(str(path), picture.camera, picture.boxes, picture.identities, people))
+            ignored = in_regions(people.boxes, picture.ignore_polygons) if picture.ignore_polygons else None
+            scenes.append(Scene(str(path), picture.camera, picture.boxes, picture.identities, people, ignored))
         if path in asked:
             (embedded,) = model.embed([prepared], [np.stack([data.queries[number].box for number in asked[path]])])
             rows.update(zip(asked[path], embedded, strict=True))
@@ -128,8 +130,8 @@ def _rule(model: PersonModel, confidence_weighted: bool | None) -> bool:
 def _scores(data: EvaluationData, weighted: bool) -> dict[str, float]:
     listed = bool(data.queries) and data.queries[0].gallery is not None
     gallery_of = cuhk_sysu(data) if listed else prw(data)
-    search = measure_search(data, gallery_of, min_score=0.0, confidence_weighted=weighted)
-    detection = detection_metrics((scene.boxes, scene.detections.boxes, scene.detections.scores) for scene in data.scenes)
+    search = measure_search(without_ignored(data, min_score=0.0), gallery_of, min_score=0.0, confidence_weighted=weighted)
+    detection = measure_detection(data, 0.0, labelled_only=False)
     return {
         "mAP": search.mAP,
         "top1": search.top1,

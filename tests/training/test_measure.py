@@ -1,5 +1,6 @@
 """A training's own measure ranks as the model's paper does, or as it is asked to."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -61,6 +62,24 @@ def test_a_test_set_is_measured_by_either_rule(tmp_path: Path) -> None:
     data = SearchSet(tuple(pictures), queries)
     assert scores_of_test_set(model, data)["top1"] == 1.0
     assert scores_of_test_set(model, data, confidence_weighted=True)["top1"] == 0.0
+
+
+def test_regions_to_ignore_counted_against_a_model_in_training(tmp_path: Path) -> None:
+    """PoseTrack21: an unannotated person detected in such a region is no wrong hit, as in `evaluate`."""
+    model: Any = RectangleModel()
+    pictures = []
+    for number, image in enumerate(PICTURES):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+        kept = slice(0, 1 if number < 2 else 0)  # the stranger is not annotated
+        boxes, identities = np.array([BOXES[number]], np.float32)[kept], np.array([IDENTITIES[number]])[kept]
+        pictures.append(Picture(tmp_path / f"{number}.png", boxes, identities))
+    queries = tuple(QueryPerson(picture.path, picture.boxes[0], 0) for picture in pictures[:2])
+    counted = scores_of_test_set(model, SearchSet(tuple(pictures), queries), confidence_weighted=True)
+    assert (counted["top1"], counted["recall"]) == (0.0, 1.0)
+    around = np.array([[95, 15], [125, 15], [125, 120], [95, 120]], np.float32)
+    pictures[2] = replace(pictures[2], ignore_polygons=(around,))
+    ignored = scores_of_test_set(model, SearchSet(tuple(pictures), queries), confidence_weighted=True)
+    assert ignored["top1"] == 1.0
 
 
 def test_the_option_reaches_the_measure_of_a_training() -> None:
