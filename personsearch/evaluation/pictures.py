@@ -94,7 +94,7 @@ def gallery_curves(models: Sequence[Mapping[str, Any]]) -> "Image":
 
 
 def line_chart(lines: Mapping[str, Sequence[float]], labels: Sequence[str], title: str) -> "Image":
-    """Lines of values 0..1, in percent.
+    """Lines of values 0..1, in percent; earlier lines are wider, so that equal ones are all seen.
 
     Args:
         lines: Values at each label by the line's name.
@@ -116,9 +116,11 @@ def line_chart(lines: Mapping[str, Sequence[float]], labels: Sequence[str], titl
     x = LEFT
     for number, (name, values) in enumerate(lines.items()):
         points = [(column, BOTTOM - round(value * (BOTTOM - TOP))) for column, value in zip(columns, values, strict=True)]
-        canvas.line(points, colour_of(number), 3)
+        more = len(lines) - 1 - number
+        canvas.line(points, colour_of(number), 3 + 4 * more)
         for px, py in points:
-            canvas.ellipse((px - DOT, py - DOT, px + DOT, py + DOT), colour_of(number))
+            dot = DOT + 2 * more
+            canvas.ellipse((px - dot, py - dot, px + dot, py + dot), colour_of(number))
         x = write_text(canvas, name, x, 40, colour_of(number)) + 24
     return picture
 

@@ -179,6 +179,20 @@ def test_without_fcs_the_second_head_scores() -> None:
     assert not set(with_fcs.scores.tolist()) & set(without.scores.tolist())
 
 
+@pytest.mark.parametrize("moves", [True, False])
+@torch.inference_mode()
+def test_a_second_head_that_learned_no_boxes_moves_none(moves: bool) -> None:
+    """Table 3: recipes without its box loss leave its regressor as it started."""
+    model = tiny_seqnet(keep_score=0.0, second_boxes=moves)
+    net: Any = model.network
+    batch = batch_of(model.prepare(PEOPLE))
+    c4, frames = net(batch.pixels), frames_of(batch.resized, batch.pixels)
+    (proposals,) = net.rpn(c4, frames)
+    first, people = net.find_first(c4, proposals, frames[0]), net.find(c4, proposals, frames[0])
+    assert len(people.boxes) > 0
+    assert bool((people.boxes[:, None] == first.boxes).all(dim=2).any(dim=1).all()) is not moves
+
+
 def test_without_nms_the_second_head_sees_every_likely_proposal() -> None:
     """Table 3: all 40 proposals score above 0, so all go on, at most `max_people`; with NMS fewer do."""
     counts: list[int] = []

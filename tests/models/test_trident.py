@@ -129,6 +129,13 @@ def test_branches_start_small_and_classifiers_have_no_bias() -> None:
         assert layer.bias is None or not layer.bias.any()
 
 
+@pytest.mark.parametrize("norm", [True, False])
+def test_encoders_have_a_norm_behind_them_if_the_config_says_so(norm: bool) -> None:
+    """The recipes that end in -with-norm: as NAE's projectors; the paper's encoders are one linear layer."""
+    embedding: Any = trident_network(encoder_norm=norm).head.embedding
+    assert any(isinstance(part, nn.BatchNorm1d) for part in embedding.modules()) is norm
+
+
 def test_a_head_takes_zero_regions() -> None:
     net = trident_network()
     output = net.head(net.pool(torch.rand(2, 64, 8, 8), [torch.zeros(0, 4)] * 2))

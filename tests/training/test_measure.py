@@ -10,7 +10,7 @@ from PIL import Image
 
 from personsearch.datasets.people import Picture, QueryPerson, SearchSet
 from personsearch.training.data.dataset import Sample
-from personsearch.training.measure import scores_of_test_set, search_scores
+from personsearch.training.measure import load_test_set, scores_of_test_set, search_scores
 from personsearch.training.recipes.catalogue import recipes
 from personsearch.training.run import TrainOptions, _measurement
 from tests.helpers.fakes import RED, RectangleModel, scene
@@ -80,6 +80,11 @@ def test_regions_to_ignore_counted_against_a_model_in_training(tmp_path: Path) -
     pictures[2] = replace(pictures[2], ignore_polygons=(around,))
     ignored = scores_of_test_set(model, SearchSet(tuple(pictures), queries), confidence_weighted=True)
     assert ignored["top1"] == 1.0
+
+
+def test_cuhk_sysu_is_measured_in_the_papers_galleries_of_100(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("personsearch.datasets.cuhk_sysu.load_test", lambda *arguments: arguments)
+    assert load_test_set("cuhk-sysu", tmp_path) == (tmp_path, 100)
 
 
 def test_the_option_reaches_the_measure_of_a_training() -> None:

@@ -10,6 +10,7 @@ import torch
 from personsearch import PersonSearcher
 from personsearch.errors import ConfigError, ModelNotFoundError, WeightsError
 from personsearch.models import open_folder
+from personsearch.models.base import ranks_by_score
 from personsearch.models.rcnn import RCNN, RCNNConfig
 from personsearch.models.reid import ReidConfig, ReidNetwork
 from personsearch.models.two_step import save_combined
@@ -54,6 +55,8 @@ def test_a_detector_and_a_crop_network_in_one_folder(parts, tmp_path) -> None:
     assert people.boxes.tolist() == expected.boxes.tolist()
     np.testing.assert_allclose(people.embeddings, reidentifier.embed([reidentifier.prepare(SCENE)], [people.boxes])[0], atol=1e-6)
     assert model.fingerprint == CombinedModel(detector, reidentifier).fingerprint
+    # NAE ranks by cosine x score, the crop network, whose embeddings these are, by cosine
+    assert (ranks_by_score(detector), ranks_by_score(reidentifier), ranks_by_score(model)) == (True, False, False)
 
 
 def test_two_models_side_by_side(parts, tmp_path) -> None:

@@ -253,6 +253,9 @@ def dense(prefix: str, **changes: Any) -> dict[str, Any]:
 
 
 QUEUES = {"cuhk": 5000, "prw": 500}  # of all papers
+SEQNET_ON = {  # what differs between the data sets
+    data: SEQNET | {"losses.oim.queue_size": QUEUES[data], "epochs": epochs} for data, epochs in (("cuhk", 20), ("prw", 18))
+}
 MIN_SCORES = {"cuhk": 0.2, "prw": 0.15}  # daodaofr/AlignPS@5d62dbc, tools/test_results*.py
 NUMBERS: dict[str, dict[str, Any]] = {
     **{
@@ -260,18 +263,17 @@ NUMBERS: dict[str, dict[str, Any]] = {
         for name in ("oim", "nae")
         for data, queue in QUEUES.items()
     },
+    **{f"seqnet-{data}": numbers for data, numbers in SEQNET_ON.items()},
     **{
-        f"seqnet-{data}": SEQNET | {"losses.oim.queue_size": QUEUES[data], "epochs": epochs} for data, epochs in (("cuhk", 20), ("prw", 18))
-    },
-    **{
-        f"seqnet-{data}-paper": SEQNET
+        f"seqnet-{data}-paper": numbers
         | {"optimizer.warmup_steps": "epoch", "losses.first.box_mean": "people", "losses.head.box_mean": "people"}
-        for data in QUEUES
+        for data, numbers in SEQNET_ON.items()
     },
-    **{f"seqnet-oim-{data}": SEQNET | {"network.baseline": "oim"} for data in QUEUES},
-    "seqnet-cuhk-reid-only": SEQNET | {"losses.head.box_weight": 0.0, "losses.head.class_weight": 0.0, "network.second_boxes": False},
-    "seqnet-cuhk-reid-and-boxes": SEQNET | {"losses.head.class_weight": 0.0},
-    "seqnet-cuhk-reid-and-classes": SEQNET | {"losses.head.box_weight": 0.0, "network.second_boxes": False},
+    **{f"seqnet-oim-{data}": numbers | {"network.baseline": "oim"} for data, numbers in SEQNET_ON.items()},
+    "seqnet-cuhk-reid-only": SEQNET_ON["cuhk"]
+    | {"losses.head.box_weight": 0.0, "losses.head.class_weight": 0.0, "network.second_boxes": False},
+    "seqnet-cuhk-reid-and-boxes": SEQNET_ON["cuhk"] | {"losses.head.class_weight": 0.0},
+    "seqnet-cuhk-reid-and-classes": SEQNET_ON["cuhk"] | {"losses.head.box_weight": 0.0, "network.second_boxes": False},
     **{
         f"alignps-{data}-paper": ALIGNPS | dense("losses.") | {"losses.oim.queue_size": queue, "model.min_score": MIN_SCORES[data]}
         for data, queue in QUEUES.items()
@@ -285,9 +287,10 @@ NUMBERS: dict[str, dict[str, Any]] = {
     },
     "alignps-prw-code": ALIGNPS_CODE
     | MMDET
-    | {"optimizer.weight_decay": 1e-3, "losses.oim.scale": 15.0, "losses.oim.queue_scale": 10.0, "losses.oim.queue_channels": 64},
+    | {"optimizer.weight_decay": 1e-3, "losses.oim.scale": 15.0, "losses.oim.queue_scale": 10.0, "losses.oim.queue_channels": 64}
+    | {"losses.oim.queue_size": 500, "model.min_score": 0.15},
     "alignps-plus-prw-code": ALIGNPS_CODE | {"optimizer.weight_decay": 7e-4, "network.backbone.deformable": [3, 4, 5]},
-    "alignps-cuhk-code": ALIGNPS_CODE | {"optimizer.weight_decay": 1e-4},
+    "alignps-cuhk-code": ALIGNPS_CODE | {"optimizer.weight_decay": 1e-4, "losses.oim.queue_size": 5000, "model.min_score": 0.2},
     **{f"roi-alignps-{data}-code": ROI_CODE | {"losses.oim.queue_size": queue} for data, queue in QUEUES.items()},
     "alignps-prw-baseline": ALIGNPS | {"model.levels": (3, 4, 5, 6, 7), "network.structure": "T3", "network.aggregation": "sum"},
     "alignps-prw-res3": ALIGNPS | {"network.backbone.deformable": [3]},
@@ -296,7 +299,8 @@ NUMBERS: dict[str, dict[str, Any]] = {
         f"trident-{data}": TRIDENT | {"epochs": epochs, "losses.reid.queue_size": QUEUES[data]}
         for data, epochs in (("cuhk", 14), ("prw", 10))
     },
-    "trident-prw-with-norm": TRIDENT | {"network.encoder_norm": True},
+    "trident-prw-with-norm": TRIDENT | {"network.encoder_norm": True, "epochs": 10, "losses.reid.queue_size": 500},
+    "trident-cuhk-with-norm": TRIDENT | {"network.encoder_norm": True, "epochs": 14, "losses.reid.queue_size": 5000},
     **{
         f"{name}-{data}": SEQNEXT | {"losses.oim.queue_size": QUEUES[data], "optimizer.warmup_steps": steps}
         for name in ("gfn", "seqnext")
@@ -308,6 +312,8 @@ NUMBERS: dict[str, dict[str, Any]] = {
     "reid-cuhk": TEACHER | {"batch_size": 48},
     "hybrid-resnet50": HYBRID,
     "hybrid-resnet50-1-sets": {"pretraining.detection": ("crowdhuman",), "pretraining.reid": ()},
+    "hybrid-resnet50-2-sets": {"pretraining.detection": ("crowdhuman", "eurocity"), "pretraining.reid": ()},
+    "hybrid-resnet50-3-sets": {"pretraining.detection": ("crowdhuman", "eurocity"), "pretraining.reid": ("msmt17",)},
     "hybrid-resnet50-4-sets": {"pretraining.reid": ("msmt17", "cuhk03")},
     "roi-alignps-posetrack21-pretrained": ALIGNPS
     | {"losses.oim.queue_size": 500, "model.min_score": 0.2, "model.backbone.style": "pytorch"},
