@@ -40,6 +40,7 @@ def _own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     tmp_path_factory.getbasetemp()  # pytest's own folder stays outside, as it keeps those of tests that failed
     before = os.environ.get("TMPDIR")
     with tempfile.TemporaryDirectory(prefix="tests-", ignore_cleanup_errors=True) as folder:
+        os.chmod(folder, 0o711)  # a test lets another user enter a folder in it
         os.environ["TMPDIR"] = tempfile.tempdir = folder
         yield
     tempfile.tempdir = before
