@@ -70,7 +70,6 @@ ENDINGS = {
     "without-alignment": "without alignment (Fig. 6)",
     "without-consistency": "alignment without consistency",
     "inter-task": "alignment between tasks too (Table 5)",
-    "sets": "fewer data sets (Fig. 6)",
     "resnet18": "ResNet-18 (Table 1)",
     "shufflenet": "ShuffleNet v2 (Table 1)",
     "pretrained": "stride of torchvision's ResNet-50, for a pre-trained start (Table 2)",
@@ -153,6 +152,9 @@ def _what(name: str, recipe: Recipe) -> str:
         parts.append("by the authors' code")
     if "-ours-" in name:
         parts.append(f"Ours-{name.rpartition('-')[2]} of Tables 2 and 3")
+    if name.endswith("-sets"):
+        count = len(recipe.pretraining.detection + recipe.pretraining.reid) if recipe.pretraining is not None else 0
+        parts.append(f"{count} of the five data sets (Fig. 6)")
     if name.startswith("dkd-") and name.endswith("-d"):
         parts.append("the detector D alone (Table 2)")
     return ", ".join(parts)
@@ -162,8 +164,14 @@ def _start(recipe: Recipe) -> str:
     caffe = recipe.network.get("backbone", {}).get("style") == "caffe"
     start = "ImageNet (Caffe's ResNet-50)" if caffe else "ImageNet"
     if isinstance(recipe.losses, DKDLosses) and recipe.losses.distillation is not None:
-        start += " and --teacher"
+        start += f" and --teacher, {_teacher_of(recipe.name)}"
     return start
+
+
+def _teacher_of(student: str) -> str:
+    """The recipe of the crop network that teaches a student: R-1 of Ours-1, R-2 of the others."""
+    data = next(key for key in DATA if f"-{key}" in student)
+    return f"reid-{data}" + "-r-1" * student.endswith("-ours-1")
 
 
 def _schedule(recipe: Recipe) -> str:
