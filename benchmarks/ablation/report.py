@@ -26,6 +26,7 @@ from personsearch.ranking import rule_name
 
 UNTRAINED = "a row is ready and not trained"
 UNCOMPARED = "the rows have no point in common by one rule"
+FEW_SEEDS = "one seed of a row"
 OTHER_RULE = "ranked by cosine, not as the papers do"
 
 
@@ -138,7 +139,8 @@ def claims_table(results: Results) -> str:
         there = "" if claim.paper is None else f"{claim.paper[0]} to {claim.paper[1]} ({claim.data})"
         says = f"**{claim.says}**" if claim.required else claim.says
         trained = results.get(claim.better) and results.get(claim.worse)
-        why = claim.beyond or (OTHER_RULE * is_off_rule(claim, results) if better and worse else UNCOMPARED if trained else UNTRAINED)
+        open_for = [OTHER_RULE] * is_off_rule(claim, results) + [FEW_SEEDS] * (min(len(better), len(worse)) < claim.seeds)
+        why = claim.beyond or ("; ".join(open_for) if better and worse else UNCOMPARED if trained else UNTRAINED)
         result = verdict_of(claim, results) + (f": {why}" if why else "")
         lines.append(f"| {says} | {claim.source} | {there} | {at} | {ranked} | {here} | {difference_of(claim, results)} | {p} | {result} |")
     return "\n".join(lines) + "\n"

@@ -241,6 +241,8 @@ def test_a_claim_that_wants_two_seeds_is_open_with_one() -> None:
     (claim,) = [claim for claim in CLAIMS if claim.says == "region alignment helps with taps that move"]
     results = RESULTS | {"alignps-sgd": [result("alignps-sgd", 1, 0.9)], "alignps-sgd-without-region": [result("x", 1, 0.1)]}
     assert verdict_of(claim, results) == "open"
+    (line,) = [line for line in claims_table(results).splitlines() if claim.says in line]
+    assert line.endswith("| open: one seed of a row |")
     twice = results | {name: results[name] * 2 for name in ("alignps-sgd", "alignps-sgd-without-region")}
     assert verdict_of(claim, twice) == "confirmed"
     assert verdict_of(claim, RESULTS) == "out of reach here"

@@ -34,6 +34,14 @@ def test_an_empty_memory_gives_the_logarithm_of_its_size() -> None:
     assert loss.item() == pytest.approx(math.log(8))
 
 
+def test_momentum_is_the_share_of_the_old_row() -> None:
+    """The papers' 0.5 does not tell the two shares apart."""
+    oim = memory(1, 2, queue_size=1, momentum=0.25, unit_rows=False).train()
+    oim.table.copy_(torch.tensor([[1.0, 0.0]]))
+    oim(unit([0, 1]), torch.tensor([0]))
+    assert oim.table.tolist() == [[0.25, 0.75]]
+
+
 def test_masked_empty_rows_by_hand() -> None:
     """GFN's code: a row without a person yet is opposite to all, but equal to its own person; the mean is over everyone."""
     oim = memory(3, 2, scale=2.0, queue_scale=3.0, queue_size=1, empty_rows="masked", average="all")
