@@ -1,8 +1,9 @@
 """The detector of the bundled models: backbone and neck learned from random weights, as a student of the detector before it.
 
-`python -m examples.nano.detector --scenes DIR --photos FILE --teacher MODEL --out DIR --phase stages`, then another `--out` with
-`--phase whole --before` the first; each run again to go on. In the first phase each stage sees the teacher's maps and learns the
-next one; in the second each sees what ours before it make. The heads begin as those of the detector before, which learned here.
+`python -m examples.nano.detector stages --photos FILE --scenes DIR --teacher MODEL --out DIR`, then `deepest` and `whole`, each with
+`--before` the one before it and an `--out` of its own; each run again to go on. First each stage and the neck learn from the teacher's
+maps what it makes of them. Then the fifth stage, which has the fewest cells to learn from, learns from many pictures at once. At last all
+learn behind one another. The heads begin as those of the detector before, which learned here.
 """
 
 from enum import StrEnum
@@ -12,12 +13,12 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from torch import Tensor
+from torch import Tensor, nn
 
 import personsearch
 from examples.nano.command import run
 from examples.nano.detector_losses import cells_like
-from examples.nano.imitation import match_scales, neck_losses, read, stage_losses, stages_of, student, taught_maps
+from examples.nano.imitation import distance, match_scales, neck_losses, stage_losses, stages_of, student, taught_maps
 from examples.nano.loop import Learner, Schedule, train
 from examples.nano.muon import MuonAdam
 from examples.nano.pictures import Picture, listed, mosaic, rendered, view
@@ -29,21 +30,28 @@ from personsearch.models.nano.options import NanoOptions
 OPTIONS = NanoOptions(activation="hardswish")
 MOSAICS, SCENES = 0.25, 0.2  # of the views; of the pieces
 SHAPES = ((6, 256, 256), (6, 256, 256), (3, 352, 352), (4, 320, 256), (2, 448, 608))  # of the batches in turn: views, height, width
-FRONT_EVERY = 3  # steps of the first phase: the first stage has most pixels and learns fastest
-CELLS = 5.0  # weight of the teacher's scores and boxes in the second phase
-RATES = {"front": 0.0, "middle": 0.35, "deep": 1.0, "heads": 0.3}  # of the second phase, over the rate
+LARGE = (2, 448, 608)  # of every batch behind one another: a small view has too few cells for the fifth stage
+CACHED, DRAWN = 1000, 16  # large batches that the fifth stage learns from, and maps of a step
+DEEPEST = 0.3  # weight of the fifth stage's map, of which the neck's reading counts
+CELLS = 4.0  # weight of the teacher's scores and boxes at the end
+DECAY = 0.3  # of matrices
 
 
 class Phase(StrEnum):
     """What a training does."""
 
     STAGES = "stages"
+    DEEPEST = "deepest"
     WHOLE = "whole"
 
 
-RATE = {Phase.STAGES: 3e-3, Phase.WHOLE: 7e-4}
-MATRICES = 6.0  # rate of the convolutions' matrices over that of all else
-DECAY = 0.3  # of these matrices
+RATE = {Phase.STAGES: 3e-3, Phase.DEEPEST: 2e-3, Phase.WHOLE: 3e-4}
+MATRICES = {Phase.STAGES: 7.0, Phase.DEEPEST: 10.0, Phase.WHOLE: 5.0}  # rate of the convolutions' matrices over that of all else
+RATES = {  # of a part of the network, over the rate
+    Phase.STAGES: {"front": 1.0, "fifth": 1.0, "neck": 1.0, "heads": 0.33},
+    Phase.DEEPEST: {"front": 0.0, "fifth": 1.0, "neck": 0.0, "heads": 0.0},
+    Phase.WHOLE: {"front": 0.3, "fifth": 0.3, "neck": 1.0, "heads": 0.3},
+}
 
 
 class DetectorLearner(Learner):
@@ -65,15 +73,20 @@ class DetectorLearner(Learner):
         self.network = student(OPTIONS).to(memory_format=torch.channels_last)
         self.network.heads.load_state_dict(teacher.heads.state_dict())
         self.teacher = (teacher.to(memory_format=torch.channels_last).eval().requires_grad_(False),)  # in a tuple: no part of the state
+        self._cache: tuple[Tensor, Tensor] | None = None
         stages, neck, _ = taught_maps(self.teacher[0], self.pixels(0))
         match_scales(self.network, stages, neck)
 
     def train(self, mode: bool = True) -> "DetectorLearner":
-        """Set the mode; what stays as it is in the second phase stays in eval mode."""
+        """Set the mode; a batch norm that has its statistics from an earlier phase keeps them."""
         super().train(mode)
-        if self.phase == Phase.WHOLE:
-            self.network.backbone.stem.eval()
-            self.network.backbone.stage2.eval()
+        if self.phase != Phase.STAGES:
+            kept = [module for module in self.network.modules() if isinstance(module, nn.BatchNorm2d)]
+            if self.phase == Phase.DEEPEST:
+                learning = set(nn.ModuleList(self._fifth()).modules())
+                kept = [module for module in kept if module not in learning]
+            for module in kept:
+                module.eval()
         return self
 
     def groups(self, rate: float) -> list[dict[str, Any]]:
@@ -81,11 +94,10 @@ class DetectorLearner(Learner):
         groups: dict[tuple[str, bool], dict[str, Any]] = {}
         for name, tensor in self.network.named_parameters():
             part = part_of(name)
-            factor = {"front": 1.0, "middle": 1.0, "deep": 1.0, "heads": 0.1} if self.phase == Phase.STAGES else RATES
             matrices = part != "heads" and tensor.ndim == 4 and tensor.shape[1] > 1
-            values = {"lr": rate * factor[part] * (MATRICES if matrices else 1.0), "matrices": matrices}
-            group = groups.setdefault((part, matrices), {"params": [], **values, **({"weight_decay": DECAY} if matrices else {})})
-            group["params"].append(tensor)
+            factor = RATES[self.phase][part] * (MATRICES[self.phase] if matrices else 1.0)
+            values = {"lr": rate * factor, "matrices": matrices} | ({"weight_decay": DECAY} if matrices else {})
+            groups.setdefault((part, matrices), {"params": [], **values})["params"].append(tensor)
         return list(groups.values())
 
     def optimizer(self, rate: float, decay: float) -> torch.optim.Optimizer:
@@ -94,8 +106,8 @@ class DetectorLearner(Learner):
 
     def pixels(self, step: int) -> Tensor:
         """The batch of a step, (B, 3, H, W)."""
-        rng = np.random.default_rng((self.seed, step))
-        count, *size = SHAPES[step % len(SHAPES)]
+        rng = np.random.default_rng((self.seed, abs(step), step < 0))
+        count, *size = SHAPES[step % len(SHAPES)] if self.phase == Phase.STAGES else LARGE
         return pixels_of(torch.from_numpy(np.stack([self._view(rng, (size[0], size[1])) for _ in range(count)])))
 
     def _view(self, rng: np.random.Generator, size: tuple[int, int]) -> Array:
@@ -106,38 +118,70 @@ class DetectorLearner(Learner):
         return mosaic([picture() for _ in range(4)], rng, size) if rng.random() < MOSAICS else view(picture(), rng, size)
 
     def losses(self, step: int) -> dict[str, Tensor]:
-        """Of the maps of each stage and of the neck; `read`: what the neck reads of the deepest; `score` and `box` of the cells."""
-        pixels = self.pixels(step)
-        backbone = self.network.backbone
-        stages = stages_of(backbone)
+        """Of the maps of stages and neck; `read`: of what the neck reads of the fifth stage; `score` and `box` of the cells."""
+        if self.phase == Phase.DEEPEST:
+            return {"read": self._read_of_many(step)}
+        pixels, backbone = self.pixels(step), self.network.backbone
         with torch.autocast("cpu", torch.bfloat16):
             taught, taught_neck, taught_cells = taught_maps(self.teacher[0], pixels)
-            if self.phase == Phase.STAGES:
-                first = 2 if step % FRONT_EVERY == 0 else 3
-                ours = [stage(before) for stage, before in zip(stages, [pixels, *taught[:3]], strict=True)][first - 2 :]
-                neck = backbone.neck(taught[1:])
-            else:
-                first = 3
-                with torch.no_grad():
-                    x = stages[0](pixels)
-                ours = [x := stage(x) for stage in stages[1:]]
-                neck = backbone.neck(ours)
+            before, ours = [pixels, *taught[:3]], list[Tensor]()
+            for number, stage in enumerate(stages_of(backbone)):
+                ours.append(stage(before[number] if self.phase == Phase.STAGES or not ours else ours[-1]))
+            neck = backbone.neck(taught[1:] if self.phase == Phase.STAGES else ours[1:])
             cells = self.network.of_maps(neck)
+            read = distance(backbone.lateral5(ours[3]), self._lateral(taught[3]))
         scores = taught_cells.logits.float().sigmoid()
-        losses = stage_losses(ours, taught[first - 2 :], first) | neck_losses(neck, taught_neck, scores)
-        losses["read"] = read(self.teacher[0], ours[-1], taught[-1])
         alike = cells_like(*(CellPredictions(one.logits.float(), one.boxes.float()) for one in (cells, taught_cells)))
-        return losses | {name: loss if self.phase == Phase.STAGES else CELLS * loss for name, loss in alike.items()}
+        losses = stage_losses(ours, taught, 2) | {"read": read} | neck_losses(neck, taught_neck, scores) | alike
+        weights = {"stage5": DEEPEST} if self.phase == Phase.STAGES else {"stage5": 0.0, "score": CELLS, "box": CELLS}
+        return {name: weights.get(name, 1.0) * loss for name, loss in losses.items()}
+
+    def _read_of_many(self, step: int) -> Tensor:
+        """How far what the neck reads of the fifth stage is from what the teacher's reads, for maps of many pictures."""
+        if self._cache is None:
+            self._cache = self._maps()
+        rng = np.random.default_rng((self.seed, step))
+        fourth, taught = self._cache
+        chosen = torch.from_numpy(rng.integers(len(fourth), size=DRAWN))
+        maps, targets = fourth[chosen].float(), taught[chosen].float()
+        if rng.random() < 0.5:
+            maps, targets = maps.flip(3), targets.flip(3)
+        stage5, lateral5 = self._fifth()
+        with torch.autocast("cpu", torch.bfloat16):
+            return distance(lateral5(stage5(maps)), targets)
+
+    @torch.no_grad()
+    def _maps(self) -> tuple[Tensor, Tensor]:
+        """Our fourth stage's maps of `CACHED` batches, and what the teacher's neck reads of its fifth; float16."""
+        fourth, read = [], []
+        for number in range(CACHED):
+            pixels = self.pixels(-1 - number)
+            with torch.autocast("cpu", torch.bfloat16):
+                maps = pixels
+                for stage in stages_of(self.network.backbone)[:3]:
+                    maps = stage(maps)
+                taught, _, _ = taught_maps(self.teacher[0], pixels)
+                fourth.append(maps.half())
+                read.append(self._lateral(taught[3]).half())
+        return torch.cat(fourth), torch.cat(read)
+
+    def _lateral(self, taught: Tensor) -> Tensor:
+        with torch.no_grad():
+            read: Tensor = self.teacher[0].backbone.lateral5(taught)
+        return read
+
+    def _fifth(self) -> tuple[nn.Module, nn.Module]:
+        return self.network.backbone.stage5, self.network.backbone.lateral5
 
 
 def part_of(name: str) -> str:
-    """The part of the network whose rate a tensor has: "front", "middle", "deep" or "heads"."""
+    """The part of the network whose rate a tensor has: "front", "fifth", "neck" or "heads"."""
     if name.startswith("heads"):
         return "heads"
-    stage = name.split(".")[1]
-    if stage in ("stem", "stage2"):
-        return "front"
-    return "middle" if stage in ("stage3", "stage4") else "deep"
+    place = name.split(".")[1]
+    if place in ("stage5", "lateral5"):
+        return "fifth"
+    return "front" if place == "stem" or place.startswith("stage") else "neck"
 
 
 def main(

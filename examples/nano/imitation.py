@@ -13,7 +13,6 @@ from personsearch.models.parts.csp_darknet import Conv, CSPDarknet
 
 FAINT = 0.05  # of the mean variance of a map's channels, below which a channel does not count for more
 TINY = 1e-6
-DEEPEST = 0.3  # weight of the deepest stage's map: what the neck reads of it counts more
 ANYWHERE = 0.02  # weight of a cell of the neck without a person, where one with a person has its score
 
 Maps = list[Tensor]
@@ -84,14 +83,7 @@ def distance(ours: Tensor, taught: Tensor, weights: Tensor | None = None) -> Ten
 
 def stage_losses(ours: Maps, taught: Maps, first: int) -> dict[str, Tensor]:
     """`stage2` and so on: how far maps of stages are from the teacher's, the first of them of stage `first`."""
-    losses = {f"stage{first + number}": distance(*pair) for number, pair in enumerate(zip(ours, taught, strict=True))}
-    return losses | {"stage5": DEEPEST * losses["stage5"]}
-
-
-def read(teacher: NanoNetwork, ours: Tensor, taught: Tensor) -> Tensor:
-    """How far what the teacher's neck reads of the deepest map is from what it reads of its own."""
-    reader = teacher.backbone.lateral5[0]
-    return distance(reader(ours.float()), reader(taught))
+    return {f"stage{first + number}": distance(*pair) for number, pair in enumerate(zip(ours, taught, strict=True))}
 
 
 def neck_losses(ours: Maps, taught: Maps, scores: Tensor) -> dict[str, Tensor]:

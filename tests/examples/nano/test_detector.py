@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from examples.nano import detector, pictures
-from examples.nano.detector import MATRICES, OPTIONS, DetectorLearner, Phase
+from examples.nano.detector import MATRICES, OPTIONS, RATES, DetectorLearner, Phase, part_of
 from examples.nano.detector_losses import cells_like, quality_focal
-from examples.nano.imitation import distance, neck_losses, read, stage_losses, stages_of, student, taught_maps, without_norms
+from examples.nano.imitation import distance, neck_losses, stage_losses, stages_of, student, taught_maps, without_norms
 from examples.nano.loop import Schedule
 from examples.nano.loop import train as train_with
 from examples.nano.pictures import Picture, listed, mosaic, rendered, view
@@ -131,8 +131,6 @@ def test_the_teacher_itself_is_no_distance_away() -> None:
         assert set(losses(teacher)) == {"stage2", "stage3", "stage4", "stage5", "neck3", "neck4", "neck5"}
         assert all(float(loss) == pytest.approx(0, abs=1e-5) for loss in (losses(teacher) | cells_like(cells, cells)).values())
         assert min(float(loss) for loss in losses(other).values()) > 1e-3
-        assert float(read(teacher, stages[-1], stages[-1])) == 0
-        assert float(read(teacher, stages[-1] * 2, stages[-1])) > 0.1
 
 
 def test_a_map_that_knows_the_means_only_is_at_distance_one() -> None:
@@ -157,26 +155,66 @@ def test_cells_learn_scores_and_boxes_by_hand() -> None:
     assert float(losses["box"]) == pytest.approx(1.5 * 0.5 * 0.8)
 
 
-def test_each_tensor_has_the_rate_of_its_part() -> None:
-    learner = DetectorLearner.__new__(DetectorLearner)
-    torch.nn.Module.__init__(learner)
-    learner.network, learner.phase = student(TEACHER), Phase.WHOLE
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detector, "OPTIONS", OPTIONS.model_copy(update={"width": 8, "channels": 8}))
+    monkeypatch.setattr(detector, "SHAPES", ((2, 128, 128),))
+    monkeypatch.setattr(detector, "LARGE", (2, 128, 128))
+    monkeypatch.setattr(detector, "CACHED", 2)
+    monkeypatch.setattr(detector, "DRAWN", 3)
+
+
+def made(phase: Phase, drawn: Picture) -> DetectorLearner:
+    torch.manual_seed(1)
+    return DetectorLearner([drawn], [drawn], lively(NanoNetwork(TEACHER)), phase)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_each_tensor_has_the_rate_of_its_part(phase: Phase, drawn: Picture, small: None) -> None:
+    learner = made(phase, drawn)
     groups = learner.groups(1.0)
     assert sum(len(group["params"]) for group in groups) == len(list(learner.network.parameters()))
-    assert {group["lr"] for group in groups} == {0.0, 0.35, 1.0, 0.3, 0.35 * MATRICES, MATRICES}
+    parts = RATES[phase]
+    assert {group["lr"] for group in groups if not group["matrices"]} == set(parts.values())
+    assert {group["lr"] for group in groups if group["matrices"]} == {parts[part] * MATRICES[phase] for part in parts if part != "heads"}
     assert all(tensor.ndim == 4 for group in groups if group["matrices"] for tensor in group["params"])
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_a_phase_teaches_its_parts_and_keeps_statistics(phase: Phase, drawn: Picture, small: None) -> None:
+    """Only the first phase takes new statistics of all batch norms; the second teaches the fifth stage and what reads it."""
+    learner = made(phase, drawn).train()
+    before = {name: tensor.clone() for name, tensor in learner.network.named_buffers() if name.endswith("running_mean")}
+    losses = learner.losses(0)
+    sum(losses.values()).backward()  # type: ignore[union-attr]  # tensors
+    taught = {part_of(name) for name, tensor in learner.network.named_parameters() if tensor.grad is not None and tensor.grad.any()}
+    changed = {
+        part_of(name) for name, tensor in learner.network.named_buffers() if name in before and not torch.equal(tensor, before[name])
+    }
+    everything = {"front", "fifth", "neck", "heads"}
+    assert taught == ({"fifth"} if phase == Phase.DEEPEST else everything)
+    assert changed == {Phase.STAGES: everything - {"heads"}, Phase.DEEPEST: {"fifth"}, Phase.WHOLE: set()}[phase]
+    assert all(bool(loss.isfinite()) for loss in losses.values())
+
+
+def test_behind_one_another_a_stage_sees_ours_before_it(drawn: Picture, small: None) -> None:
+    """A change of our third stage changes the fourth's loss only where the stages lie behind one another."""
+    for phase, changes in ((Phase.STAGES, False), (Phase.WHOLE, True)):
+        learner = made(phase, drawn).eval()
+        with torch.no_grad():
+            before = learner.losses(0)
+            learner.network.backbone.stage3[-1].get_submodule("merge.0").weight.mul_(3.0)  # type: ignore[operator]  # a tensor
+            after = learner.losses(0)
+        assert float(before["stage3"]) != float(after["stage3"])
+        assert (float(before["stage4"]) != float(after["stage4"])) == changes
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("phase", list(Phase))
-def test_a_training_goes_on_where_it_stopped(phase: Phase, drawn: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(detector, "OPTIONS", OPTIONS.model_copy(update={"width": 8, "channels": 8}))
-    monkeypatch.setattr(detector, "SHAPES", ((2, 128, 128),))
-    teacher = lively(NanoNetwork(TEACHER))
-
+def test_a_training_goes_on_where_it_stopped(
+    phase: Phase, drawn: Picture, small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def train(out: Path) -> Any:
-        torch.manual_seed(1)
-        learner = DetectorLearner([drawn], [drawn], teacher, phase)  # type: ignore[arg-type]
-        return train_with(learner, out, Schedule(2, detector.RATE[phase], warmup=2, save_every=1))
+        return train_with(made(phase, drawn), out, Schedule(2, detector.RATE[phase], warmup=2, save_every=1))
 
     assert_goes_on(train, tmp_path, monkeypatch)
