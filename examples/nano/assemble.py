@@ -85,7 +85,7 @@ def main(
     out: Annotated[Path, typer.Option(help="The model folder to make.")],
     height: Annotated[int, typer.Option(help="Height of the crop network's input, pixels.")] = 160,
     width: int = 80,
-    min_score: float = 0.48,
+    min_score: float = 0.4,
     name: Annotated[str, typer.Option(help="Name of the model.")] = "nano",
     tiles: Annotated[tuple[int, int] | None, typer.Option(help="Rows and columns of tiles that the detector searches too.")] = None,
     mirrored: Annotated[bool, typer.Option(help="Embed each crop's mirror image too.")] = False,
