@@ -271,8 +271,7 @@ def test_a_model_measured_again_has_the_point_of_its_training_alone() -> None:
     """It has no learning curve, so it is not compared with what was trained shorter."""
     again = {"row": "nae-serial", "seed": 1, "steps": 10, "mAP": 0.3, "top1": 0.3, "ap": 0.9}
     assert (points_of(again), points_of(again | {"points": 2})) == (5, 2)
-    assert values_at([again | {"points": 2}], 2) == [0.3]
-    assert values_at([again], 2) == values_at([again | {"points": 2}], 5) == []
+    assert [values_at([again | {"points": 2}], 2), values_at([again], 2), values_at([again | {"points": 2}], 5)] == [[0.3], [], []]
 
 
 @pytest.mark.parametrize(("row", "epochs"), [("oim", 2), (START, None), ("reid", None)])

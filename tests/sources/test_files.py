@@ -60,15 +60,16 @@ def test_unreadable_subfolders_are_logged_and_folders_are_errors(
 
         return guarded
 
-    monkeypatch.setattr(os, "scandir", forbid(photos / "Ostsee 写真"))
-    with caplog.at_level(logging.WARNING):
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(os, "scandir", forbid(photos / "Ostsee 写真"))
         source = open_source(photos)
     assert names(source, photos) == ["a.png", "b.JPG"]
     assert source.problems == {str(photos / "Ostsee 写真"): "Permission denied"}
     assert "Ostsee 写真: cannot be listed" in caplog.text
-    monkeypatch.setattr(os, "scandir", forbid(photos))
-    with pytest.raises(SourceError, match=r"cannot be listed \(Permission denied\)"):
-        open_source(photos)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", forbid(photos))
+        with pytest.raises(SourceError, match=r"cannot be listed \(Permission denied\)"):
+            open_source(photos)
 
 
 @pytest.mark.parametrize(
