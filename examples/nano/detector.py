@@ -32,7 +32,7 @@ MOSAICS, SCENES = 0.25, 0.2  # of the views; of the pieces
 SHAPES = ((6, 256, 256), (6, 256, 256), (3, 352, 352), (4, 320, 256), (2, 448, 608))  # of the batches in turn: views, height, width
 LARGE = (2, 448, 608)  # of every batch behind one another: a small view has too few cells for the fifth stage
 CACHED, DRAWN = 1000, 16  # large batches that the fifth stage learns from, and maps of a step
-DEEPEST = 0.3  # weight of the fifth stage's map, of which the neck's reading counts
+DEEPEST = 0.3  # weight of the fifth stage's map; what the neck reads of it has weight 1
 CELLS = 4.0  # weight of the teacher's scores and boxes at the end
 DECAY = 0.3  # of matrices
 

@@ -122,7 +122,7 @@ def measure_detection(data: EvaluationData, min_score: float, *, labelled_only: 
     Args:
         data: Scenes.
         min_score: Score below which detections do not count.
-        labelled_only: Whether people without an identity are no true boxes.
+        labelled_only: Whether only people with an identity are true boxes.
     """
     scenes = [scene.take(scene.detections.scores >= min_score) for scene in data.scenes]
     truths = (scene.boxes[scene.ids != UNLABELLED] if labelled_only else scene.boxes for scene in scenes)

@@ -65,7 +65,7 @@ def test_a_test_set_is_measured_by_either_rule(tmp_path: Path) -> None:
 
 
 def test_regions_to_ignore_counted_against_a_model_in_training(tmp_path: Path) -> None:
-    """PoseTrack21: an unannotated person detected in such a region is no wrong hit, as in `evaluate`."""
+    """PoseTrack21: an unannotated person detected in such a region does not count as a wrong hit, as in `evaluate`."""
     model: Any = RectangleModel()
     pictures = []
     for number, image in enumerate(PICTURES):
