@@ -222,7 +222,7 @@ def main(
     pool: Annotated[Path, typer.Option(help="Folder that `examples.nano.pool` wrote.")],
     real: Annotated[Path, typer.Option(help="Folder that `examples.nano.real_people` wrote.")],
     teachers: Annotated[Path, typer.Option(help="Folder of the teachers' OpenVINO files.")],
-    out: Annotated[Path, typer.Option(help="Folder for state and log; a state that is there is gone on with.")],
+    out: Annotated[Path, typer.Option(help="Folder for state and log; an existing state is resumed.")],
     before: Annotated[Path | None, typer.Option(help="Folder of the training whose weights this one starts from.")] = None,
     height: int = 128,
     width: int = 64,

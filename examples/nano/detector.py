@@ -23,9 +23,11 @@ from examples.nano.loop import Learner, Schedule, train
 from examples.nano.muon import MuonAdam
 from examples.nano.pictures import Picture, listed, mosaic, rendered, view
 from personsearch.boxes import Array
+from personsearch.errors import ConfigError
 from personsearch.models.nano.detector import CellPredictions, NanoNetwork, pixels_of
 from personsearch.models.nano.model import read_networks
 from personsearch.models.nano.options import NanoOptions
+from personsearch.training.checkpoint import STATE_FILE
 
 OPTIONS = NanoOptions(activation="hardswish")
 MOSAICS, SCENES = 0.25, 0.2  # of the views; of the pieces
@@ -73,7 +75,7 @@ class DetectorLearner(Learner):
         self.network = student(OPTIONS).to(memory_format=torch.channels_last)
         self.network.heads.load_state_dict(teacher.heads.state_dict())
         self.teacher = (teacher.to(memory_format=torch.channels_last).eval().requires_grad_(False),)  # in a tuple: no part of the state
-        self._cache: tuple[Tensor, Tensor] | None = None
+        self._cache: dict[int, tuple[Tensor, Tensor]] = {}
         stages, neck, _ = taught_maps(self.teacher[0], self.pixels(0))
         match_scales(self.network, stages, neck)
 
@@ -138,12 +140,10 @@ class DetectorLearner(Learner):
 
     def _read_of_many(self, step: int) -> Tensor:
         """How far what the neck reads of the fifth stage is from what the teacher's reads, for maps of many pictures."""
-        if self._cache is None:
-            self._cache = self._maps()
         rng = np.random.default_rng((self.seed, step))
-        fourth, taught = self._cache
-        chosen = torch.from_numpy(rng.integers(len(fourth), size=DRAWN))
-        maps, targets = fourth[chosen].float(), taught[chosen].float()
+        views = LARGE[0]
+        drawn = [(self._maps(number // views), number % views) for number in rng.integers(CACHED * views, size=DRAWN).tolist()]
+        maps, targets = (torch.stack([pair[part][row] for pair, row in drawn]).float() for part in (0, 1))
         if rng.random() < 0.5:
             maps, targets = maps.flip(3), targets.flip(3)
         stage5, lateral5 = self._fifth()
@@ -151,19 +151,16 @@ class DetectorLearner(Learner):
             return distance(lateral5(stage5(maps)), targets)
 
     @torch.no_grad()
-    def _maps(self) -> tuple[Tensor, Tensor]:
-        """Our fourth stage's maps of `CACHED` batches, and what the teacher's neck reads of its fifth; float16."""
-        fourth, read = [], []
-        for number in range(CACHED):
-            pixels = self.pixels(-1 - number)
+    def _maps(self, number: int) -> tuple[Tensor, Tensor]:
+        """Our fourth stage's maps of one of `CACHED` batches, and what the teacher's neck reads of its fifth; float16, computed once."""
+        if number not in self._cache:
+            maps = pixels = self.pixels(-1 - number)
             with torch.autocast("cpu", torch.bfloat16):
-                maps = pixels
                 for stage in stages_of(self.network.backbone)[:3]:
                     maps = stage(maps)
                 taught, _, _ = taught_maps(self.teacher[0], pixels)
-                fourth.append(maps.half())
-                read.append(self._lateral(taught[3]).half())
-        return torch.cat(fourth), torch.cat(read)
+                self._cache[number] = maps.half(), self._lateral(taught[3]).half()
+        return self._cache[number]
 
     def _lateral(self, taught: Tensor) -> Tensor:
         with torch.no_grad():
@@ -187,16 +184,18 @@ def part_of(name: str) -> str:
 def main(
     photos: Annotated[Path, typer.Option(help="photos.json of `examples.nano.pack`.")],
     teacher: Annotated[Path, typer.Option(help="Model folder whose detector is the teacher; its heads are the start of ours.")],
-    out: Annotated[Path, typer.Option(help="Folder for state and log; a state that is there is gone on with.")],
-    phase: Phase,
+    out: Annotated[Path, typer.Option(help="Folder for state and log; an existing state is resumed.")],
+    phase: Annotated[Phase, typer.Argument(help="What to train; deepest and whole need --before.")],
     scenes: Annotated[Path | None, typer.Option(help="Folder that `personsearch.synthetic` wrote.")] = None,
     before: Annotated[Path | None, typer.Option(help="Folder of the training whose weights this one starts from.")] = None,
-    steps: int = 2500,
+    steps: Annotated[int, typer.Option(min=1, help="Steps in all.")] = 2500,
     rate: Annotated[float | None, typer.Option(help="Learning rate; each phase has its own.")] = None,
     average: Annotated[float, typer.Option(min=0, max=1, help="Of the running mean: what a step keeps.")] = 0.998,
     cool: Annotated[int, typer.Option(min=0, help="Last steps, in which the rate sinks to nothing.")] = 1500,
 ) -> None:
     """Train the detector."""
+    if phase != Phase.STAGES and before is None and not (out / STATE_FILE).exists():
+        raise ConfigError(f"{phase} starts from the weights of an earlier phase; pass its folder with --before")
     personsearch.keep_freed_memory()
     torch.set_num_threads(1)
     torch.manual_seed(1)

@@ -63,7 +63,7 @@ def pack(
 @app.command()
 def train(
     pack: Annotated[Path, typer.Option(help="File that `pack` wrote.")],
-    out: Annotated[Path, typer.Option(help="Folder for the pool, the state and the weights; a state that is there is gone on with.")],
+    out: Annotated[Path, typer.Option(help="Folder for the pool, the state and the weights; an existing state is resumed.")],
     minutes: Annotated[float, typer.Option(min=0, help="Minutes of all runs together, rendering included.")] = 8.0,
     workers: Annotated[int, typer.Option(min=1, help="Processes that render and label.")] = max(1, (os.cpu_count() or 1) - 1),
     quick: Annotated[bool, typer.Option("--quick", help="Try everything in small, on the CPU.")] = False,

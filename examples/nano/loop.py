@@ -1,4 +1,4 @@
-"""The loop that all trainings of the bundled models share: steps, running mean of the weights, log, state to go on from."""
+"""The loop that all trainings of the bundled models share: steps, running mean of the weights, log, state to resume from."""
 
 import math
 import time
@@ -57,19 +57,19 @@ class Schedule:
 
 
 def train(learner: Learner, out: Path, schedule: Schedule, *, before: Path | None = None) -> nn.Module:
-    """Train up to `schedule.steps`, or go on; the running mean of the network, in eval mode. State and log stand in `out`.
+    """Train up to `schedule.steps`, or resume; returns the running mean of the network, in eval mode. State and log are in `out`.
 
     Args:
-        learner: to train.
-        out: folder of state and log.
-        schedule: how long and how fast.
-        before: folder of another training of the same networks, whose weights this one starts from.
+        learner: Learner to train.
+        out: Folder of state and log. A line of the log has the mean losses since the line before.
+        schedule: How long and how fast.
+        before: Folder of another training of the same networks, whose weights this one starts from.
     """
     mean = deepcopy(learner.network).eval()
     optimizer = learner.optimizer(schedule.rate, schedule.decay)
     rates = [group["lr"] for group in optimizer.param_groups]
     start = _resume(learner, mean, optimizer, out, before)
-    log, sums, began = Log(out, start), dict[str, float](), time.perf_counter()
+    log, sums, summed, began = Log(out, start), dict[str, float](), 0, time.perf_counter()
     for step in range(start, schedule.steps):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * schedule.factor(step)
@@ -80,10 +80,12 @@ def train(learner: Learner, out: Path, schedule: Schedule, *, before: Path | Non
         optimizer.step()
         follow(mean, learner.network, min(schedule.average, (step + 1) / (step + 10)))
         for name, loss in losses.items():
-            sums[name] = sums.get(name, 0.0) + float(loss.detach()) / schedule.save_every
+            sums[name] = sums.get(name, 0.0) + float(loss.detach())
+        summed += 1
         if (step + 1) % schedule.save_every == 0 or step + 1 == schedule.steps:
-            log.write(step=step + 1, **sums, seconds=time.perf_counter() - began)
-            sums = {}
+            means = {name: total / summed for name, total in sums.items()}
+            log.write(step=step + 1, **means, seconds=time.perf_counter() - began)
+            sums, summed = {}, 0
             parts: dict[str, Any] = {"learner": learner, "mean": mean, "optimizer": optimizer}
             save_state(out, {name: part.state_dict() for name, part in parts.items()} | {"step": step + 1})
     return mean

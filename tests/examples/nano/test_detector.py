@@ -18,6 +18,7 @@ from examples.nano.imitation import distance, neck_losses, stage_losses, stages_
 from examples.nano.loop import Schedule
 from examples.nano.loop import train as train_with
 from examples.nano.pictures import Picture, listed, mosaic, rendered, view
+from personsearch.errors import ConfigError
 from personsearch.models.nano.detector import CellPredictions, NanoNetwork
 from personsearch.models.nano.options import NanoOptions
 from tests.helpers.bundled_files import assert_goes_on
@@ -195,6 +196,26 @@ def test_a_phase_teaches_its_parts_and_keeps_statistics(phase: Phase, drawn: Pic
     assert taught == ({"fifth"} if phase == Phase.DEEPEST else everything)
     assert changed == {Phase.STAGES: everything - {"heads"}, Phase.DEEPEST: {"fifth"}, Phase.WHOLE: set()}[phase]
     assert all(bool(loss.isfinite()) for loss in losses.values())
+
+
+def test_a_short_training_of_the_fifth_stage_waited_for_all_maps(drawn: Picture, small: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--steps 4` computed the maps of 1,000 batches; now those of the drawn ones, each once."""
+    monkeypatch.setattr(detector, "CACHED", 1000)
+    learner, batches = made(Phase.DEEPEST, drawn), list[int]()
+    pixels = learner.pixels
+    monkeypatch.setattr(learner, "pixels", lambda step: batches.append(step) or pixels(step))
+    first = learner.losses(0)["read"]
+    assert 0 < len(batches) <= detector.DRAWN
+    assert max(batches) < 0  # no batch of a step of another phase
+    assert torch.equal(learner.losses(0)["read"], first)
+    assert len(set(batches)) == len(batches)
+
+
+@pytest.mark.parametrize("phase", [Phase.DEEPEST, Phase.WHOLE])
+def test_a_later_phase_started_from_random_weights(phase: Phase, tmp_path: Path) -> None:
+    """Their batch norms keep the statistics of the phase before, which random weights do not have."""
+    with pytest.raises(ConfigError, match=f"{phase} starts .* --before"):
+        detector.main(tmp_path / "photos.json", tmp_path / "teacher", tmp_path / "out", phase)
 
 
 def test_behind_one_another_a_stage_sees_ours_before_it(drawn: Picture, small: None) -> None:

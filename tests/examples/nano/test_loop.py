@@ -52,6 +52,15 @@ def test_a_training_learns_and_logs(tmp_path: Path) -> None:
     assert lines[0]["square"] > 10 * lines[2]["square"]
 
 
+def test_the_last_line_of_a_log_was_a_share_of_its_mean(tmp_path: Path) -> None:
+    """Losses of fewer steps than there are between two states were divided by the larger number."""
+    train(Line(), tmp_path, Schedule(5, 0.0, save_every=2, warmup=1))  # at a rate of 0 a step's loss does not depend on those before
+    lines = [json.loads(line) for line in (tmp_path / LOG_FILE).read_text().splitlines()]
+    expected = [Line().losses(step)["square"].item() for step in range(5)]
+    means = [(expected[0] + expected[1]) / 2, (expected[2] + expected[3]) / 2, expected[4]]
+    assert [line["square"] for line in lines] == pytest.approx(means)
+
+
 def test_a_training_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(out: Path) -> Any:
         return train(Line(), out, Schedule(2, 0.1, warmup=1, save_every=1))
