@@ -13,7 +13,7 @@ from personsearch.datasets.coco import DEFAULTS as OWN_FIELDS
 from personsearch.datasets.coco import Fields
 from personsearch.datasets.cuhk_sysu import GallerySize
 from personsearch.errors import ConfigError
-from personsearch.evaluation.pictures import gallery_curves, recall_curves
+from personsearch.evaluation.pictures import file_beginning, gallery_curves, recall_curves
 from personsearch.evaluation.runner import Dataset, evaluate_dataset
 from personsearch.models.two_step.combined import CombinedModel
 from personsearch.ranking import Rerank, SceneFiltering
@@ -50,7 +50,7 @@ def compare_models(
     one person are not independent, so it is rather too narrow.
 
     Args:
-        searchers: At least two models; each ranks as its paper does. Those of one name, such as two trainings of a recipe, are numbered.
+        searchers: At least two models; each ranks as its paper does. All are numbered if two have one name, as two trainings of a recipe.
         dataset: Data set, as of `evaluate_dataset`.
         root: Folder of the data set.
         boxes_of: Model whose detections all models embed, so that only their embeddings differ; None: each detects itself.
@@ -141,8 +141,9 @@ def table(compared: dict[str, Any]) -> str:
 
 
 def _names(names: Sequence[str]) -> list[str]:
-    """The names, those that occur several times with a number behind: "nae 1", "nae 2"."""
-    return [f"{name} {names[: place + 1].count(name)}" if names.count(name) > 1 else name for place, name in enumerate(names)]
+    """The names; if two are alike, or the names of their pictures, all with a number behind: "nae 1", "nae 2", "oim 3"."""
+    alike = len({file_beginning(name).casefold() for name in names}) < len(names)
+    return [f"{name} {number}" for number, name in enumerate(names, start=1)] if alike else list(names)
 
 
 def _differences(first: dict[str, Any], other: dict[str, Any], seed: int) -> list[dict[str, Any]]:

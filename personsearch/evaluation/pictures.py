@@ -94,7 +94,7 @@ def gallery_curves(models: Sequence[Mapping[str, Any]]) -> "Image":
 
 
 def line_chart(lines: Mapping[str, Sequence[float]], labels: Sequence[str], title: str) -> "Image":
-    """Lines of values 0..1, in percent; earlier lines are wider, so that equal ones are all seen.
+    """Lines of values 0..1, in percent; where lines are equal, the earlier ones are wider, so that all are seen.
 
     Args:
         lines: Values at each label by the line's name.
@@ -114,12 +114,15 @@ def line_chart(lines: Mapping[str, Sequence[float]], labels: Sequence[str], titl
         write_text(canvas, label, x - 4 * len(label), BOTTOM + 12)
     write_text(canvas, title, LEFT, 12)
     x = LEFT
-    for number, (name, values) in enumerate(lines.items()):
-        points = [(column, BOTTOM - round(value * (BOTTOM - TOP))) for column, value in zip(columns, values, strict=True)]
-        more = len(lines) - 1 - number
-        canvas.line(points, colour_of(number), 3 + 4 * more)
-        for px, py in points:
-            dot = DOT + 2 * more
+    paths = [
+        [(column, BOTTOM - round(value * (BOTTOM - TOP))) for column, value in zip(columns, values, strict=True)]
+        for values in lines.values()
+    ]
+    for number, (name, path) in enumerate(zip(lines, paths, strict=True)):
+        for place, (px, py) in enumerate(path):
+            later = [other[place : place + 2] for other in paths[number + 1 :]]
+            canvas.line(path[place : place + 2], colour_of(number), 3 + 4 * later.count(path[place : place + 2]))
+            dot = DOT + 2 * sum(other[0] == (px, py) for other in later)
             canvas.ellipse((px - dot, py - dot, px + dot, py + dot), colour_of(number))
         x = write_text(canvas, name, x, 40, colour_of(number)) + 24
     return picture
@@ -204,7 +207,7 @@ def save_pictures(
         The files.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    beginning = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
+    beginning = file_beginning(name)
     drawn = {"ranks": rank_lists(data, rankings, boxes), "embeddings": embedding_map(*embeddings_of(data, rankings, min_score))}
     taps = draw_taps(model, images.load(data.queries[0].scene), boxes[0]) if data.queries else None
     if taps is not None:
@@ -214,6 +217,11 @@ def save_pictures(
         files.append(folder / f"{beginning}_{what}.png")
         picture.save(files[-1])
     return files
+
+
+def file_beginning(name: str) -> str:
+    """Beginning of the names of a model's pictures: its name with "-" for what a file's name may not have."""
+    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
 
 
 def draw_taps(model: PersonModel, image: Array, box: Array) -> "Image | None":

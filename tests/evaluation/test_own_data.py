@@ -14,6 +14,7 @@ from personsearch.cli import app as cli
 from personsearch.datasets import own
 from personsearch.errors import ConfigError, DataError
 from personsearch.evaluation import at_boxes_of, compare_models, evaluate_dataset, paired_bootstrap, read
+from personsearch.evaluation.compare import _names
 from personsearch.evaluation.pictures import embedding_map, plane_of
 from personsearch.searcher import PersonSearcher
 from personsearch.training.measure import load_test_set, scores_of_test_set
@@ -118,22 +119,30 @@ def test_a_score_in_the_sixth_place_is_no_identity(tmp_path: Path) -> None:
         own.load_test("yolo", root)
 
 
+def test_no_two_models_have_pictures_of_one_name() -> None:
+    """Two of "nae" were numbered, and the second's pictures replaced those of a model called "nae-2"."""
+    assert _names(["nae", "nae", "nae-2"]) == ["nae 1", "nae 2", "nae-2 3"]
+    assert _names(["a/b", "a b"]) == ["a/b 1", "a b 2"]
+    assert _names(["NAE", "nae"]) == ["NAE 1", "nae 2"]  # one file where case does not count
+    assert _names(["nae", "nae-2"]) == ["nae", "nae-2"]
+
+
 def test_a_model_compared_with_itself_and_with_a_worse_one(tmp_path: Path) -> None:
     root = write_coco(tmp_path / "data")
     models = [PersonSearcher(one()) for one in (RectangleModel, RectangleModel, ColourBlind)]
     compared = compare_models(models, "coco", root, timed=2, pictures=tmp_path / "pictures")
-    assert [one["model"] for one in compared["models"]] == ["rectangles 1", "rectangles 2", "colour-blind"]
+    assert [one["model"] for one in compared["models"]] == ["rectangles 1", "rectangles 2", "colour-blind 3"]
     same, worse = compared["differences"]
     assert same["mAP"] == same["top1"] == {"difference": 0.0, "low": 0.0, "high": 0.0}
     assert worse["mAP"]["low"] <= worse["mAP"]["difference"] < 0
     assert worse["mAP"]["high"] <= 0
-    assert (worse["model"], worse["minus"]) == ("colour-blind", "rectangles 1")
+    assert (worse["model"], worse["minus"]) == ("colour-blind 3", "rectangles 1")
     assert all(one["seconds_per_image"] > 0 for one in compared["models"])
     assert "per_query" not in compared["models"][0]["search"][0]
     names = sorted(path.name for path in (tmp_path / "pictures").iterdir())
     assert names == [
-        "colour-blind_embeddings.png",
-        "colour-blind_ranks.png",
+        "colour-blind-3_embeddings.png",
+        "colour-blind-3_ranks.png",
         "galleries.png",
         "recall.png",
         *(f"rectangles-{number}_{what}.png" for number in (1, 2) for what in ("embeddings", "ranks")),

@@ -9,7 +9,7 @@ from PIL import Image
 
 from personsearch.evaluation import EvaluationData, Scene
 from personsearch.evaluation.arrays import EvaluationQuery
-from personsearch.evaluation.curves import COLOURS
+from personsearch.evaluation.curves import BOTTOM, COLOURS, LEFT, RIGHT, TOP
 from personsearch.evaluation.pictures import (
     CROP,
     GAP,
@@ -87,3 +87,12 @@ def test_equal_curves_hid_each_other(names: tuple[str, ...]) -> None:
     """Models that embed the same boxes have one recall; below the legend the colour of each must be seen."""
     picture = line_chart({name: [0.5, 0.4] for name in names}, ["1", "2"], "recall").crop((60, 70, 900, 480))
     assert set(COLOURS[: len(names)]) <= colours_of(picture)
+
+
+def test_lines_apart_were_drawn_wide_for_nothing() -> None:
+    """Of six models the first had a line of 23 pixels, six percent high; only where lines are equal one is wider."""
+    lines = {"a": [0.9, 0.9, 0.5, 0.5], "b": [0.1, 0.1, 0.5, 0.5]}
+    picture = np.asarray(line_chart(lines, ["1", "2", "3", "4"], "recall"))[TOP : BOTTOM + 1]
+    apart, equal = (picture[:, LEFT + round(step * (RIGHT - LEFT) / 4)] for step in (1, 3))  # between the labels
+    counts = [[int((column == COLOURS[number]).all(axis=1).sum()) for number in (0, 1)] for column in (apart, equal)]
+    assert counts == [[3, 3], [4, 3]]  # two pixels of "a" above "b", and two below

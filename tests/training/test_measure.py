@@ -13,7 +13,7 @@ from personsearch.training.data.dataset import Sample
 from personsearch.training.measure import load_test_set, scores_of_test_set, search_scores
 from personsearch.training.recipes.catalogue import recipes
 from personsearch.training.run import TrainOptions, _measurement
-from tests.helpers.fakes import RED, RectangleModel, scene
+from tests.helpers.fakes import BLUE, RED, RectangleModel, scene
 
 # A stranger of the same red is 95 high (score 0.95); the person is 60 and 80 high. Of equal cosines the first ranks first.
 PICTURES = [scene((RED, 10, 10, 60)), scene((RED, 10, 10, 80)), scene((RED, 100, 20, 95))]
@@ -67,19 +67,20 @@ def test_a_test_set_is_measured_by_either_rule(tmp_path: Path) -> None:
 def test_regions_to_ignore_counted_against_a_model_in_training(tmp_path: Path) -> None:
     """PoseTrack21: an unannotated person detected in such a region does not count as a wrong hit, as in `evaluate`."""
     model: Any = RectangleModel()
+    shown = [*PICTURES[:2], scene((RED, 100, 20, 95), (BLUE, 10, 10, 40))]
+    annotated = [*zip(BOXES[:2], IDENTITIES[:2], strict=True), ([10, 10, 30, 50], 1)]  # blue in place of the stranger
     pictures = []
-    for number, image in enumerate(PICTURES):
+    for number, (image, (box, identity)) in enumerate(zip(shown, annotated, strict=True)):
         Image.fromarray(image).save(tmp_path / f"{number}.png")
-        kept = slice(0, 1 if number < 2 else 0)  # the stranger is not annotated
-        boxes, identities = np.array([BOXES[number]], np.float32)[kept], np.array([IDENTITIES[number]])[kept]
-        pictures.append(Picture(tmp_path / f"{number}.png", boxes, identities))
+        pictures.append(Picture(tmp_path / f"{number}.png", np.array([box], np.float32), np.array([identity])))
     queries = tuple(QueryPerson(picture.path, picture.boxes[0], 0) for picture in pictures[:2])
     counted = scores_of_test_set(model, SearchSet(tuple(pictures), queries), confidence_weighted=True)
     assert (counted["top1"], counted["recall"]) == (0.0, 1.0)
+    assert counted["ap"] < 1
     around = np.array([[95, 15], [125, 15], [125, 120], [95, 120]], np.float32)
     pictures[2] = replace(pictures[2], ignore_polygons=(around,))
     ignored = scores_of_test_set(model, SearchSet(tuple(pictures), queries), confidence_weighted=True)
-    assert ignored["top1"] == 1.0
+    assert (ignored["top1"], ignored["recall"], ignored["ap"]) == (1.0, 1.0, 1.0)
 
 
 def test_cuhk_sysu_is_measured_in_the_papers_galleries_of_100(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
