@@ -8,8 +8,6 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from personsearch.errors import ConfigError, PersonSearchError, excerpt
 from personsearch.errors import shown as shown
 
@@ -67,7 +65,11 @@ def flag(name: str, value: Any, error: Error = ConfigError) -> bool:
     Raises:
         PersonSearchError: The value is not True or False; the class is `error`.
     """
-    if not isinstance(value, bool | np.bool_):
+    if isinstance(value, bool):
+        return value
+    import numpy as np  # commands that only print are quick without it
+
+    if not isinstance(value, np.bool_):
         raise error(f"{name} must be True or False, got {excerpt(value)}")
     return bool(value)
 

@@ -8,8 +8,8 @@ import pytest
 
 from personsearch import onnx_session
 from personsearch.errors import ConfigError, DeviceError, WeightsError
-from personsearch.onnx_session import OnnxSession, external_files
-from tests.helpers.onnx_files import reid
+from personsearch.onnx_session import OnnxSession
+from tests.helpers.onnx_files import reid, reid_with_external_weights
 
 
 def test_ports_match_the_file(tmp_path: Path) -> None:
@@ -124,21 +124,12 @@ def test_an_onnx_runtime_without_cuda_is_named(tmp_path: Path, monkeypatch: pyte
     assert OnnxSession(path, device="cuda", allow_cpu=True).device == "cpu"
 
 
-def test_weights_beside_the_file_are_found(tmp_path: Path) -> None:
-    options = {"save_as_external_data": True, "all_tensors_to_one_file": True}
-    path = reid(tmp_path / "reid.onnx", **options, location="reid.onnx.data", size_threshold=60)  # the weight, not the axes
-    assert external_files(path) == [tmp_path / "reid.onnx.data"]
+def test_a_network_without_the_file_of_its_weights_is_refused(tmp_path: Path) -> None:
+    path = reid_with_external_weights(tmp_path)
     assert OnnxSession(path).run(np.ones((1, 3, 8, 4)))[0].tolist() == [[1, 1, 1]]
     (tmp_path / "reid.onnx.data").unlink()
-    with pytest.raises(WeightsError, match=r"needs its weights in .*reid\.onnx\.data, which is missing"):
-        external_files(path)
     with pytest.raises(WeightsError, match="is not an ONNX file that can be run"):
         OnnxSession(path)
-
-
-def test_a_file_with_its_weights_inside_has_no_external_files(tmp_path: Path) -> None:
-    (tmp_path / "reid.onnx.data").write_bytes(b"another network's")
-    assert external_files(reid(tmp_path / "reid.onnx")) == []
 
 
 def test_pages_and_pointers_as_networks_are_named(tmp_path: Path) -> None:

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from personsearch.cli.options import cbgm_settings
+from personsearch.cli.options import Variant, cbgm_settings
 from personsearch.errors import ConfigError
-from personsearch.ranking import Variant
 
 if TYPE_CHECKING:
     from personsearch.gallery import Where

@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
-from personsearch.boxes import iou
 from personsearch.cli.options import Device, Model, check_output, open_searcher, say
-from personsearch.hits import Query
 
 if TYPE_CHECKING:
     from personsearch.results import SearchResult
@@ -70,6 +67,8 @@ def run_demo(searcher: "PersonSearcher", *, top_k: int = 5) -> Demo:
         searcher: Searcher with any model.
         top_k: Number of hits.
     """
+    from personsearch.hits import Query
+
     with tempfile.TemporaryDirectory() as folder:
         gallery = searcher.index(SCENES / "scenes", gallery=Path(folder) / "gallery", progress=False)
         result = searcher.search(Query(SCENES / "query.jpg", crop=True), gallery, top_k=top_k)
@@ -79,5 +78,9 @@ def run_demo(searcher: "PersonSearcher", *, top_k: int = 5) -> Demo:
 
 
 def _is_right(image: str, box: tuple[float, float, float, float], truth: dict[str, list[float]]) -> bool:
+    import numpy as np
+
+    from personsearch.boxes import iou
+
     true_box = truth.get(Path(image).name)
     return true_box is not None and float(iou(np.array([box], np.float32), np.array([true_box], np.float32))[0, 0]) >= SAME_BOX

@@ -3,10 +3,11 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from personsearch.cli.asking import scene_filter_of
 from personsearch.cli.options import (
     CBGMVariant,
     Device,
@@ -19,14 +20,16 @@ from personsearch.cli.options import (
     say,
 )
 from personsearch.errors import ConfigError
-from personsearch.ranking import CBGM, GFN
+
+if TYPE_CHECKING:
+    from personsearch.ranking import CBGM
 
 
 @dataclass(frozen=True)
 class _Ranking:
     """Options of both forms of the command."""
 
-    settings: list[CBGM]
+    settings: list["CBGM"]
     confidence_weighted: bool | None
     min_score: float | None
     detection_min_score: float
@@ -90,8 +93,6 @@ def evaluate(
         if gallery_size and dataset != "cuhk-sysu":
             raise ConfigError(f"--gallery-size belongs to cuhk-sysu; {dataset} has its own galleries")
         sizes = [gallery_size_of(text) for text in gallery_size or ["100"]]
-        if scene_filter is None and min_scene_score is not None:
-            raise ConfigError("--min-scene-score needs --scene-filter gfn")
         measured = _evaluate_dataset(
             (dataset, root),
             (model, device, precision),
@@ -100,7 +101,7 @@ def evaluate(
             true_boxes=true_boxes,
             curve=curve,
             boxes_of=boxes_of,
-            scene_filter=None if scene_filter is None else GFN(min_scene_score),
+            scene_filter=scene_filter_of(scene_filter, min_scene_score),
             fields=(category, identity),
             pictures=pictures,
         )

@@ -4,15 +4,20 @@ import logging
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
 from personsearch.errors import ConfigError
-from personsearch.options import Precision
-from personsearch.ranking import CBGM, Variant
+
+if TYPE_CHECKING:
+    from personsearch.ranking import CBGM
 
 PICTURES = (".png", ".jpg", ".jpeg")  # extensions of a picture to write
+
+# Typer reads these types when a command starts. They repeat those of `options` and `ranking`, which load pydantic and NumPy.
+Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
+Variant: TypeAlias = Literal["paper", "authors"]
 
 Device = Annotated[str, typer.Option(help='"auto", "cpu", "cuda" or "cuda:1".')]
 Model = Annotated[str | None, typer.Option(help="Model folder, a name that `personsearch models` lists, or hf:org/name@revision.")]
@@ -37,12 +42,14 @@ CBGMVariant = Annotated[
 ConfidenceWeighted = Annotated[bool | None, typer.Option(help="Rank by cosine x score, or not; by default as the model's paper does.")]
 
 
-def cbgm_settings(rerank: Literal["cbgm"] | None, pairs: list[str], variant: Variant | None) -> list[CBGM]:
+def cbgm_settings(rerank: Literal["cbgm"] | None, pairs: list[str], variant: Variant | None) -> list["CBGM"]:
     """The settings of CBGM that --rerank, --cbgm and --cbgm-variant name; none without the first two.
 
     Raises:
         ConfigError: a pair is malformed or out of range, or only the variant is given.
     """
+    from personsearch.ranking import CBGM
+
     if rerank is None and not pairs and variant is not None:
         raise ConfigError("--cbgm-variant needs --rerank cbgm or --cbgm K1,K2")
     if not pairs:

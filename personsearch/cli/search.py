@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from personsearch.checks import shown
 from personsearch.cli.asking import (
     Also,
     CombineOption,
@@ -39,7 +38,7 @@ from personsearch.cli.options import (
     say,
 )
 from personsearch.cli.output import check_outputs, write
-from personsearch.errors import ConfigError, QueryError
+from personsearch.errors import ConfigError, QueryError, shown
 
 
 def index(

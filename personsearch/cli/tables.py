@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import typer
 
-from personsearch.checks import shown
+from personsearch.errors import shown
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

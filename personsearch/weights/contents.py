@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from personsearch.errors import ConfigError, WeightsError
-from personsearch.onnx_session import external_names
+from personsearch.weights.external import external_names
 from personsearch.weights.folder import CONFIG_FILE, WEIGHTS_FILE, read_config
 
 NANO_ONNX = ("detector.onnx", "embedder.onnx")  # optional files of the small model, for ONNX Runtime; used only if both exist

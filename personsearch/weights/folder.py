@@ -5,15 +5,14 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file, save_file
-
-from personsearch.boxes import Array
 from personsearch.checks import no_pipe, wrong_download
 from personsearch.errors import ConfigError, WeightsError
 from personsearch.options import from_json
+
+if TYPE_CHECKING:
+    from personsearch.boxes import Array
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -44,7 +43,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def read_tensors(path: Path) -> dict[str, Array]:
+def read_tensors(path: Path) -> "dict[str, Array]":
     """All tensors of a safetensors file, by name.
 
     Raises:
@@ -52,6 +51,9 @@ def read_tensors(path: Path) -> dict[str, Array]:
     """
     if not os.path.isfile(path):
         raise WeightsError(f"{path} is missing; convert or download the model again")
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
     try:
         _check_dtypes(path)
         return load_file(path)
@@ -63,6 +65,8 @@ def read_tensors(path: Path) -> dict[str, Array]:
 
 
 def _check_dtypes(path: Path) -> None:
+    from safetensors import safe_open
+
     with safe_open(path, framework="np") as file:
         for name in file.keys():  # noqa: SIM118 - the file is not a mapping
             dtype = file.get_slice(name).get_dtype()
@@ -73,12 +77,14 @@ def _check_dtypes(path: Path) -> None:
                 )
 
 
-def save_model(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
+def save_model(folder: Path, config: Mapping[str, Any], tensors: "Mapping[str, Array]") -> None:
     """Write config.json and model.safetensors into `folder`, which is made if needed.
 
     Raises:
         OSError: The files cannot be written.
     """
+    from safetensors.numpy import save_file
+
     folder.mkdir(parents=True, exist_ok=True)
     save_file(dict(tensors), folder / WEIGHTS_FILE)
     (folder / CONFIG_FILE).write_text(json.dumps(dict(config), indent=2) + "\n", encoding="utf-8")

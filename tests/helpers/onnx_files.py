@@ -69,3 +69,9 @@ def reid(path: Path, *, layout: str = "nchw", batch: int | str = 1, size: Shape 
         helper.make_node("MatMul", ["mean", "weight"], ["output"]),
     ]
     return save(path, nodes, {"axes": axes, "weight": weight}, shape, (batch, 3), **options)
+
+
+def reid_with_external_weights(folder: Path) -> Path:
+    """`reid.onnx`, whose weight is in the file `reid.onnx.data` beside it."""
+    options = {"save_as_external_data": True, "all_tensors_to_one_file": True}
+    return reid(folder / "reid.onnx", **options, location="reid.onnx.data", size_threshold=60)  # the weight, not the axes

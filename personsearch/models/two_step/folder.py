@@ -17,9 +17,8 @@ from personsearch.models.two_step.protocols import Detector
 from personsearch.models.two_step.reid_onnx import OpenVinoReidOptions, ReidEmbedder, ReidOptions
 from personsearch.models.two_step.torchvision_options import TorchvisionFileOptions
 from personsearch.models.two_step.yolox_onnx import YoloxDetector, YoloxOptions
-from personsearch.onnx_session import external_files
 from personsearch.options import Settings, parse
-from personsearch.weights import CONFIG_FILE, read_config
+from personsearch.weights import CONFIG_FILE, external_files, read_config
 from personsearch.weights.contents import check_inside
 
 Options = TypeVar("Options", bound=BaseModel)

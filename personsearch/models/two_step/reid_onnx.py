@@ -14,9 +14,9 @@ from personsearch.models.onnx_device import open_onnx
 from personsearch.models.parts.letterbox import INTERPOLATION
 from personsearch.models.two_step.onnx_input import input_size
 from personsearch.models.two_step.openvino_session import OPENVINO_SUFFIX, OpenVinoSession, openvino_files
-from personsearch.onnx_session import ROWS_AT_ONCE, OnnxSession, external_files
+from personsearch.onnx_session import ROWS_AT_ONCE, OnnxSession
 from personsearch.options import Settings, Side
-from personsearch.weights import fingerprint
+from personsearch.weights import external_files, fingerprint
 
 cv2 = opencv()
 

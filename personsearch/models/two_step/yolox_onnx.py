@@ -16,9 +16,9 @@ from personsearch.images import opencv
 from personsearch.models.onnx_device import open_onnx
 from personsearch.models.parts.letterbox import View, letterbox, tile_regions
 from personsearch.models.two_step.onnx_input import input_size
-from personsearch.onnx_session import OnnxSession, external_files
+from personsearch.onnx_session import OnnxSession
 from personsearch.options import Settings, Side, Tiles
-from personsearch.weights import fingerprint
+from personsearch.weights import external_files, fingerprint
 
 cv2 = opencv()
 
