@@ -1,7 +1,7 @@
 """Batches of indexing that run at the same time: their order, their room in memory, and errors."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,12 @@ from personsearch.boxes import Array
 from personsearch.gallery import Gallery
 from personsearch.indexing import IndexOptions, decoding
 from personsearch.indexing.choices import model_key
+from personsearch.indexing.decoding import Decoded
 from personsearch.indexing.detecting import BatchDetector
 from personsearch.indexing.plan import make_plan
 from personsearch.models.base import batches_at_once
 from personsearch.results import Detections
-from personsearch.sources import open_source
+from personsearch.sources import Item, open_source
 from tests.helpers.fakes import RED, RectangleModel, scene
 
 SECONDS = 60.0  # a batch waits so long for another
@@ -73,6 +74,11 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
+def frame(number: int) -> Decoded:
+    """A decoded picture."""
+    return Decoded(Item("x.png"), number, None, 120, 200, "", scene((RED, 10, 10, 40)), True)
+
+
 def heights(gallery) -> list[int]:
     people = gallery.people()
     return (people.boxes[:, 3] - people.boxes[:, 1]).astype(int).tolist()
@@ -85,6 +91,28 @@ def test_batches_keep_their_order_when_a_later_one_ends_first(photos: Path, tmp_
     assert [Path(image).name for image in gallery.report.added] == [f"{number}.png" for number in range(7)]
     assert heights(gallery) == [40, 41, 42, 43, 44, 45, 46]
     assert model.most == 2
+
+
+def test_a_batch_waits_for_those_before_it_and_two_run_at_most() -> None:
+    """The gallery sorts what it gets, so the order is that of the detector itself; a third batch would need room of its own."""
+    given: list[int] = []
+    ended: list[int] = []
+
+    def batches() -> Iterator[list[Decoded]]:
+        for number in range(5):
+            assert len(given) - len(ended) <= 1
+            given.append(number)
+            yield [frame(number)]
+
+    with BatchDetector(SecondFirst(), 0.3) as detector:
+        for detected in detector.detect(batches()):
+            ended.append(detected.batch[0].frame)
+    assert ended == [0, 1, 2, 3, 4]
+
+
+def test_people_below_the_threshold_enter_no_gallery(photos: Path, tmp_path: Path) -> None:
+    gallery = PersonSearcher(TwoAtOnce()).index(photos, gallery=tmp_path / "gallery", min_score=0.43, progress=False)
+    assert heights(gallery) == [43, 44, 45, 46]  # pixels; the score is a hundredth
 
 
 def test_a_model_that_does_not_say_runs_one_batch_in_this_thread(photos: Path, tmp_path: Path) -> None:

@@ -38,9 +38,15 @@ class Noise:
 
 
 def noise_of(results: Results, point: int = MEASUREMENTS, metric: str = "mAP") -> Noise:
-    """The pooled variance between seeds of all trained rows at a point of the learning curve, of each rule of ranking alone."""
-    trained = [seeds for name, all_seeds in results.items() if not ROWS[name].of for seeds in by_rule(ROWS[name], all_seeds)]
-    groups = [values for seeds in trained if len(values := values_at(seeds, point, metric)) > 1]
+    """The pooled variance between seeds of all trained rows at a point of the learning curve.
+
+    A row counts once: as its paper ranks if several seeds are ranked so, otherwise by cosine.
+    """
+    groups: list[list[float]] = []
+    for name, seeds in results.items():
+        if not ROWS[name].of:
+            by_each_rule = (values_at(group, point, metric) for group in by_rule(ROWS[name], seeds))
+            groups += [values for values in by_each_rule if len(values) > 1][:1]
     freedom = sum(len(values) - 1 for values in groups)
     if not freedom:
         return Noise(0.0, 0)

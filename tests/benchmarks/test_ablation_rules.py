@@ -57,6 +57,9 @@ def test_seeds_of_one_row_are_ranked_by_one_rule() -> None:
     own = {"nae": [result("nae", 0.5, 0.3), result("nae", 0.1, 0.3, seed=2)]}
     assert "| 2/5 | 2 | cosine x score | 30.0 | 40.0 | 50.0 | 90.0 |" in rows_table(own)
     assert noise_of(own, 2) == Noise(pytest.approx(0.08), 1)
+    # results of before, by cosine alone, beside them add no seeds
+    again = {"nae": [*own["nae"], result("nae", 0.3), result("nae", 0.4, seed=2)]}
+    assert noise_of(again, 2) == Noise(pytest.approx(0.08), 1)
 
 
 def test_a_claim_ranked_by_another_rule_was_called_confirmed() -> None:

@@ -93,6 +93,30 @@ def test_the_threshold_is_drawn_between_the_hits(browser: TestClient, opened: di
     assert text.count('class="limit" x="69.0"') == 7
 
 
+def test_no_line_divides_hits_that_are_not_ordered_by_similarity(client: TestClient, browser: TestClient, tmp_path: Path) -> None:
+    """Times the score a tall stranger (cosine .6) is before a small hit: the page drew the line above both, and a second one below."""
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    strangers = ((188, 208, 128), 60, 10, 100), ((188, 208, 128), 100, 10, 31)
+    Image.fromarray(scene((RED, 10, 10, 90))).save(folder / "a.png")
+    Image.fromarray(scene((RED, 10, 10, 40), *strangers)).save(folder / "b.png")
+    index(client, folder)
+    hits = client.get("/hits?shot=1.0.0.0&confidence_weighted=true").json()["hits"]
+    assert [hit["is_match"] for hit in hits] == [False, True, False]
+    assert "Below the threshold" not in browser.get("/hits?shot=1.0.0.0&confidence_weighted=true").text
+    before, after = browser.get("/hits?shot=1.0.0.0").text.split("Below the threshold")
+    assert (before.count('class="card hit'), after.count('class="card hit')) == (1, 2)
+
+
+def test_the_chosen_rule_stays_in_every_link(browser: TestClient, opened: dict[str, Any]) -> None:
+    for rule in ("True", "False"):
+        page = Page(browser.get(f"/hits?shot=1.0.0.0&confidence_weighted={rule}").text)
+        links = [link.get("href") or "" for link in page.all("a")] + [button.get("hx-get") or "" for button in page.all("button")]
+        changed = [link for link in links if "shot=1.0.0.0&" in link]  # exports, and the search with one shot more or less
+        assert len(changed) > 10
+        assert all(f"confidence_weighted={rule}" in link for link in changed)
+
+
 def test_no_match_is_said_in_words(browser: TestClient, opened: dict[str, Any]) -> None:
     assert "No hit reaches the threshold" in browser.get("/hits?shot=1.0.0.1").text
     assert "No hit." in browser.get("/hits?shot=1.0.0.1&matches=true").text
