@@ -1,6 +1,7 @@
 """Own data measured and models compared, on coloured rectangles, so that every number follows from the scenes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,14 @@ def test_people_of_one_camera_were_counted_as_not_found_in_others(cameras: Any, 
     """Blue is in pictures of the first camera alone: no query of the multi-view gallery, whose mAP it halved."""
     measured = evaluate_dataset(PersonSearcher(RectangleModel()), "coco", write_coco(tmp_path / "data", cameras) / "annotations.json")
     assert [(row["gallery"], row["mAP"], row["queries"]) for row in measured["search"]] == expected
+
+
+def test_pictures_of_unknown_camera_have_no_multi_view_gallery(tmp_path: Path) -> None:
+    """A person of camera 1 and of a picture without a camera may have been seen by one camera alone."""
+    data = own.load_test("coco", write_coco(tmp_path / "data", {"a.png": 1, "b.png": 1, "c.png": 2}) / "annotations.json")
+    assert len(own.across_cameras(data).queries) == 3
+    unknown = tuple(replace(picture, camera=None) if picture.path.name == "c.png" else picture for picture in data.gallery)
+    assert own.across_cameras(replace(data, gallery=unknown)).queries == ()
 
 
 def test_data_in_which_nobody_can_be_searched_for(tmp_path: Path) -> None:
