@@ -1,9 +1,13 @@
 """The detector of the bundled models: backbone and neck learned from random weights, as a student of the detector before it.
 
 `python -m examples.nano.detector stages --photos FILE --scenes DIR --teacher MODEL --out DIR`, then `deepest` and `whole`, each with
-`--before` the one before it and an `--out` of its own; each run again to go on. First each stage and the neck learn from the teacher's
-maps what it makes of them. Then the fifth stage, which has the fewest cells to learn from, learns from many pictures at once. At last all
-learn behind one another. The heads begin as those of the detector before, which learned here.
+`--before` (the folder of the phase before it) and an `--out` of its own. A phase that was stopped resumes when it is run again.
+
+* `stages`: each stage and the neck learn what the teacher's make of the teacher's maps.
+* `deepest`: the fifth stage, which has the fewest cells to learn from, learns from many pictures at once.
+* `whole`: the network learns in sequence, each part from the maps of our part before it.
+
+The heads begin as those of the detector before, which learned here.
 """
 
 from enum import StrEnum
@@ -32,15 +36,15 @@ from personsearch.training.checkpoint import STATE_FILE
 OPTIONS = NanoOptions(activation="hardswish")
 MOSAICS, SCENES = 0.25, 0.2  # of the views; of the pieces
 SHAPES = ((6, 256, 256), (6, 256, 256), (3, 352, 352), (4, 320, 256), (2, 448, 608))  # of the batches in turn: views, height, width
-LARGE = (2, 448, 608)  # of every batch behind one another: a small view has too few cells for the fifth stage
+LARGE = (2, 448, 608)  # of every batch of the later phases: a small view has too few cells for the fifth stage
 CACHED, DRAWN = 1000, 16  # large batches that the fifth stage learns from, and maps of a step
 DEEPEST = 0.3  # weight of the fifth stage's map; what the neck reads of it has weight 1
-CELLS = 4.0  # weight of the teacher's scores and boxes at the end
+CELLS = 4.0  # weight of the teacher's scores and boxes in the last phase
 DECAY = 0.3  # of matrices
 
 
 class Phase(StrEnum):
-    """What a training does."""
+    """Phase of the training."""
 
     STAGES = "stages"
     DEEPEST = "deepest"
@@ -63,7 +67,7 @@ class DetectorLearner(Learner):
         scenes: Rendered pictures; may be empty.
         photos: Photographs.
         teacher: The detector before.
-        phase: What it does.
+        phase: Phase of the training.
         seed: Seed of all that is drawn.
     """
 

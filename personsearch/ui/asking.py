@@ -105,8 +105,8 @@ def search(asking: Asking, service: Service) -> Found:
         result = result.spells()
     hits = tuple(replace(hit, rank=rank) for rank, hit in enumerate(result[: asking.top_k], start=1))
     result = replace(result, hits=hits)
-    found = [key for hit in result if (key := key_of(hit, by_location)) is not None]
-    return Found(galleries, shots, negatives, result, found, bool(options.confidence_weighted))
+    hit_keys = [key for hit in result if (key := key_of(hit, by_location)) is not None]
+    return Found(galleries, shots, negatives, result, hit_keys, bool(options.confidence_weighted))
 
 
 def options_of(asking: Asking, service: Service, own: int) -> SearchOptions:

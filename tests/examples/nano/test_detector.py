@@ -218,8 +218,8 @@ def test_a_later_phase_started_from_random_weights(phase: Phase, tmp_path: Path)
         detector.main(tmp_path / "photos.json", tmp_path / "teacher", tmp_path / "out", phase)
 
 
-def test_behind_one_another_a_stage_sees_ours_before_it(drawn: Picture, small: None) -> None:
-    """A change of our third stage changes the fourth's loss only where the stages lie behind one another."""
+def test_in_the_last_phase_a_stage_sees_ours_before_it(drawn: Picture, small: None) -> None:
+    """A change of our third stage changes the fourth's loss only where the stages learn in sequence."""
     for phase, changes in ((Phase.STAGES, False), (Phase.WHOLE, True)):
         learner = made(phase, drawn).eval()
         with torch.no_grad():
