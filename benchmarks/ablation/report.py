@@ -65,7 +65,7 @@ def rules_line(results: Results) -> str:
     if not others:
         return f"{line}\n"
     by_verdict = [
-        (word, [claim.says for claim in others if not claim.beyond and _verdict_of_numbers(claim, results) == word])
+        (word, [claim.says for claim in others if _verdict_of_numbers(claim, results) == word])
         for word in ("confirmed", "contradicted")
     ]
     words = " and ".join(f"{len(says)} would be {word}" + f" ({'; '.join(says)})" * bool(says) for word, says in by_verdict)

@@ -1,4 +1,5 @@
-"""YOLOX-Nano as a teacher: what it thinks of every cell, at any input size; its backbone is what ours starts from.
+"""YOLOX-Nano, which taught the bundled model's first detectors: its score and box of every cell, at any input size. The tests compare
+`CSPDarknet` with it; no training of today reads it.
 
 Source: YOLOX (arXiv 2107.08430); Megvii-BaseDetection/YOLOX (`YOLOXHead`, depthwise, width 0.25).
 """
@@ -42,7 +43,7 @@ class Teacher(nn.Module):
     """The whole network. Its `CellPredictions` hold logits of its scores.
 
     Args:
-        file: the ONNX file, whose convolutions stand in the order of ours.
+        file: ONNX file, whose convolutions are in the order of ours.
 
     Raises:
         WeightsError: the file is missing, is not ONNX, or is another network's.
