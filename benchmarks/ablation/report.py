@@ -65,8 +65,7 @@ def rules_line(results: Results) -> str:
     if not others:
         return f"{line}\n"
     by_verdict = [
-        (word, [claim.says for claim in others if _verdict_of_numbers(claim, results) == word])
-        for word in ("confirmed", "contradicted")
+        (word, [claim.says for claim in others if _verdict_of_numbers(claim, results) == word]) for word in ("confirmed", "contradicted")
     ]
     words = " and ".join(f"{len(says)} would be {word}" + f" ({'; '.join(says)})" * bool(says) for word, says in by_verdict)
     return f"{line} These are open, or out of reach, whatever their numbers. By cosine alone {words}.\n"

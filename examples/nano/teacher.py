@@ -1,5 +1,6 @@
-"""YOLOX-Nano, which taught the bundled model's first detectors: its score and box of every cell, at any input size. The tests compare
-`CSPDarknet` with it; no training of today reads it.
+"""YOLOX-Nano, which taught the bundled model's first detectors: its score and box of every cell, at any input size.
+
+The tests compare `CSPDarknet` with it; no training of today reads it.
 
 Source: YOLOX (arXiv 2107.08430); Megvii-BaseDetection/YOLOX (`YOLOXHead`, depthwise, width 0.25).
 """
