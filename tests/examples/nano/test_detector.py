@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from examples.nano import detector, pictures
 from examples.nano.detector import MATRICES, OPTIONS, RATES, DetectorLearner, Phase, part_of
@@ -209,6 +209,24 @@ def test_a_short_training_of_the_fifth_stage_waited_for_all_maps(drawn: Picture,
     assert max(batches) < 0  # no batch of a step of another phase
     assert torch.equal(learner.losses(0)["read"], first)
     assert len(set(batches)) == len(batches)
+
+
+def test_maps_are_mirrored_with_what_is_read_of_them(drawn: Picture, small: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers that pass on what they get are no distance from it, in a mirrored draw too."""
+    learner, maps = made(Phase.DEEPEST, drawn), torch.rand(2, 4, 3, 5)
+    mirrored = list[bool]()
+    first = nn.Identity()
+    first.register_forward_hook(lambda _, inputs, __: mirrored.append(not any(torch.equal(inputs[0][0], one) for one in maps)))
+    monkeypatch.setattr(learner, "_maps", lambda _: (maps, maps))
+    monkeypatch.setattr(learner, "_fifth", lambda: (first, nn.Identity()))
+    assert [float(learner.losses(step)["read"]) for step in range(8)] == [0] * 8
+    assert set(mirrored) == {True, False}
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_the_later_phases_see_large_views(phase: Phase, drawn: Picture, small: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detector, "LARGE", (1, 160, 96))
+    assert made(phase, drawn).pixels(0).shape == ((2, 3, 128, 128) if phase == Phase.STAGES else (1, 3, 160, 96))
 
 
 @pytest.mark.parametrize("phase", [Phase.DEEPEST, Phase.WHOLE])

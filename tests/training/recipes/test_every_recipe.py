@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor
 
 from personsearch.training.checkpoint import save_trained
@@ -57,6 +58,15 @@ TERMS: dict[str, set[str]] = {
     "gfn-prw": DETECTION | {"first_class", "first_box", "oim", "scenes"},
     "seqnext-prw": DETECTION | {"first_class", "first_box", "oim"},
 }
+# Parts that a row of a paper's table leaves as they are
+UNTAUGHT: dict[str, set[str]] = {
+    "seqnet-cuhk-reid-only": {"second.boxes", "second.embedding.rescaler"},
+    "seqnet-cuhk-reid-and-boxes": {"second.embedding.rescaler"},
+    "seqnet-cuhk-reid-and-classes": {"second.boxes"},
+    "dkd-prw-d": {"reid"},
+    # of five levels the first alone has cells of the made-up people, who are small
+    **{f"alignps-prw-baseline{ending}": {"head.scales"} for ending in ("", "-region", "-task", "-region-task")},
+}
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +109,7 @@ def small(name: str, folder: Path) -> Recipe:
 
 
 def step(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, Tensor]]:
-    """The learner, and its losses of one batch after backward."""
+    """The learner, and its losses of one batch after backward. The memories of identities hold the people of that batch."""
     plan = recipe.pretraining
     people: Any = MadeUpScenes(2)
     if plan is not None:
@@ -108,6 +118,8 @@ def step(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, Tensor]]:
     items = learner.items(people, AugmentRecipe(sizes=recipe.augment.sizes), 0)
     every = range(0, len(people), max(1, len(people) // 4))  # a picture of each data set
     batch: TrainBatch = items.batch([items[0, number] for number in every][:4])
+    with torch.no_grad():
+        learner(batch)  # rows of an empty memory are 0, and so are their gradients
     losses = learner(batch)
     sum(losses.values()).backward()
     return learner, losses
@@ -118,10 +130,12 @@ def test_a_named_recipe_takes_a_step(name: str, folder: Path) -> None:
     learner, losses = step(small(name, folder), folder)
     assert all(math.isfinite(float(loss.detach())) for loss in losses.values())
     assert losses.keys() == TERMS.get(name, losses.keys())
-    without = [key for key, one in learner.network.named_parameters() if one.grad is None]
-    assert len(without) < len(list(learner.network.parameters())) / 4, without
+    parts = UNTAUGHT.get(name, set())
+    learnable = [(key, one.grad) for key, one in learner.network.named_parameters() if one.requires_grad]
+    untaught = [key for key, gradient in learnable if gradient is None or not gradient.any()]
+    assert {next((part for part in parts if key.startswith(f"{part}.")), key) for key in untaught} == parts
 
 
 def test_names_of_all_papers_are_tested() -> None:
     assert len(NAMES) > 70
-    assert TERMS.keys() <= set(NAMES)
+    assert TERMS.keys() | UNTAUGHT.keys() <= set(NAMES)
