@@ -109,7 +109,7 @@ def test_without_cuda_quick_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.extra
 def test_the_whole_command_in_small(shared: Path, tmp_path: Path) -> None:
-    """Real teachers and meshes, two workers, one step."""
+    """Real teachers and meshes, one worker, one step."""
     real = tmp_path / "real"
     real.mkdir()
     crops: Array = np.random.default_rng(0).integers(0, 255, (5, 320, 160, 3), dtype=np.uint8)
