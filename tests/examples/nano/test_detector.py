@@ -237,7 +237,7 @@ def test_a_later_phase_started_from_random_weights(phase: Phase, tmp_path: Path)
 
 
 def test_in_the_last_phase_a_stage_sees_ours_before_it(drawn: Picture, small: None) -> None:
-    """A change of our third stage changes the fourth's loss only where the stages learn in sequence."""
+    """A change of our third stage changes what comes behind it only where the stages learn in sequence."""
     for phase, changes in ((Phase.STAGES, False), (Phase.WHOLE, True)):
         learner = made(phase, drawn).eval()
         with torch.no_grad():
@@ -245,7 +245,17 @@ def test_in_the_last_phase_a_stage_sees_ours_before_it(drawn: Picture, small: No
             learner.network.backbone.stage3[-1].get_submodule("merge.0").weight.mul_(3.0)  # type: ignore[operator]  # a tensor
             after = learner.losses(0)
         assert float(before["stage3"]) != float(after["stage3"])
-        assert (float(before["stage4"]) != float(after["stage4"])) == changes
+        assert all((float(before[name]) != float(after[name])) == changes for name in ("stage4", "read", "neck3", "neck5", "score"))
+
+
+def test_the_last_phase_weighs_the_cells_and_not_the_fifth_map(drawn: Picture, small: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    learner = made(Phase.WHOLE, drawn).eval()
+    with torch.no_grad():
+        once = {name: float(loss) for name, loss in learner.losses(0).items()}
+        monkeypatch.setattr(detector, "CELLS", 2 * detector.CELLS)
+        twice = {name: float(loss) for name, loss in learner.losses(0).items()}
+    assert once["stage5"] == 0 < min(once["read"], once["stage4"])
+    assert {name for name in once if twice[name] == pytest.approx(2 * once[name]) and once[name]} == {"score", "box"}
 
 
 @pytest.mark.slow
