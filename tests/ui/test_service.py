@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from personsearch.hits import SMALL
-from tests.helpers.fakes import GREEN, RED, YELLOW, scene
+from tests.helpers.fakes import GREEN, RED, YELLOW, RectangleModel, scene
 from tests.helpers.pictures import encode
 from tests.ui.conftest import PINK, THRESHOLD, index
 
@@ -119,6 +119,18 @@ def test_the_page_did_not_say_by_which_rule_it_ranks(client: TestClient, opened:
     )
     page = client.get("/hits", params={"shot": RED_PERSON, "confidence_weighted": True}, headers={"Accept": "text/html"}).text
     assert '<option value="true" selected>similarity times detection score</option>' in page
+
+
+def test_a_model_that_ranks_by_its_score_does_so_on_the_page(
+    client: TestClient, opened: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RectangleModel, "confidence_weighted", True, raising=False)
+    value = client.get("/hits", params={"shot": RED_PERSON}).json()
+    assert (value["ranked_by"], value["confidence_weighted"]) == ("cosine x score", True)
+    page = client.get("/hits", params={"shot": RED_PERSON}, headers={"Accept": "text/html"}).text
+    assert '<option value="true" selected>' in page
+    value = client.get("/hits", params={"shot": RED_PERSON, "confidence_weighted": False}).json()
+    assert (value["ranked_by"], value["confidence_weighted"]) == ("cosine", False)
 
 
 def test_a_sent_crop_is_searched_for(client: TestClient, opened: dict[str, Any]) -> None:
