@@ -111,6 +111,7 @@ def test_no_line_divides_hits_that_are_not_ordered_by_similarity(client: TestCli
 def test_the_chosen_rule_stays_in_every_link(browser: TestClient, opened: dict[str, Any]) -> None:
     for rule in ("True", "False"):
         page = Page(browser.get(f"/hits?shot=1.0.0.0&confidence_weighted={rule}").text)
+        assert {option.get("value") for option in page.all("option") if "selected" in option} == {rule.lower(), None}  # and 24 hits
         links = [link.get("href") or "" for link in page.all("a")] + [button.get("hx-get") or "" for button in page.all("button")]
         changed = [link for link in links if "shot=1.0.0.0&" in link]  # exports, and the search with one shot more or less
         assert len(changed) > 10
