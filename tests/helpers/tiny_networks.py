@@ -37,7 +37,6 @@ CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "roi-alignps": (ROIAlignPS, ROIAlignPSConfig, DENSE),
     "roi-alignps, its first branch": (ROIAlignPS, ROIAlignPSConfig, DENSE | {"branch": "alignps"}),
     "roi-alignps, its second branch": (ROIAlignPS, ROIAlignPSConfig, DENSE | {"branch": "roi"}),
-    "roi-alignps without people": (ROIAlignPS, ROIAlignPSConfig, DENSE | {"min_class_score": 0.9999}),
 }
 
 
