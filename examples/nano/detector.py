@@ -124,7 +124,7 @@ class DetectorLearner(Learner):
         return mosaic([picture() for _ in range(4)], rng, size) if rng.random() < MOSAICS else view(picture(), rng, size)
 
     def losses(self, step: int) -> dict[str, Tensor]:
-        """Of the maps of stages and neck; `read`: of what the neck reads of the fifth stage; `score` and `box` of the cells."""
+        """Losses of the stages' and the neck's maps; `read`: of what the neck reads of the fifth stage; `score` and `box` of the cells."""
         if self.phase == Phase.DEEPEST:
             return {"read": self._read_of_many(step)}
         pixels, backbone = self.pixels(step), self.network.backbone

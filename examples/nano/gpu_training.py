@@ -124,7 +124,7 @@ def train_for(seconds: float, out: Path, size: Size, *, device: str, alive: Call
 
 
 def factor(step: int, share: float) -> float:
-    """Of the rate, at a step and a share of the time."""
+    """Share of the rate at a step and a share of the time."""
     return max(0.0, min(1.0, (step + 1) / WARMUP, (1 - share) / COOL))
 
 

@@ -17,7 +17,7 @@ class Learner(nn.Module):
     """A network with all that it needs in order to learn.
 
     Attributes:
-        network: whose running mean is what a model ships.
+        network: Network whose running mean a model ships.
     """
 
     network: nn.Module
@@ -50,7 +50,7 @@ class Schedule:
     save_every: int = 200
 
     def factor(self, step: int) -> float:
-        """Of the rate."""
+        """Share of the rate at a step."""
         if self.cosine:
             return min(1.0, (step + 1) / self.warmup) * (1 + math.cos(math.pi * step / self.steps)) / 2
         return min(1.0, (step + 1) / self.warmup, (self.steps - step) / self.cool if self.cool else 1.0)
@@ -92,7 +92,7 @@ def train(learner: Learner, out: Path, schedule: Schedule, *, before: Path | Non
 
 
 def _resume(learner: Learner, mean: nn.Module, optimizer: torch.optim.Optimizer, out: Path, before: Path | None) -> int:
-    """Load the state in `out`, or weights of `before`; the step to go on from."""
+    """Load the state in `out`, or the weights of `before`; returns the step to resume from."""
     if (out / STATE_FILE).exists():
         saved = load_state(out)
         optimizer.load_state_dict(saved["optimizer"])

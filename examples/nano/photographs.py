@@ -130,7 +130,7 @@ def _files(folder: Path, pattern: str) -> list[Path]:
 
 
 def _beside(labels: Array, boxes: Array, scores: Array) -> Array:
-    """Of (N, 4) found boxes those that may be people missing from the labels (L, 4)."""
+    """The boxes, of (N, 4), that may be people missing from the labels (L, 4)."""
     missed: Array = boxes[(scores > UNLABELLED_PERSON) & (iou(boxes, labels).max(axis=1) < SAME)]
     return missed
 

@@ -57,5 +57,5 @@ def load_unlabelled(root: Path) -> tuple[Crop, ...]:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """Of the folder and the folders in it, by path."""
+    """Pictures of the folder and the folders in it, sorted by path."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_EXTENSIONS and path.is_file())

@@ -45,7 +45,7 @@ class FirstStage(nn.Module):
         self.boxes = nn.Linear(2 * channels, 4)
 
     def forward(self, regions: Tensor | LazyRegions) -> FirstOutput:
-        """Of (N, C, 14, 14) regions."""
+        """Classes and boxes of (N, C, 14, 14) regions."""
         features = self.head.after(regions)
         return FirstOutput(self.classes(features).float(), self.boxes(features).float())
 
@@ -69,7 +69,7 @@ class ReidStage(nn.Module):
         self.embedding = ProjectedEmbedding([channels, 2 * channels], dim)
 
     def forward(self, regions: Tensor | LazyRegions) -> StageOutput:
-        """Of (N, C, 14, 14) regions."""
+        """Deltas and embeddings of (N, C, 14, 14) regions."""
         features = self.head(regions)
         return StageOutput(self.boxes(features.after).float(), self.embedding(features))
 
@@ -87,7 +87,7 @@ class LaterStages(nn.Module):
         self.second, self.third = (ReidStage(channels, config.attention_heads, config.embedding_dim // 2) for _ in range(2))
 
     def forward(self, regions: Tensor | LazyRegions) -> StageOutput:
-        """Of (N, C, 14, 14) regions: rows of both heads, deltas of the third."""
+        """Embeddings of both heads and deltas of the third, of (N, C, 14, 14) regions."""
         second, third = self.second(regions), self.third(regions)
         rows = F.normalize(torch.cat([second.embeddings, third.embeddings], dim=1), eps=SHORTEST)
         return StageOutput(third.deltas, rows)

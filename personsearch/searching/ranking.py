@@ -161,7 +161,7 @@ def without_own(pools: Pools, query: QueryRows, ranked: Ranked, exclude: Exclude
 
 
 def best_of_images(pools: Pools, ranked: Ranked) -> Ranked:
-    """Of each picture or video of each gallery the person ranked first."""
+    """The person ranked first of each picture or video of each gallery."""
     people, locations = pools.people(ranked.rows)
     first = {key: i for i, key in reversed(list(enumerate(zip(locations, people.images.tolist(), strict=True))))}
     return ranked.take(np.array(sorted(first.values()), np.int64))

@@ -113,7 +113,7 @@ def rows_of(query: AnyEmbedded, exclude: Exclude | bool | None = None) -> QueryR
 
 
 def doubts_of(embedded: AnyEmbedded) -> list[Doubt | None]:
-    """Of each picture, the negatives last, why it may not be a crop of one person."""
+    """Why a picture may not be a crop of one person, for each picture, the negatives last; None: no doubt."""
     pictures = (embedded,) if isinstance(embedded, EmbeddedQuery) else (*embedded.pictures, *embedded.negatives)
     return [one.doubt for one in pictures]
 

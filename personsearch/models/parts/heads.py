@@ -160,7 +160,7 @@ class ScoredHead(BaselineHead):
         self.embedding = ProjectedEmbedding(self.inputs, dim)
 
     def forward(self, regions: Tensor | LazyRegions) -> HeadOutput:
-        """Of (N, C, 14, 14) regions."""
+        """Class logits, box deltas and embeddings of (N, C, 14, 14) regions."""
         res4, res5 = strongest(cells_of(regions)), strongest(self.res5(regions))
         return HeadOutput(self.classes(res5).float().flatten(), self.boxes(res5).float(), self.embedding([res4, res5]))
 

@@ -91,7 +91,7 @@ class TransformerHead(nn.Module):
         self.widen = nn.Conv2d(inner, 2 * channels, 1, bias=False)
 
     def forward(self, regions: Tensor | LazyRegions) -> TransformerFeatures:
-        """Of (N, C, H, W) regions."""
+        """Strongest cells of (N, C, H, W) regions, before and after the transformer."""
         before = cells_of(regions) if self.skip is None else self.through(self.skip, regions)
         return TransformerFeatures(strongest(before), self.after(regions))
 

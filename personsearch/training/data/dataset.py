@@ -106,7 +106,7 @@ class JoinedPeople:
 
     @property
     def identities(self) -> int:
-        """Of all parts together."""
+        """Number of identities of all parts together."""
         return int(self._names[-1])
 
     def __len__(self) -> int:

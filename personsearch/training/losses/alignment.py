@@ -126,7 +126,7 @@ class AlignmentModule(nn.Module):
         return {name: recipe.weight * loss for name, loss in losses.items()}
 
     def _logits(self, features: DomainFeatures, factor: float) -> tuple[Tensor, Tensor]:
-        """Of maps and rows; the features get `factor` times the gradient."""
+        """Logits of the domains, of maps and of rows; the features get `factor` times the gradient."""
         maps, rows = reverse_gradient(features.maps, -factor), reverse_gradient(features.rows, -factor)
         return self.classifiers.of_maps(maps, features.inside), self.classifiers.of_rows(rows)
 
