@@ -38,7 +38,7 @@ MOSAICS, SCENES = 0.25, 0.2  # of the views; of the pieces
 SHAPES = ((6, 256, 256), (6, 256, 256), (3, 352, 352), (4, 320, 256), (2, 448, 608))  # of the batches in turn: views, height, width
 LARGE = (2, 448, 608)  # of every batch of the later phases: a small view has too few cells for the fifth stage
 CACHED, DRAWN = 1000, 16  # large batches that the fifth stage learns from, and maps of a step
-DEEPEST = 0.3  # weight of the fifth stage's map; what the neck reads of it has weight 1
+FIFTH = 0.3  # weight of the fifth stage's map in the first phase; what the neck reads of it has weight 1
 CELLS = 4.0  # weight of the teacher's scores and boxes in the last phase
 DECAY = 0.3  # of matrices
 
@@ -138,8 +138,8 @@ class DetectorLearner(Learner):
             read = distance(backbone.lateral5(ours[3]), self._lateral(taught[3]))
         scores = taught_cells.logits.float().sigmoid()
         alike = cells_like(*(CellPredictions(one.logits.float(), one.boxes.float()) for one in (cells, taught_cells)))
-        losses = stage_losses(ours, taught, 2) | {"read": read} | neck_losses(neck, taught_neck, scores) | alike
-        weights = {"stage5": DEEPEST} if self.phase == Phase.STAGES else {"stage5": 0.0, "score": CELLS, "box": CELLS}
+        losses = stage_losses(ours, taught) | {"read": read} | neck_losses(neck, taught_neck, scores) | alike
+        weights = {"stage5": FIFTH} if self.phase == Phase.STAGES else {"stage5": 0.0, "score": CELLS, "box": CELLS}
         return {name: weights.get(name, 1.0) * loss for name, loss in losses.items()}
 
     def _read_of_many(self, step: int) -> Tensor:

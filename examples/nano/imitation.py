@@ -81,9 +81,9 @@ def distance(ours: Tensor, taught: Tensor, weights: Tensor | None = None) -> Ten
     return (off / (variance + FAINT * variance.mean() + TINY)).mean()
 
 
-def stage_losses(ours: Maps, taught: Maps, first: int) -> dict[str, Tensor]:
-    """`stage2` and so on: how far maps of stages are from the teacher's, the first of them of stage `first`."""
-    return {f"stage{first + number}": distance(*pair) for number, pair in enumerate(zip(ours, taught, strict=True))}
+def stage_losses(ours: Maps, taught: Maps) -> dict[str, Tensor]:
+    """`stage2` to `stage5`: how far maps of stages are from the teacher's."""
+    return {f"stage{number}": distance(*pair) for number, pair in enumerate(zip(ours, taught, strict=True), 2)}
 
 
 def neck_losses(ours: Maps, taught: Maps, scores: Tensor) -> dict[str, Tensor]:

@@ -126,7 +126,7 @@ def test_the_teacher_itself_is_no_distance_away() -> None:
 
     def losses(network: Any) -> dict[str, Tensor]:
         ours = [stage(before) for stage, before in zip(stages_of(network.backbone), [pixels, *stages[:3]], strict=True)]
-        return stage_losses(ours, stages, 2) | neck_losses(network.backbone.neck(stages[1:]), neck, cells.logits.sigmoid())
+        return stage_losses(ours, stages) | neck_losses(network.backbone.neck(stages[1:]), neck, cells.logits.sigmoid())
 
     with torch.no_grad():
         assert set(losses(teacher)) == {"stage2", "stage3", "stage4", "stage5", "neck3", "neck4", "neck5"}
