@@ -76,7 +76,7 @@ def photos(tmp_path: Path) -> Path:
 
 def frame(number: int) -> Decoded:
     """A decoded picture."""
-    return Decoded(Item("x.png"), number, None, 120, 200, "", scene((RED, 10, 10, 40)), True)
+    return Decoded(Item("x.png"), number, None, 120, 200, "", scene((RED, 10, 10, 40 + number)), True)
 
 
 def heights(gallery) -> list[int]:
@@ -145,6 +145,28 @@ def test_a_batch_too_large_beside_another_runs_picture_by_picture(photos: Path, 
     assert Path(image).name == "4.png"
     assert "memory" in reason
     assert heights(gallery) == [40, 41, 42, 43, 45, 46]
+
+
+def test_a_picture_was_called_too_large_while_another_batch_ran() -> None:
+    """Two batches together need more memory than there is: the pictures of the first run alone once the second has ended."""
+
+    class RoomForOne(TwoAtOnce):
+        second, alone = threading.Event(), threading.Event()
+
+        def wait(self, prepared: Sequence[Array]) -> None:
+            if len(prepared) == 1:
+                self.alone.set()
+            elif np.array_equal(prepared[0], frame(2).prepared):
+                self.second.set()
+                self.alone.wait(0.5)  # as long as a picture alone may begin too early
+                return
+            if self.second.wait(SECONDS) and (self.running > 1 or len(prepared) > 1):
+                raise MemoryError
+
+    batches = [[frame(0), frame(1)], [frame(2), frame(3)]]
+    with BatchDetector(RoomForOne(), 0.3) as detector:
+        detected = list(detector.detect(batches))
+    assert [[None if people is None else len(people) for people in one.people] for one in detected] == [[1, 1], [1, 1]]
 
 
 def test_an_error_of_a_batch_is_raised_and_its_threads_end(photos: Path, tmp_path: Path) -> None:

@@ -1,15 +1,17 @@
 """Detect the people of batches in order, several batches at the same time if the model allows it."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from functools import partial
+from typing import TypeAlias
 
 from personsearch.indexing.decoding import Decoded
 from personsearch.memory import is_lack_of_memory
 from personsearch.models.base import PersonModel, batches_at_once
 from personsearch.results import Detections
+
+Running: TypeAlias = "Future[list[Detections]] | None"  # people of a batch in another thread; None: it runs when they are asked for
 
 
 @dataclass(frozen=True)
@@ -42,29 +44,26 @@ class BatchDetector:
 
     def detect(self, batches: Iterable[list[Decoded]]) -> Iterator[DetectedBatch]:
         """The batches with their people, in order. An empty batch lets those before it end first."""
-        running: deque[tuple[list[Decoded], Callable[[], list[Detections]]]] = deque()
+        running: deque[tuple[list[Decoded], Running]] = deque()
         for batch in batches:
             if batch:
-                running.append((batch, self._start(batch)))
+                running.append((batch, None if self._threads is None else self._threads.submit(self._run, batch)))
             while running and (len(running) >= self._count or not batch):
-                yield self._end(*running.popleft())
+                yield self._end(*running.popleft(), [one for _, one in running])
         while running:
-            yield self._end(*running.popleft())
-
-    def _start(self, batch: list[Decoded]) -> Callable[[], list[Detections]]:
-        """What gives the people of a batch: now in another thread, or when it is called."""
-        return partial(self._run, batch) if self._threads is None else self._threads.submit(self._run, batch).result
+            yield self._end(*running.popleft(), [one for _, one in running])
 
     def _run(self, batch: list[Decoded]) -> list[Detections]:
         return self.model.detect([decoded.prepared for decoded in batch], min_score=self.min_score)
 
-    def _end(self, batch: list[Decoded], people: Callable[[], list[Detections]]) -> DetectedBatch:
-        """A batch with its people; a batch that is too large together runs picture by picture."""
+    def _end(self, batch: list[Decoded], people: Running, others: list[Running]) -> DetectedBatch:
+        """A batch with its people; one that is too large together runs picture by picture, once `others` leave it all memory."""
         try:
-            return DetectedBatch(batch, list(people()))
+            return DetectedBatch(batch, list(self._run(batch) if people is None else people.result()))
         except Exception as error:
             if not is_lack_of_memory(error):
                 raise
+        wait([one for one in others if one is not None])
         return DetectedBatch(batch, [self._alone(decoded) for decoded in batch])
 
     def _alone(self, decoded: Decoded) -> Detections | None:
