@@ -115,6 +115,8 @@ def test_an_exported_golden_network_equals_pytorch(name: str, tmp_path: Path) ->
     opened, exported = open_folder(folder, "cpu"), searcher.model
     picture = alignps_golden.picture()
     assert agree(differences(opened, exported, picture))
+    if name == "alignps_plus":  # no small network has a deformable backbone; the others are compared on four shapes below
+        assert agree(differences(opened, exported, np.ascontiguousarray(picture[:200])))
     assert len(exported.detect([exported.prepare(picture)])[0].boxes) > 0
     assert exported.embed([exported.prepare(picture)], [np.zeros((0, 4), np.float32)])[0].shape == (0, exported.embedding_dim)
     assert exported.fingerprint != opened.fingerprint
