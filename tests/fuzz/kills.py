@@ -70,8 +70,9 @@ EXPORT = """
 import shutil
 import torch
 from personsearch.export import export_nano
-from tests.helpers.nano_models import write
-export, count = torch.onnx.export, 0
+from personsearch.weights.find import find_model
+bundled = find_model("nano")
+files = iter(("detector.onnx", "embedder.onnx"))
 class Program:
     class model:
         graph = ()
@@ -79,18 +80,13 @@ class Program:
         self.file = file
     def save(self, out, external_data):
         shutil.copyfile(self.file, out)
-def counted(*arguments, **options):  # the network is exported in the first run only, as the others are about writing it
-    global count
-    file = folder / "programs" / f"{count}.onnx"
-    count += 1
-    if not file.exists():
-        file.parent.mkdir(exist_ok=True)
-        export(*arguments, **options).save(file, external_data=False)
-    if count == 2:
+def exported(*arguments, **options):  # long ago: this is about writing the files
+    file = bundled / next(files)
+    if file.name == "embedder.onnx":
         ready()  # from here on files are written
     return Program(file)
-torch.onnx.export = counted
-export_nano(write(folder / "model"), folder / "exported")
+torch.onnx.export = exported
+export_nano(bundled, folder / "exported")
 """
 
 
@@ -101,19 +97,12 @@ class Scenario:
     script: str
     check: Callable[[Path], None]  # after the kill
     finished: Callable[[Path], None]  # after the script has run again to its end
-    prepared: str = ""  # folder that a run leaves for those after it
 
 
 def measure(name: str, prepared: Path) -> float:
-    """Seconds that a scenario's script takes after it is ready, with what an earlier run leaves in the folder `prepared`."""
-    scenario = SCENARIOS[name]
-    if scenario.prepared:
-        first = prepared.with_name(f"first {name}")
-        shutil.copytree(prepared, first)
-        finish(scenario.script, first)
-        shutil.copytree(first / scenario.prepared, prepared / scenario.prepared)
+    """Seconds that a scenario's script takes after it is ready."""
     shutil.copytree(prepared, prepared.with_name(name))
-    return finish(scenario.script, prepared.with_name(name))
+    return finish(SCENARIOS[name].script, prepared.with_name(name))
 
 
 def run_scenario(name: str, prepared: Path, duration: float, rng: np.random.Generator) -> None:
@@ -287,7 +276,7 @@ SCENARIOS = {
     "save": Scenario(SAVE, _after_save, _save_done),
     "convert": Scenario(CONVERT, _after_convert, _convert_done),
     "checkpoint": Scenario(CHECKPOINT, _after_checkpoint, _after_checkpoint),
-    "export": Scenario(EXPORT, _after_export, _export_done, prepared="programs"),
+    "export": Scenario(EXPORT, _after_export, _export_done),
 }
 
 
