@@ -18,6 +18,7 @@ from examples.nano.crops import Backbone, config
 from examples.nano.detector import OPTIONS
 from examples.nano.imitation import student, without_norms
 from personsearch.boxes import Array
+from personsearch.errors import WeightsError
 from personsearch.models.config import CROP
 from personsearch.models.fast.fuse import optimize_for_inference
 from personsearch.models.nano.model import DETECTOR, EMBEDDER
@@ -66,10 +67,18 @@ def assemble(
     mirrored: bool = False,
     backbone: str = CROP,
 ) -> Path:
-    """The model of two folders; of a training the running mean of the weights."""
+    """The model of two folders; of a training the running mean of the weights.
+
+    Raises:
+        WeightsError: `crops` is a training of another network, or of crops of another size.
+    """
     crop_config = config(*size, backbone)
     network = ReidNetwork(crop_config)
-    network.load_state_dict(load_state(crops)["mean"])
+    try:
+        network.load_state_dict(load_state(crops)["mean"])
+    except RuntimeError as error:
+        wanted = f"a crop network with the backbone {backbone} for crops of {size[0]} x {size[1]}"
+        raise WeightsError(f"{crops} is not a training of {wanted}; give the backbone and the size that it was trained with") from error
     options, tensors = detector_of(detector)
     tensors |= {EMBEDDER + key: array for key, array in tensors_of(merged(network)).items()}
     reid = NanoReidOptions(**crop_config.model_dump(include=set(NanoReidOptions.model_fields)), mirrored=mirrored)

@@ -256,6 +256,24 @@ def test_small_matrices_are_vectors_for_the_optimizer(tmp_path: Path) -> None:
     assert len(vectors["params"]) + len(matrices["params"]) == len(list(learner.network.parameters()))
 
 
+def test_a_first_stage_apart_learns_its_map_alone_and_faster(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    learner = CropLearner(ReidNetwork(config(64, 32)), StandIn(), pictures_of(tmp_path), apart=True)  # type: ignore[arg-type]
+    stem = next(learner.backbone.stem.parameters())
+    losses = learner.losses(0)
+    (losses["map2"] + losses["map3"] + losses["row"]).backward()
+    assert stem.grad is None
+    assert learner.network.neck[0].weight.grad is not None
+    learner.losses(0)["map1"].backward()
+    assert stem.grad is not None
+    assert stem.grad.any()
+    groups = learner.groups(0.001)
+    assert [group["lr"] for group in groups] == pytest.approx([0.001, 0.002, 0.01, 0.02])
+    first = {id(tensor) for group in groups[1::2] for tensor in group["params"]}
+    assert first == {id(tensor) for part in (learner.backbone.stem, learner.backbone.stage1) for tensor in part.parameters()}
+    assert sum(len(group["params"]) for group in groups) == len(list(learner.network.parameters()))
+
+
 def test_a_pooling_of_another_size_gives_the_same_of_an_even_map() -> None:
     weight = torch.arange(1.0, 4)[:, None, None].expand(3, 8, 4)
     assert resized_pool(weight, weight.shape[1:]) is weight
@@ -314,6 +332,14 @@ def test_a_training_goes_on_where_it_stopped_and_makes_a_model(tmp_path: Path, m
     assert (other["name"], other["detector"]["tiles"], other["detector"]["activation"]) == ("small", [1, 3], OPTIONS.activation)
     rows = model.embed_crops([np.full((60, 30, 3), 90, np.uint8)])
     assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_training_of_another_size_makes_no_model(tmp_path: Path) -> None:
+    save_state(tmp_path / "crops", {"mean": learner_of(tmp_path).network.state_dict(), "step": 1})
+    with pytest.raises(
+        WeightsError, match=r"not a training of a crop network with the backbone crop for crops of 48 x 32; give the backbone"
+    ):
+        assemble(tmp_path / "crops", tmp_path, tmp_path / "out", size=(48, 32), min_score=0.4)
 
 
 def test_merged_batch_norms_change_nothing() -> None:
