@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import typer
-from torch import Tensor, nn
+from torch import Tensor
 
 import personsearch
 from examples.nano.command import run
@@ -40,7 +40,6 @@ NODES = ("754", "941", "1126", "1147")  # of the teacher: its map after each sta
 FITTED = 12  # batches that the scales of the maps are taken from
 LEAST_SCALE = 0.1  # of a channel, over the mean of all
 RATE = 2e-3
-FIRST = 2.0  # rate of stem and first stage over that of all else, where they learn apart
 MATRICES, DECAY = 10.0, 0.05  # rate of the matrices over that of all else, and their weight decay
 SMALL_SIDE = 12  # a convolution with as few inputs or outputs is a vector for the optimizer
 ALONE, TOGETHER = (1.0, 1.0, 1.0, 2.0), (0.3, 0.3, 0.5, 4.0)  # weights of the three maps and of the row
@@ -94,7 +93,6 @@ class CropLearner(Learner):
         teacher: Teacher of the maps and rows.
         pictures: Source of the pictures.
         together: First step in which every stage gets the map of the stage before instead of the teacher's.
-        apart: Whether stem and first stage learn their map alone, faster than all behind them, which get what they make.
         bfloat16: Whether the network computes in bfloat16, for CPUs that have it.
         seed: Seed of all that is drawn.
     """
@@ -103,35 +101,23 @@ class CropLearner(Learner):
     mean_row: Tensor
 
     def __init__(
-        self,
-        network: ReidNetwork,
-        teacher: Teacher,
-        pictures: Pictures,
-        *,
-        together: int = 0,
-        apart: bool = False,
-        bfloat16: bool = False,
-        seed: int = 3,
+        self, network: ReidNetwork, teacher: Teacher, pictures: Pictures, *, together: int = 0, bfloat16: bool = False, seed: int = 3
     ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)
         self.backbone = backbone_of(network)
-        self.teacher, self.pictures, self.seed = teacher, pictures, seed
-        self.together, self.apart, self.in_bfloat16 = together, apart, bfloat16
+        self.teacher, self.pictures, self.together, self.in_bfloat16, self.seed = teacher, pictures, together, bfloat16, seed
         for number, channels in self.backbone.channels.items():
             self.register_buffer(f"scale{number}", torch.ones(channels))
         self.register_buffer("mean_row", torch.zeros(DIM))
 
     def groups(self, rate: float) -> list[dict[str, Any]]:
-        """Vectors and small convolutions; then matrices, among them the pooling's weights; both twice if the first stage learns apart."""
-        first = set(nn.ModuleList([self.backbone.stem, self.backbone.stage1]).parameters()) if self.apart else set[Tensor]()
-        groups: dict[tuple[bool, bool], dict[str, Any]] = {}
+        """Vectors and small convolutions; then matrices, among them the pooling's weights."""
+        parts: dict[bool, list[Tensor]] = {False: [], True: []}
         for tensor in self.network.parameters():
-            part = is_matrix, is_first = tensor.ndim == 3 or (tensor.ndim > 1 and min(tensor.shape[:2]) > SMALL_SIDE), tensor in first
-            values: dict[str, Any] = {"matrices": True, "weight_decay": DECAY} if is_matrix else {"weight_decay": 0.0}
-            values["lr"] = rate * (MATRICES if is_matrix else 1.0) * (FIRST if is_first else 1.0)
-            groups.setdefault(part, {"params": [], **values})["params"].append(tensor)
-        return [groups[part] for part in sorted(groups)]
+            parts[tensor.ndim == 3 or (tensor.ndim > 1 and min(tensor.shape[:2]) > SMALL_SIDE)].append(tensor)
+        vectors = {"params": parts[False], "lr": rate, "weight_decay": 0.0}
+        return [vectors, {"params": parts[True], "lr": rate * MATRICES, "matrices": True, "weight_decay": DECAY}]
 
     def optimizer(self, rate: float, decay: float) -> torch.optim.Optimizer:
         """Adam, and Muon for the matrices."""
@@ -170,7 +156,7 @@ class CropLearner(Learner):
         for number, (stage, target) in enumerate(zip(self.backbone.stages(), truth.maps, strict=True), start=1):
             ours = stage(x)
             far[f"map{number}"] = F.mse_loss(ours.float(), target)
-            x = target if alone else ours.detach() if self.apart and number == 1 else ours
+            x = target if alone else ours
         rows = F.normalize(network.neck(network.pool(x)).float())
         return far | {"row": (1 - (rows * truth.rows).sum(dim=1)).mean()}
 
@@ -242,7 +228,6 @@ def main(
     width: int = 64,
     steps: int = 14_000,
     together: Annotated[int, typer.Option(min=0, help="Number of first steps in which every stage learns alone.")] = 2000,
-    apart: Annotated[bool, typer.Option(help="Let stem and first stage learn their map alone, faster than all behind them.")] = False,
     rate: float = RATE,
     average: Annotated[float, typer.Option(min=0, max=1, help="Share of the running mean that a step keeps.")] = Schedule.average,
     threads: Annotated[int, typer.Option(min=1, help="CPU cores.")] = 1,
@@ -255,7 +240,7 @@ def main(
     cv2.setNumThreads(threads)
     torch.manual_seed(1)
     network = ReidNetwork(config(height, width, backbone))
-    learner = CropLearner(network, Teacher(teachers), Pictures(pool, real), together=together, apart=apart, bfloat16=bfloat16)
+    learner = CropLearner(network, Teacher(teachers), Pictures(pool, real), together=together, bfloat16=bfloat16)
     learner.fit()
     if before is not None:
         begin_from(learner, before)

@@ -256,24 +256,6 @@ def test_small_matrices_are_vectors_for_the_optimizer(tmp_path: Path) -> None:
     assert len(vectors["params"]) + len(matrices["params"]) == len(list(learner.network.parameters()))
 
 
-def test_a_first_stage_apart_learns_its_map_alone_and_faster(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    learner = CropLearner(ReidNetwork(config(64, 32)), StandIn(), pictures_of(tmp_path), apart=True)  # type: ignore[arg-type]
-    stem = next(learner.backbone.stem.parameters())
-    losses = learner.losses(0)
-    (losses["map2"] + losses["map3"] + losses["row"]).backward()
-    assert stem.grad is None
-    assert learner.network.neck[0].weight.grad is not None
-    learner.losses(0)["map1"].backward()
-    assert stem.grad is not None
-    assert stem.grad.any()
-    groups = learner.groups(0.001)
-    assert [group["lr"] for group in groups] == pytest.approx([0.001, 0.002, 0.01, 0.02])
-    first = {id(tensor) for group in groups[1::2] for tensor in group["params"]}
-    assert first == {id(tensor) for part in (learner.backbone.stem, learner.backbone.stage1) for tensor in part.parameters()}
-    assert sum(len(group["params"]) for group in groups) == len(list(learner.network.parameters()))
-
-
 def test_a_pooling_of_another_size_gives_the_same_of_an_even_map() -> None:
     weight = torch.arange(1.0, 4)[:, None, None].expand(3, 8, 4)
     assert resized_pool(weight, weight.shape[1:]) is weight
