@@ -1,5 +1,6 @@
 """How the crop network of the bundled models is trained: maps and rows by hand, what a batch is made of, going on bit for bit."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from examples.nano import crops, draw
-from examples.nano.assemble import assemble, merged
+from examples.nano.assemble import assemble, main, merged
 from examples.nano.camera_changes import sharpened
 from examples.nano.crops import CropLearner, Truth, begin_from, config, normalised, resized_pool
 from examples.nano.detector import OPTIONS
@@ -31,6 +32,7 @@ from tests.helpers.bundled_files import assert_goes_on
 pytestmark = pytest.mark.usefixtures("one_thread")
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
 ALL = slice(None)
+DATA = Path(__file__).parents[3] / "personsearch" / "data"
 
 
 class StandIn:
@@ -322,6 +324,11 @@ def test_a_training_of_another_size_makes_no_model(tmp_path: Path) -> None:
         WeightsError, match=r"not a training of a crop network with the backbone crop for crops of 48 x 32; give the backbone"
     ):
         assemble(tmp_path / "crops", tmp_path, tmp_path / "out", size=(48, 32), min_score=0.4)
+
+
+def test_an_assembled_model_has_the_threshold_of_the_bundled_ones() -> None:
+    default = inspect.signature(main).parameters["min_score"].default
+    assert [read_config(DATA / name)["min_score"] for name in ("nano", "small")] == [default, default]
 
 
 def test_merged_batch_norms_change_nothing() -> None:

@@ -212,7 +212,7 @@ def test_a_short_training_of_the_fifth_stage_waited_for_all_maps(drawn: Picture,
 
 
 def test_maps_are_mirrored_with_what_is_read_of_them(drawn: Picture, small: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Layers that pass on what they get are no distance from it, in a mirrored draw too."""
+    """Layers that return their input have a distance of zero to it, also when the maps are mirrored."""
     learner, maps = made(Phase.DEEPEST, drawn), torch.rand(2, 4, 3, 5)
     mirrored = list[bool]()
     first = nn.Identity()
