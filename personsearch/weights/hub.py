@@ -26,6 +26,7 @@ CARD = "README.md"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 ADDRESS = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?", re.ASCII)
 LONGEST = 100  # characters of a revision; it is a part of a file name
+LONGEST_NAME = 96  # characters of an owner or a repository, by the Hub's rules
 
 log = logging.getLogger(__name__)
 
@@ -172,6 +173,8 @@ def _pin_path(repo: str, revision: str, cache: Path) -> Path:
     """
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
+    if max(map(len, repo.split("/"))) > LONGEST_NAME:  # older clients do not count the owner's characters
+        raise ConfigError(f"{repo!r:.120} is not the name of a Hub repository (over {LONGEST_NAME} characters); write hf:org/name")
     with _hub_errors(repo, revision):
         validate_repo_id(repo)
     if len(revision) > LONGEST or {"", ".", ".."} & set(revision.split("/")):
@@ -226,6 +229,9 @@ def _hub_errors(repo: str, revision: str, file: str | None = None) -> Iterator[N
         raise HubError(f"HF_HUB_OFFLINE is set, so nothing is uploaded to {repo}; unset it") from error
     except _client_errors() as error:
         raise HubError(f"{repo} on the Hub: {_first_line(error)}; try again") from error
+    except RuntimeError as error:  # clients 1.4 to 1.26 try again with the session that they closed when the connection failed
+        failed = "uploaded to the Hub" if file is None else "downloaded from the Hub, and is not on this machine"
+        raise HubError(f"{repo} cannot be {failed}: the connection was refused or broke off; try again") from error
 
 
 @remembered

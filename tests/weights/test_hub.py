@@ -209,6 +209,17 @@ def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, impatient: 
             client.fetch_first_use(REPO, "main", tmp_path)
 
 
+def test_a_client_that_closes_its_session_was_a_runtime_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """huggingface_hub 1.4 to 1.26 asks a closed session a second time after a connection that failed."""
+
+    def closed(*_: object, **__: object) -> str:
+        raise RuntimeError("Cannot send a request, as the client has been closed.")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", closed)
+    with pytest.raises(HubError, match="is not on this machine: the connection was refused or broke off"):
+        client.fetch_first_use(REPO, "main", tmp_path)
+
+
 def test_cached_models_need_no_network(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.commit(REPO, FILES)
     folder = client.fetch_first_use(REPO, "main", tmp_path)
@@ -247,6 +258,13 @@ def test_names_that_the_hub_forbids_are_config_errors(address: str, tmp_path: Pa
     with pytest.raises(ConfigError, match=r"is not (the name of a Hub repository|a revision of)"):
         client.fetch_first_use(*client.parse_address(address), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("repo", [f"{'a' * 97}/b", f"a/{'b' * 97}"])
+def test_names_of_an_owner_were_as_long_as_the_client_allows(repo: str, tmp_path: Path) -> None:
+    """That of huggingface_hub 1.10 and older counts the repository's characters alone."""
+    with pytest.raises(ConfigError, match="over 96 characters"):
+        client.fetch_first_use(repo, "main", tmp_path)
 
 
 @pytest.mark.parametrize("revision", ["../../x", "a//b", "/a", "a/./b"])
