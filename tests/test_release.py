@@ -85,6 +85,18 @@ def test_what_is_bundled_has_its_notice() -> None:
     assert scripts == {"htmx.min.js"}  # a new file of others needs a notice
 
 
+def test_every_lower_bound_is_among_the_oldest_versions() -> None:
+    lines = (ROOT / ".ci/oldest.txt").read_text().splitlines()
+    oldest = dict(line.partition("  #")[0].split("==") for line in lines if line and not line.startswith("#"))
+    requirements = {*PROJECT["dependencies"], *(one for extra in EXTRAS.values() for one in extra)}
+    bounds = {re.fullmatch(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)(?:[,;].*)?", requirement) for requirement in requirements}
+    assert None not in bounds
+    versions = {match[1]: match[2] for match in bounds if match}
+    assert len(versions) > 40
+    assert {name: version for name, version in versions.items() if not f"{oldest.get(name)}.0".startswith(f"{version}.")} == {}
+    assert set(oldest) - set(versions) == {"click"}
+
+
 def test_importing_warns_of_nothing() -> None:
     code = "import personsearch, personsearch.cli.app, personsearch.searcher, personsearch.backends, personsearch.evaluation"
     command = [sys.executable, "-W", "error", "-c", code]

@@ -29,12 +29,13 @@ class Changes:
     covered: float = 0.25
 
 
+STRONG = Changes()
 STREET = Changes(
     upper=0.03, lit=0.6, light=0.5, grey=0.01, coarse=0.35, least_height=70, blurred=0.15, most_blur=1.2, noisy=0.1, covered=0.08
 )
 
 
-def seen(wide: Array, covers: Array, rng: np.random.Generator, changes: Changes = Changes()) -> Array:
+def seen(wide: Array, covers: Array, rng: np.random.Generator, changes: Changes = STRONG) -> Array:
     """A changed crop (256, 128, 3) uint8 of a wide crop (320, 160, 3), whose box is the middle.
 
     Args:
