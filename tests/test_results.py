@@ -12,6 +12,7 @@ from PIL import Image
 
 from personsearch import Detections, Hit, PersonSearcher, Query, SearchResult
 from personsearch.errors import ImagesError, MissingExtraError, ShapeError
+from personsearch.render import plain_stem
 from personsearch.render.files import crop_name
 from tests.helpers.fakes import BLUE, GREEN, RED, RectangleModel, scene
 
@@ -136,6 +137,22 @@ def test_crops_are_written_by_rank(tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(Image.open(path)), np.full((60, 20, 3), RED))
     assert result().save_crops(tmp_path / "empty") == []
     assert (tmp_path / "empty").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("image", "stem"),
+    [
+        ("/a/b c=.png", "b_c"),
+        ("/a/..\\..\\evil.png", "evil"),
+        ("/a/\x1b[2J\n.png", "2J"),
+        ("/a/...", ""),
+        ("v" * 300 + ".mp4", "v" * 80),
+        ("人" * 80 + ".mp4", "人" * 66),  # 80 letters of three bytes and a frame number were too long for a file's name
+        ("\udcff.png", ""),
+    ],
+)
+def test_a_pictures_name_becomes_a_plain_one(image: str, stem: str) -> None:
+    assert plain_stem(image) == stem
 
 
 def test_the_other_crops_are_written_if_a_picture_is_gone(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import typer
 from personsearch import __version__
 from personsearch.cli import compare, demo, detect, evaluate, galleries, models, recipes, search, training, ui
 from personsearch.cli.options import set_up_messages
-from personsearch.errors import PersonSearchError
+from personsearch.errors import PersonSearchError, shown
 
 TORCH = ("torch", "torchvision")  # what an installation for models on ONNX Runtime may leave out
 
@@ -58,7 +58,7 @@ def main() -> None:
     try:
         app()
     except (PersonSearchError, OSError) as error:  # OSError: for example a file that cannot be written
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {shown(error, lines=True)}", err=True)
         sys.exit(1)
     except ModuleNotFoundError as error:
         if error.name not in TORCH:

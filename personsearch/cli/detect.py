@@ -112,7 +112,7 @@ def detect(
                 raise ConfigError(f"--draw {draw} is a file for one picture, and there are more; pass a folder")
             typer.echo(json.dumps(_line(frame, people, has_number=time is None)))
             if draw is not None:
-                _draw(people, draw if one_file else draw / f"{count:06d}_{Path(frame.image).stem[:100]}.jpg")
+                _draw(people, draw if one_file else draw / _drawn_name(count, frame.image))
     if reader.failed:
         raise typer.Exit(1)
 
@@ -134,6 +134,12 @@ def _line(frame: "Frame", people: "Detections", *, has_number: bool) -> dict[str
     number: dict[str, Any] = {"frame": frame.frame} if has_number and (frame.frame or frame.time is not None) else {}
     time: dict[str, Any] = {} if frame.time is None else {"time": frame.time}
     return {"image": frame.image, **number, **time, **people.to_dict()}
+
+
+def _drawn_name(number: int, image: str) -> str:
+    from personsearch.render import plain_stem
+
+    return f"{number:06d}_{plain_stem(image)}.jpg"
 
 
 def _draw(people: "Detections", file: Path) -> None:

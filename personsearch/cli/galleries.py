@@ -11,7 +11,7 @@ import typer
 
 from personsearch.cli.options import check_output, say
 from personsearch.cli.tables import print_table
-from personsearch.errors import ConfigError, GalleryError
+from personsearch.errors import ConfigError, GalleryError, shown
 from personsearch.home import replace_file
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def info(gallery: Named, as_json: AsJson = False) -> None:
         lists = {"sources": _lines(facts["sources"], "not known"), "not_looked": _lines(not_looked, "nothing")}
         for name, value in (facts | {"size": _size(facts["bytes"])} | lists).items():
             if name not in ("bytes", "fingerprint"):
-                typer.echo(f"{name}: {'not known' if value is None else _printable(value)}")
+                typer.echo(f"{name}: {'not known' if value is None else shown(value, lines=True)}")
 
 
 @app.command()
@@ -188,7 +188,7 @@ def _delete(location: str) -> None:
 
 
 def _done(facts: dict[str, Any], text: str, *, as_json: bool) -> None:
-    typer.echo(json.dumps(facts) if as_json else text)
+    typer.echo(json.dumps(facts) if as_json else shown(text, lines=True))
 
 
 def _plain(facts: "GalleryInfo") -> dict[str, Any]:
@@ -201,13 +201,13 @@ def _plain(facts: "GalleryInfo") -> dict[str, Any]:
 
 def _cells(line: dict[str, Any]) -> list[str]:
     sources = line["sources"]
-    shown = sources[0] if len(sources) == 1 else f"{len(sources)} sources" if sources else "a list"
+    source = sources[0] if len(sources) == 1 else f"{len(sources)} sources" if sources else "a list"
     when = (line["indexed"] or "")[:16].replace("T", " ")
-    return [f"{line['people']:,}", f"{line['images']:,}", f"{len(line['not_looked']):,}", _size(line["bytes"]), when, line["model"], shown]
+    return [f"{line['people']:,}", f"{line['images']:,}", f"{len(line['not_looked']):,}", _size(line["bytes"]), when, line["model"], source]
 
 
 def _lines(values: list[str], otherwise: str) -> str:
-    return "\n  ".join(values) or otherwise
+    return "\n  ".join(map(shown, values)) or otherwise  # a name with a line end adds no line
 
 
 def _size(count: int | None) -> str:
@@ -216,9 +216,3 @@ def _size(count: int | None) -> str:
     power = min(len(UNITS) - 1, max(0, count.bit_length() - 1) // 10)
     value = count / KIB**power
     return f"{value:.0f} {UNITS[power]}" if value >= 10 or power == 0 else f"{value:.1f} {UNITS[power]}"
-
-
-def _printable(value: Any) -> str:
-    from personsearch.checks import shown
-
-    return shown(value, lines=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
-from personsearch.errors import ConfigError
+from personsearch.errors import ConfigError, shown
 
 if TYPE_CHECKING:
     from personsearch.ranking import CBGM
@@ -94,7 +94,7 @@ def one_or_list(sources: list[str]) -> str | list[str]:
 def say(message: str) -> None:
     """Print a message to stderr, unless --quiet was given; stdout is for data."""
     if not _Messages.quiet:
-        typer.echo(message, err=True)
+        typer.echo(shown(message, lines=True), err=True)  # names of files in it are from strangers
 
 
 class _Messages:

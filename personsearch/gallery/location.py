@@ -23,7 +23,8 @@ from personsearch import checks
 from personsearch.errors import GalleryConflictError, GalleryError, GalleryPermissionError, PersonSearchError
 from personsearch.home import expand_user, home, make_folder
 
-LANCE_FOLDERS = ("data", "_versions", "_transactions", "_deletions", "_indices", "_refs")
+VERSIONS = "_versions"
+LANCE_FOLDERS = ("data", VERSIONS, "_transactions", "_deletions", "_indices", "_refs")
 OTHERS = 0o077  # rights of the group and of all others
 # Classes of what Lance and Arrow raise for damaged files
 _RAISED = (OSError, ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, AttributeError, MemoryError)
@@ -62,17 +63,28 @@ def find_table(location: str, storage_options: Mapping[str, str] | None = None) 
     Raises:
         GalleryError: The table is damaged.
     """
-    import lance
-
     with lance_errors(location):
-        if Path(location).is_file():
+        if "://" not in location and not _may_hold_table(location):
             return None
+        import lance
+
         try:
             return lance.dataset(location, storage_options=storage_options)
         except ValueError as error:  # Lance has no error class of its own for this
             if "was not found" in str(error):
                 return None
             raise
+
+
+def _may_hold_table(folder: str) -> bool:
+    """Whether a local path can be a table; Lance refuses names with control characters, which folders of pictures may have."""
+    try:
+        os.stat(os.path.join(folder, VERSIONS))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # Lance says what is wrong
+        return True
+    return True
 
 
 def check_free(location: str) -> None:

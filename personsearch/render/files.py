@@ -26,7 +26,7 @@ COLUMN_TYPES = {  # of a data frame, also of one without rows
     **dict.fromkeys(("is_match", "is_small"), "boolean"),
 }
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes text that begins so as a formula, and file names are from other people
-NAME = 80  # letters of a picture's name in the name of a crop
+NAME, NAME_BYTES = 80, 200  # letters, and bytes, of a picture's name in the name of a file to write; systems allow 255 bytes in all
 
 
 def table_rows(hits: Sequence[Hit]) -> list[dict[str, Any]]:
@@ -101,11 +101,19 @@ def save_crops(hits: Sequence[Hit], folder: Path, margin: float) -> list[Path]:
 
 
 def crop_name(hit: Hit) -> str:
-    """File name of a hit's crop, such as "0001_street_frame00125.png", with letters, digits and signs that every system takes."""
-    stem = re.sub(r"[^\w.-]+", "_", Path(file_name(hit.image)).stem).strip("._")[:NAME]
-    stem = stem.encode("utf-8", "ignore").decode()
+    """File name of a hit's crop, such as "0001_street_frame00125.png"."""
+    stem = plain_stem(hit.image)
     frame = f"_frame{hit.frame:05d}" if hit.time is not None or hit.frame else ""
     return f"{hit.rank:04d}{'_' if stem else ''}{stem}{frame}.png"
+
+
+def plain_stem(image: str) -> str:
+    """The name of a picture without folder and extension, for the name of a file to write; may be empty.
+
+    Names of pictures are from strangers: only letters, digits and signs that every system takes remain, and none that leads to a folder.
+    """
+    stem = re.sub(r"[^\w.-]+", "_", Path(file_name(image)).stem).strip("._")[:NAME]
+    return stem.encode("utf-8", "ignore")[:NAME_BYTES].decode("utf-8", "ignore")
 
 
 def write_text(path: Path, text: str) -> None:

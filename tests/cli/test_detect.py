@@ -1,6 +1,7 @@
 """`personsearch detect`: several pictures, folders and videos; numbers; what cannot be read."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,18 @@ def test_pictures_are_drawn_into_a_folder(folder: Path) -> None:
     result = detect(folder, folder / "photos", "--draw", folder / "one.png")
     assert isinstance(result.exception, ConfigError)
     assert "pass a folder" in str(result.exception)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+@pytest.mark.parametrize(
+    ("name", "drawn"), [("..\\..\\x \x07\n", "000001_x.jpg"), ("人" * 83, f"000001_{'人' * 66}.jpg"), ("=", "000001_.jpg")]
+)
+def test_names_of_strangers_are_drawn_plainly(folder: Path, name: str, drawn: str) -> None:
+    """A picture's name went into the drawn file's and to the terminal as it was; a long one was too long with the number."""
+    (folder / "photos" / "a.png").rename(folder / f"{name}.png")
+    result = detect(folder, folder / f"{name}.png", "--draw", folder / "drawn")
+    assert [file.name for file in (folder / "drawn").iterdir()] == [drawn]
+    assert result.stderr == f"wrote {folder / 'drawn' / drawn}\n"
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -1,6 +1,7 @@
 """The `galleries` commands, the table of models, and what all commands share."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,20 @@ def test_an_unknown_name_is_one_line(folder: Path, capsys: pytest.CaptureFixture
         cli.main()
     assert ended.value.code == 1
     assert "no gallery at" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_a_folder_named_with_control_characters_has_its_gallery(folder: Path) -> None:
+    """It was indexed, but no command found its gallery, not even to delete it; and a line end in its name made lines of its own."""
+    source = folder / "photos\nmodel: x\x1b[2J"
+    (folder / "photos").rename(source)
+    run("index", source, "--model", folder / "model")
+    run("search", folder / "red.png", source, "--model", folder / "model")
+    text = run("galleries", "info", source).stdout
+    assert f"sources: {folder}/photos\\nmodel: x\\x1b[2J\n" in text
+    assert "\x1b" not in run("galleries", "list").stdout + run("galleries", "people", source).stdout
+    run("galleries", "delete", source, "--yes")
+    assert json.loads(run("galleries", "list", "--json").stdout) == []
 
 
 def test_removing_an_image_and_a_person(folder: Path, indexed: str) -> None:

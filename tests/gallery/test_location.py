@@ -156,6 +156,16 @@ def test_locations_with_special_characters(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_name_that_lance_refuses_is_not_a_gallery(tmp_path: Path) -> None:
+    """Its pictures were indexed, and then neither searched nor deleted by the folder's name: Lance refused to look for a table there."""
+    folder = tmp_path / "new\nline \x1b[2J"
+    folder.mkdir()
+    assert not Gallery.exists(folder)
+    assert not Gallery.exists(folder / "file in a file that is not there")
+    with pytest.raises(GalleryError, match="cannot be used"):
+        Gallery.create_or_open(folder, KEY)
+
+
 def test_a_tilde_in_a_location_is_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert Gallery.create_or_open("~/people.lance", KEY).location == str(tmp_path / "people.lance")

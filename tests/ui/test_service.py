@@ -1,6 +1,7 @@
 """The routes as an app uses them: JSON in and out."""
 
 import io
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from personsearch import PersonSearcher
 from personsearch.hits import SMALL
+from personsearch.ui.routes.export import content_of
 from tests.helpers.fakes import GREEN, RED, YELLOW, RectangleModel, scene
 from tests.helpers.pictures import encode
 from tests.ui.conftest import PINK, THRESHOLD, index
@@ -297,6 +300,15 @@ def test_hits_can_be_exported(client: TestClient, opened: dict[str, Any]) -> Non
     with zipfile.ZipFile(io.BytesIO(client.get("/export/crops", params=search).content)) as archive:
         assert archive.namelist() == ["hits.csv", *(f"00{i + 1}_z_{i}.png" for i in range(4)), "005_b_0.png"]
         assert Image.open(io.BytesIO(archive.read("005_b_0.png"))).size == (20, 80)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_a_pictures_name_leads_out_of_no_folder_in_the_zip(tmp_path: Path) -> None:
+    """A file named "x\\..\\..\\y.png" gave an entry that leads two folders up where the ZIP file is unpacked on Windows."""
+    Image.fromarray(scene((RED, 10, 10, 60))).save(tmp_path / "x\\..\\..\\y.png")
+    result = PersonSearcher(RectangleModel()).search(np.full((60, 20, 3), RED, np.uint8), tmp_path)
+    with zipfile.ZipFile(io.BytesIO(content_of(result, "crops"))) as archive:
+        assert archive.namelist() == ["hits.csv", "001_x_.._.._y_0.png"]
 
 
 def test_an_export_leaves_out_pictures_that_are_gone(client: TestClient, opened: dict[str, Any], photos: Path) -> None:

@@ -4,13 +4,13 @@ import io
 import json
 import zipfile
 from contextlib import suppress
-from pathlib import PurePath
 from typing import Any, Literal
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from personsearch.errors import BoxError, ImageError
+from personsearch.render import plain_stem
 from personsearch.render.page import page
 from personsearch.results import SearchResult
 from personsearch.ui import asking
@@ -57,5 +57,5 @@ def crops(result: SearchResult) -> bytes:
             with suppress(ImageError, BoxError):
                 picture = io.BytesIO()
                 hit.crop().save(picture, "PNG")
-                archive.writestr(f"{hit.rank:03d}_{PurePath(hit.image).stem[:80]}_{hit.frame}.png", picture.getvalue())
+                archive.writestr(f"{hit.rank:03d}_{plain_stem(hit.image)}_{hit.frame}.png", picture.getvalue())
     return buffer.getvalue()
