@@ -80,12 +80,20 @@ class Guard:
         host = headers.get("host", "")
         if _name_of(host) not in self.hosts:
             return PlainTextResponse("this service answers under the name of this machine only", 421)
-        if headers.get("content-length", "0").isdigit() is False or int(headers.get("content-length", "0")) > self.max_bytes:
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > self.max_bytes:
             return PlainTextResponse(f"the request is larger than {self.max_bytes} bytes", 413)
         bearer = headers.get("authorization", "")
         if bearer[:7].lower() == "bearer ":
-            return None if self._is_token(bearer[7:].strip()) else self._unknown(headers)
+            return self._of_app(headers, host) if self._is_token(bearer[7:].strip()) else self._unknown(headers)
         return self._first_visit(scope) or self._of_browser(scope, headers, host)
+
+    def _of_app(self, headers: Headers, host: str) -> Response | None:
+        """The answer to a page of another origin that knows the token; apps send no origin."""
+        site, origin = headers.get("sec-fetch-site", "none"), headers.get("origin", f"http://{host}")
+        if site not in ("none", "same-origin") or origin not in (f"http://{host}", f"https://{host}"):
+            return PlainTextResponse("another page sent this request", 403)
+        return None
 
     def _of_browser(self, scope: Scope, headers: Headers, host: str) -> Response | None:
         if not self._is_token(_cookie(headers, self.cookie)):

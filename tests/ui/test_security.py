@@ -170,3 +170,11 @@ def test_no_connection_is_opened(client: TestClient, photos: Path, monkeypatch: 
     assert index(client, photos)["state"] == "ready"
     assert client.get("/hits", params={"shot": "1.0.0.0"}).json()["hits"]
     assert client.get("/api", headers={"Accept": "text/html"}).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("headers", [{"Origin": "http://example.org"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}])
+def test_another_origin_cannot_use_the_token(client: TestClient, method: str, headers: dict[str, str]) -> None:
+    """With the token in its header, a request of any page was answered, although SECURITY.md says that foreign origins are refused."""
+    assert client.request(method, "/galleries", data={"source": "/"}, headers=headers).status_code == 403
+    assert client.get("/galleries").status_code == 200
