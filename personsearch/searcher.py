@@ -119,10 +119,12 @@ class PersonSearcher:
         """Copy the model's files into `folder`, which `from_pretrained` opens; adds a model card if there is none.
 
         Raises:
-            ConfigError: the model was passed as an object, so it has no files.
+            ConfigError: the model was passed as an object or opened from one file, so it has no folder.
             OSError: the folder cannot be written.
         """
         if self.folder is None:
+            if self._opening is not None:
+                raise ConfigError(f"{self._opening[0]} is one file, which from_pretrained opens: copy it, or open the folder it is from")
             raise ConfigError("this searcher's model was passed as an object and has no files; open a model with from_pretrained first")
         return card.copy_with_card(self.folder, Path(expand_user(checks.path("folder", folder))))
 
@@ -136,7 +138,7 @@ class PersonSearcher:
             private: Visibility of a repository that is created.
 
         Raises:
-            ConfigError: the model was passed as an object, or the folder's config.json is malformed.
+            ConfigError: the model was passed as an object or opened from one file, or the folder's config.json is malformed.
             WeightsError: a file of the model is missing.
             HubError: the Hub cannot be reached or refuses.
         """

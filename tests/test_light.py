@@ -7,14 +7,13 @@ import tomllib
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import torch
 
 from personsearch.models.exported import PREPARE, OnnxSceneModel, _config
 from personsearch.models.rcnn import region_input
 from personsearch.models.scene_input import region_array
-from tests.helpers.onnx_files import PERSON, reid, yolox
+from tests.helpers.onnx_files import PERSON, exported, reid, yolox
 
 # Importing torch or torchvision is an error, as in an installation without them
 WITHOUT_TORCH = """
@@ -144,43 +143,7 @@ def test_help_and_models_are_quick(tmp_path: Path, arguments: str, heavy: set[st
     assert min(float(seconds) for seconds, _ in outcomes) < 0.5  # the least of three: the machine may be busy
 
 
-def exported(file: Path) -> Path:
-    """A file with the ports of an exported network: one person in the top left, whose row is the picture's mean colour."""
-    from onnx import TensorProto as Types
-    from onnx import helper as make
-
-    def constant(name: str, values: np.ndarray) -> onnx.TensorProto:
-        return onnx.numpy_helper.from_array(values, name)
-
-    nodes = [
-        make.make_node("ReduceMean", ["pixels", "axes"], ["rows"], keepdims=0),
-        make.make_node("LpNormalization", ["rows"], ["embeddings"], axis=1, p=2),
-        make.make_node("Identity", ["box"], ["boxes"]),
-        make.make_node("Identity", ["score"], ["scores"]),
-        make.make_node("Shape", ["wanted"], ["shape"]),
-        make.make_node("Gather", ["shape", "zero"], ["count"]),
-        make.make_node("Concat", ["count", "one"], ["repeats"], axis=0),
-        make.make_node("Tile", ["embeddings", "repeats"], ["wanted_embeddings"]),
-    ]
-    values = [
-        constant("axes", np.array([2, 3])),
-        constant("box", np.array([[0, 0, 20, 50]], np.float32)),
-        constant("score", np.array([0.9], np.float32)),
-        constant("zero", np.array([0])),
-        constant("one", np.array([1])),
-    ]
-    inputs = {"pixels": [1, 3, "h", "w"], "resized": [2], "original": [2], "wanted": ["m", 4]}
-    outputs = {"boxes": [1, 4], "scores": [1], "embeddings": [1, 3], "wanted_embeddings": ["m", 3]}
-    ports = [[make.make_tensor_value_info(name, Types.FLOAT, shape) for name, shape in group.items()] for group in (inputs, outputs)]
-    model = make.make_model(make.make_graph(nodes, "exported", *ports, values), opset_imports=[make.make_opsetid("", 18)], ir_version=8)
-    entry = model.metadata_props.add()
-    entry.key = "personsearch"
-    entry.value = '{"config": {"architecture": "seqnet", "name": "tiny", "short_side": 64, "long_side": 96}, "embedding_dim": 3}'
-    onnx.save(model, str(file))
-    return file
-
-
-def test_the_exported_file_of_this_test_embeds_boxes(tmp_path: Path) -> None:
+def test_the_exported_file_of_the_tests_embeds_boxes(tmp_path: Path) -> None:
     model = OnnxSceneModel(exported(tmp_path / "scene.onnx"))
     prepared = [model.prepare(np.full((40, 60, 3), 200, np.uint8))]
     rows = model.embed(prepared, [np.zeros((2, 4), np.float32)])[0]

@@ -75,3 +75,41 @@ def reid_with_external_weights(folder: Path) -> Path:
     """`reid.onnx`, whose weight is in the file `reid.onnx.data` beside it."""
     options = {"save_as_external_data": True, "all_tensors_to_one_file": True}
     return reid(folder / "reid.onnx", **options, location="reid.onnx.data", size_threshold=60)  # the weight, not the axes
+
+
+def exported(file: Path) -> Path:
+    """A file with the ports of an exported network: one person in the top left, whose row is the picture's mean colour."""
+
+    def constant(name: str, values: Array) -> onnx.TensorProto:
+        return numpy_helper.from_array(values, name)
+
+    nodes = [
+        helper.make_node("ReduceMean", ["pixels", "axes"], ["rows"], keepdims=0),
+        helper.make_node("LpNormalization", ["rows"], ["embeddings"], axis=1, p=2),
+        helper.make_node("Identity", ["box"], ["boxes"]),
+        helper.make_node("Identity", ["score"], ["scores"]),
+        helper.make_node("Shape", ["wanted"], ["shape"]),
+        helper.make_node("Gather", ["shape", "zero"], ["count"]),
+        helper.make_node("Concat", ["count", "one"], ["repeats"], axis=0),
+        helper.make_node("Tile", ["embeddings", "repeats"], ["wanted_embeddings"]),
+    ]
+    values = [
+        constant("axes", np.array([2, 3])),
+        constant("box", np.array([[0, 0, 20, 50]], np.float32)),
+        constant("score", np.array([0.9], np.float32)),
+        constant("zero", np.array([0])),
+        constant("one", np.array([1])),
+    ]
+    inputs = {"pixels": [1, 3, "h", "w"], "resized": [2], "original": [2], "wanted": ["m", 4]}
+    outputs = {"boxes": [1, 4], "scores": [1], "embeddings": [1, 3], "wanted_embeddings": ["m", 3]}
+    ports = [
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in group.items()] for group in (inputs, outputs)
+    ]
+    model = helper.make_model(
+        helper.make_graph(nodes, "exported", *ports, values), opset_imports=[helper.make_opsetid("", 18)], ir_version=8
+    )
+    entry = model.metadata_props.add()
+    entry.key = "personsearch"
+    entry.value = '{"config": {"architecture": "seqnet", "name": "tiny", "short_side": 64, "long_side": 96}, "embedding_dim": 3}'
+    onnx.save(model, str(file))
+    return file

@@ -22,6 +22,7 @@ from personsearch.weights.find import find_model
 from tests.helpers.fakes import RectangleModel
 from tests.helpers.hub_server import Hub, serving
 from tests.helpers.manifest_entries import BUNDLED_SOURCE, HUB_SOURCE, TOP, with_source
+from tests.helpers.onnx_files import exported
 from tests.helpers.seqnet_golden import hollow
 
 TINY = {"backbone": {"name": "resnet18", "width": 0.25}, "short_side": 128, "long_side": 192, "proposals": {"after_nms": 20}}
@@ -249,6 +250,15 @@ def test_the_card_of_a_named_model_separates_its_numbers(tiny: Path, tmp_path: P
 def test_a_model_object_has_no_files_to_save(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="passed as an object and has no files"):
         PersonSearcher(RectangleModel()).save_pretrained(tmp_path)
+
+
+def test_a_model_of_one_file_says_so_when_saved(tmp_path: Path) -> None:
+    """It said that the model was passed as an object, and to open it with from_pretrained, which had opened it."""
+    searcher = PersonSearcher.from_pretrained(exported(tmp_path / "scene.onnx"))
+    for save in (lambda: searcher.save_pretrained(tmp_path / "saved"), lambda: searcher.push_to_hub("org/name")):
+        with pytest.raises(ConfigError, match=r"scene\.onnx is one file, which from_pretrained opens: copy it"):
+            save()
+    assert not (tmp_path / "saved").exists()
 
 
 @pytest.mark.slow
