@@ -1,4 +1,4 @@
-"""Write the parts of README that come from measurements: `python -m docs.tables`.
+"""Write the parts of README that come from measurements, and the text of `personsearch recipes`: `python -m docs.tables`.
 
 The table of models comes from `weights_manifest.json`, the card of the bundled model and benchmarks/RESULTS.md; the printed output
 from running the code above it. Each part is between two comments, `<!-- NAME -->` and `<!-- end of NAME -->`.
@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from personsearch.cli.recipes import LIST
 from personsearch.weights import find, manifest
 
 ROOT = Path(__file__).parent.parent
@@ -138,6 +139,13 @@ def printed() -> str:
         return f"```text\n{run_block(first, Path(folder), {}).strip()}\n```"
 
 
+def recipes_table() -> str:
+    """What `personsearch recipes` prints."""
+    from personsearch.training.recipes.listing import table
+
+    return table()
+
+
 def filled(text: str, name: str, content: str) -> str:
     """The page with `content` between the two comments of `name`."""
     pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
@@ -148,9 +156,10 @@ def filled(text: str, name: str, content: str) -> str:
 
 
 def main() -> None:
-    """Write README's generated parts anew."""
+    """Write README's generated parts and the list of recipes anew."""
     text = filled(README.read_text(encoding="utf-8"), "models", models_table())
     README.write_text(filled(text, "output", printed()), encoding="utf-8")
+    LIST.write_text(recipes_table() + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

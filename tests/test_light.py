@@ -116,13 +116,14 @@ for arguments in (("m",), (None, "torch")):
     assert second.startswith("torch is not installed, and the network of ")
 
 
-@pytest.mark.parametrize("command", ["train", "convert", "export"])
+@pytest.mark.parametrize("command", ["train", "convert", "export", "recipes"])
 def test_commands_that_need_torch_name_what_is_missing(tmp_path: Path, command: str) -> None:
     (tmp_path / "a.pth").write_bytes(b"x")
     arguments = {
         "train": "['train', 'seqnet-prw-paper', 'data', 'out']",
         "convert": "['convert', 'a.pth', 'out', '--from', 'seqnet']",
         "export": "['export', 'nano', 'out']",
+        "recipes": "['recipes', 'seqnet-prw']",
     }
     outcome = run(f"sys.argv[1:] = {arguments[command]}\nfrom personsearch.cli import main\nmain()", tmp_path=tmp_path)
     assert (outcome.returncode, outcome.stderr.splitlines()[-1]) == (
@@ -134,8 +135,10 @@ def test_commands_that_need_torch_name_what_is_missing(tmp_path: Path, command: 
 HEAVY = {"cv2", "huggingface_hub", "lance", "numpy", "onnxruntime", "PIL", "pyarrow", "safetensors", "scipy"}
 
 
-@pytest.mark.parametrize(("arguments", "heavy"), [("--help", HEAVY | {"pydantic"}), ("search --help", HEAVY), ("models", HEAVY)])
-def test_help_and_models_are_quick(tmp_path: Path, arguments: str, heavy: set[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "heavy"), [("--help", HEAVY | {"pydantic"}), ("search --help", HEAVY), ("models", HEAVY), ("recipes", HEAVY)]
+)
+def test_help_and_lists_are_quick(tmp_path: Path, arguments: str, heavy: set[str]) -> None:
     code = f"import time\nfrom personsearch.cli.app import app\napp({arguments.split()}, standalone_mode=False)\n"
     code += f"print(time.process_time(), sorted({heavy} & loaded()), file=sys.stderr)"
     outcomes = [run(code, tmp_path=tmp_path).stderr.splitlines()[-1].split(maxsplit=1) for _ in range(3)]

@@ -6,9 +6,10 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from personsearch.cli import app as cli
+from personsearch.cli.recipes import LIST
 from personsearch.training.recipes import load_recipe
 from personsearch.training.recipes.catalogue import builders
-from personsearch.training.recipes.listing import PAPERS, SCRATCH, lines
+from personsearch.training.recipes.listing import PAPERS, SCRATCH, lines, table
 
 
 def test_every_recipe_has_a_line_of_its_own() -> None:
@@ -25,6 +26,10 @@ def test_every_recipe_has_a_line_of_its_own() -> None:
     assert starts == ["ImageNet", "ImageNet and --teacher, reid-prw-r-1", "ImageNet and --teacher, reid-prw"]
     assert plus.start == "ImageNet (Caffe's ResNet-50)"
     assert "AlignPS+" in plus.what
+
+
+def test_the_stored_list_is_that_of_the_recipes() -> None:
+    assert LIST.read_text() == table() + "\n", "run: python -m docs.tables"
 
 
 def test_the_command_prints_a_table_and_a_recipe(tmp_path: Path) -> None:
