@@ -5,8 +5,9 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,12 @@ def network(family: str, **changes: Any) -> SeqNeXt:
 
 
 def opened(family: str, short_side: int, long_side: int) -> SceneModel:
-    """A model as a user opens it, at another input size."""
+    """A model as a user opens it, at another input size; a copy, which the caller may change."""
+    return deepcopy(_opened(family, short_side, long_side))
+
+
+@lru_cache(maxsize=1)
+def _opened(family: str, short_side: int, long_side: int) -> SceneModel:
     with tempfile.TemporaryDirectory() as home:
         (Path(home) / WEIGHTS_FILE).symlink_to(converted(family) / WEIGHTS_FILE)
         config = read_config(converted(family)) | {"short_side": short_side, "long_side": long_side}

@@ -1,7 +1,8 @@
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -41,15 +42,27 @@ def without_times(out: Path) -> list[dict[str, float]]:
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines(out)]
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """The folder of a whole training of a network, measured or not: one for all tests that compare another with it."""
+
+    @cache
+    def folder(name: str, measured: bool = False) -> Path:
+        out = tmp_path_factory.mktemp("uninterrupted") / "out"
+        trainer(out, name, options={"evaluate": Evaluation()} if measured else {}).run()
+        return out
+
+    return folder
+
+
 SLOW = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
     ("name", "stop"), [("nae", 3), *(pytest.param(name, stop, marks=SLOW) for name in ("seqnet", "gfn", "roi-alignps") for stop in (1, 2))]
 )
-def test_a_resumed_training_gives_the_same_numbers(name, stop, tmp_path) -> None:
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    trainer(whole, name).run()
+def test_a_resumed_training_gives_the_same_numbers(name, stop, uninterrupted, tmp_path) -> None:
+    whole, parts = uninterrupted(name), tmp_path / "parts"
     trainer(parts, name).run(until=stop)
     again = trainer(parts, name)
     again.resume()
@@ -60,9 +73,8 @@ def test_a_resumed_training_gives_the_same_numbers(name, stop, tmp_path) -> None
     assert (whole / MODEL_FOLDER / "model.safetensors").read_bytes() == (parts / MODEL_FOLDER / "model.safetensors").read_bytes()
 
 
-def test_without_its_memory_a_resumed_training_would_differ(tmp_path) -> None:
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    trainer(whole).run()
+def test_without_its_memory_a_resumed_training_would_differ(uninterrupted, tmp_path) -> None:
+    whole, parts = uninterrupted("nae"), tmp_path / "parts"
     trainer(parts).run(until=2)
     again = trainer(parts)
     again.resume()
@@ -72,9 +84,8 @@ def test_without_its_memory_a_resumed_training_would_differ(tmp_path) -> None:
     assert without_times(whole)[2] != without_times(parts)[2]
 
 
-def test_a_crash_between_two_states_is_made_up_for(tmp_path) -> None:
-    whole, crashed = tmp_path / "whole", tmp_path / "crashed"
-    trainer(whole).run()
+def test_a_crash_between_two_states_is_made_up_for(uninterrupted, tmp_path) -> None:
+    whole, crashed = uninterrupted("nae"), tmp_path / "crashed"
     first = trainer(crashed, options={"save_every": 1})
     first.run(until=1)
     shutil.copy(crashed / STATE_FILE, tmp_path / "kept")
@@ -106,10 +117,9 @@ class Evaluation:
 
 
 @pytest.mark.parametrize(("killed_in", "save_every"), [(1, None), (1, 1), (2, 2)])
-def test_a_measurement_that_was_cut_off_is_made_up_for(tmp_path, killed_in, save_every) -> None:
+def test_a_measurement_that_was_cut_off_is_made_up_for(uninterrupted, tmp_path, killed_in, save_every) -> None:
     """Two steps an epoch: a state of every step, or of every second, is there when the measurement begins."""
-    whole, killed, options = tmp_path / "whole", tmp_path / "killed", {"save_every": save_every}
-    trainer(whole, options={"evaluate": Evaluation(), **options}).run()
+    whole, killed, options = uninterrupted("nae", measured=True), tmp_path / "killed", {"save_every": save_every}
     with pytest.raises(Killed):
         trainer(killed, options={"evaluate": Evaluation(killed_in), **options}).run()
     assert sum("top1" in line for line in lines(killed)) == killed_in - 1

@@ -33,38 +33,45 @@ class Page(HTMLParser):
         return [attributes for tag, attributes in self.tags if tag == name]
 
 
-@pytest.mark.parametrize("address", PAGES)
-def test_pages_load_from_this_service_only(browser: TestClient, opened: dict[str, Any], address: str) -> None:
-    page = Page(browser.get(address).text)
-    assert page.tags
-    for _, attributes in page.tags:
-        for name in ("src", "href", "hx-get", "hx-post", "hx-delete", "action"):
-            value = attributes.get(name)
-            assert value is None or re.match(r"/(?!/)|#", value), value
+@pytest.fixture
+def texts(browser: TestClient, opened: dict[str, Any]) -> dict[str, str]:
+    """Every page by its address."""
+    return {address: browser.get(address).text for address in PAGES}
 
 
-@pytest.mark.parametrize("address", PAGES)
-def test_pages_need_neither_inline_scripts_nor_styles(browser: TestClient, opened: dict[str, Any], address: str) -> None:
+def test_pages_load_from_this_service_only(texts: dict[str, str]) -> None:
+    for address, text in texts.items():
+        page = Page(text)
+        assert page.tags
+        for _, attributes in page.tags:
+            for name in ("src", "href", "hx-get", "hx-post", "hx-delete", "action"):
+                value = attributes.get(name)
+                assert value is None or re.match(r"/(?!/)|#", value), (address, value)
+
+
+def test_pages_need_neither_inline_scripts_nor_styles(texts: dict[str, str]) -> None:
     """The content policy forbids them."""
-    page = Page(browser.get(address).text)
-    assert not page.all("style")
-    assert all("src" in script for script in page.all("script"))
-    assert not [name for _, attributes in page.tags for name in attributes if name == "style" or name.startswith(("on", "hx-on"))]
+    for address, text in texts.items():
+        page = Page(text)
+        assert not page.all("style"), address
+        assert all("src" in script for script in page.all("script")), address
+        names = {name for _, attributes in page.tags for name in attributes}
+        assert not [name for name in names if name == "style" or name.startswith(("on", "hx-on"))], address
 
 
-@pytest.mark.parametrize("address", PAGES)
-def test_pages_are_readable_by_a_screen_reader(browser: TestClient, opened: dict[str, Any], address: str) -> None:
-    page = Page(browser.get(address).text)
-    assert page.all("html")[0]["lang"] == "en"
-    assert len(page.all("h1")) == len(page.all("main")) == 1
-    assert all("alt" in image for image in page.all("img"))
-    labelled = {label.get("for") for label in page.all("label")}
-    wrapped = re.findall(r"<label>.*?</label>", browser.get(address).text, re.DOTALL)
-    for control in [*page.all("input"), *page.all("select")]:
-        is_in_label = any(f'name="{control.get("name")}"' in label for label in wrapped)
-        assert control.get("type") == "hidden" or control.get("id") in labelled or is_in_label, control
-    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
-    assert len(ids) == len(set(ids))
+def test_pages_are_readable_by_a_screen_reader(texts: dict[str, str]) -> None:
+    for address, text in texts.items():
+        page = Page(text)
+        assert page.all("html")[0]["lang"] == "en", address
+        assert len(page.all("h1")) == len(page.all("main")) == 1, address
+        assert all("alt" in image for image in page.all("img")), address
+        labelled = {label.get("for") for label in page.all("label")}
+        wrapped = re.findall(r"<label>.*?</label>", text, re.DOTALL)
+        for control in [*page.all("input"), *page.all("select")]:
+            is_in_label = any(f'name="{control.get("name")}"' in label for label in wrapped)
+            assert control.get("type") == "hidden" or control.get("id") in labelled or is_in_label, (address, control)
+        ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+        assert len(ids) == len(set(ids)), address
 
 
 def test_every_person_of_a_scene_is_a_button(browser: TestClient, opened: dict[str, Any]) -> None:
