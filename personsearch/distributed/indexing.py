@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from personsearch import checks, images
 from personsearch.distributed import cluster
@@ -10,7 +10,7 @@ from personsearch.distributed.chunks import split
 from personsearch.distributed.compaction import compact
 from personsearch.distributed.pool import Pool, Task
 from personsearch.distributed.worker import Description, opening_of
-from personsearch.errors import ImageError, SourceError
+from personsearch.errors import DeviceError, ImageError, SourceError
 from personsearch.gallery import Gallery, Storage, file_count, next_time
 from personsearch.indexing import (
     IndexOptions,
@@ -27,6 +27,7 @@ from personsearch.indexing import (
     store_unseen,
 )
 from personsearch.models.base import PersonModel
+from personsearch.models.onnx_device import AUTO, device_number
 from personsearch.options import Precision
 from personsearch.results import IndexReport
 from personsearch.sources import Listing, Source
@@ -87,6 +88,9 @@ def index(
         WorkerError: The workers end again and again.
     """
     workers = checks.count("workers", workers)
+    checks.choice("precision", precision, get_args(Precision))  # before a cluster is started, as in from_pretrained
+    if checks.text("device", device, DeviceError) != AUTO:
+        device_number(device)
     options = IndexOptions(
         min_score=0.5 if min_score is None else min_score,
         every=1 if every is None else every,

@@ -5,7 +5,7 @@ import os
 import torch
 
 from personsearch.errors import DeviceError
-from personsearch.models.onnx_device import AUTO
+from personsearch.models.onnx_device import AUTO, device_number
 
 
 def resolve_device(device: str) -> str:
@@ -16,14 +16,9 @@ def resolve_device(device: str) -> str:
     """
     if device == AUTO:
         return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        parsed = torch.device(device)
-    except RuntimeError as error:
-        raise DeviceError(f'device {device!r} is unknown; use "auto", "cpu", "cuda" or "cuda:1"') from error
-    if parsed.type not in ("cpu", "cuda"):
-        raise DeviceError(f'device {device!r} is not supported; use "auto", "cpu", "cuda" or "cuda:1"')
+    number = device_number(device)
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if parsed.type == "cuda" and (parsed.index or 0) >= count:
+    if number is not None and number >= count:
         raise DeviceError(f'device {device!r} is not available: torch {torch.__version__} sees {count} CUDA devices; use device="cpu"')
     return device
 

@@ -24,6 +24,18 @@ def cuda_devices() -> int:
     return 0 if failed else count.value
 
 
+def device_number(device: str) -> int | None:
+    """Number of a CUDA device, 0 for "cuda"; None for "cpu".
+
+    Raises:
+        DeviceError: the device is unknown.
+    """
+    match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
+    if match is None:
+        raise DeviceError(f'device {device!r} is unknown; use "auto", "cpu", "cuda" or "cuda:1"')
+    return None if device == "cpu" else int(match.group(1) or 0)
+
+
 def resolve_onnx_device(device: str) -> str:
     """`device` itself if the machine has it; for "auto" the first CUDA device, else the CPU.
 
@@ -32,10 +44,8 @@ def resolve_onnx_device(device: str) -> str:
     """
     if device == AUTO:
         return "cuda" if cuda_devices() else "cpu"
-    match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
-    if match is None:
-        raise DeviceError(f'device {device!r} is unknown; use "auto", "cpu", "cuda" or "cuda:1"')
-    if device != "cpu" and int(match.group(1) or 0) >= (count := cuda_devices()):
+    number = device_number(device)
+    if number is not None and number >= (count := cuda_devices()):
         raise DeviceError(f'device {device!r} is not available: the NVIDIA driver shows {count} CUDA devices; use device="cpu"')
     return device
 

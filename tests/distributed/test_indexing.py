@@ -12,7 +12,7 @@ from personsearch import Gallery, PersonSearcher
 from personsearch.distributed import cluster, index
 from personsearch.distributed.chunks import Chunk, split
 from personsearch.distributed.worker import read_chunk
-from personsearch.errors import ConfigError, GalleryModelError, GalleryOptionError, SourceError, WorkerError
+from personsearch.errors import ConfigError, DeviceError, GalleryModelError, GalleryOptionError, SourceError, WorkerError
 from personsearch.gallery import add_files, write_files
 from personsearch.indexing import IndexOptions
 from personsearch.sources import open_source
@@ -142,6 +142,18 @@ def test_another_model_is_refused(photos: Path, tmp_path: Path) -> None:
         index(photos, gallery=tmp_path / "new", model=lambda: next(models), workers=2)
     with pytest.raises(GalleryOptionError):
         run(photos, tmp_path / "many", min_score=0.9)
+
+
+@pytest.mark.parametrize(
+    ("option", "error"), [({"precision": "int8"}, ConfigError), ({"device": "gpu"}, DeviceError), ({"device": 0}, DeviceError)]
+)
+def test_wrong_options_start_no_cluster(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: dict[str, Any], error: type
+) -> None:
+    """Each worker opened the model before one of them said so."""
+    monkeypatch.setattr(cluster, "joined", lambda workers: pytest.fail("a cluster was started"))
+    with pytest.raises(error, match=next(iter(option))):
+        index(photos, gallery=tmp_path / "new", **option)
 
 
 @pytest.mark.usefixtures("ray")

@@ -56,6 +56,14 @@ def test_auto_on_onnx_runtime_asks_the_driver(monkeypatch: pytest.MonkeyPatch, c
         resolve_onnx_device(f"cuda:{count}")
 
 
+@pytest.mark.parametrize("device", ["cpu:0", "gpu", "mps", "xpu", "CUDA", "cuda:", "cuda:-1", "cuda: 1", "", "0"])
+def test_both_backends_know_the_same_devices(device: str) -> None:
+    """PyTorch took "cpu:0" and called "mps" not supported, where ONNX Runtime said unknown."""
+    for resolve in (resolve_device, resolve_onnx_device):
+        with pytest.raises(DeviceError, match="is unknown; use"):
+            resolve(device)
+
+
 class Driver:
     """The two functions of the NVIDIA driver that count its devices."""
 
