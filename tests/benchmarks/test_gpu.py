@@ -33,6 +33,23 @@ def test_a_second_run_does_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "search-20000 failed: no memory" in (tmp_path / "table.md").read_text()
 
 
+@pytest.mark.parametrize(("quick", "runs_again"), [(True, True), (False, False)])
+def test_a_step_that_ran_out_of_time_runs_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: bool, runs_again: bool) -> None:
+    """A step cut off at the end of the whole command's time left its error for good; one that had all of its own time keeps it."""
+    calls: list[str] = []
+
+    def job(step: str, argument: str, device: str, seconds: float, *, quick: bool) -> dict[str, Any]:
+        calls.append(step)
+        return {"error": "not done after 80 seconds"}
+
+    monkeypatch.setattr(gpu, "job", job)
+    monkeypatch.setattr(gpu, "write_table", lambda folder, page: None)
+    for _ in range(2):
+        gpu.main(tmp_path, minutes=8, device=None, quick=quick, table=False)
+    jobs = (gpu.QUICK if quick else gpu.WHOLE).jobs
+    assert len(calls) == len(jobs) * (1 + runs_again)
+
+
 def test_a_step_that_fails_or_hangs_leaves_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "RUN", ("python3", "-c", "import sys; sys.exit('the reason')"))
     assert gpu.job("search", "1", "cpu", 20, quick=True) == {"error": "the reason"}
