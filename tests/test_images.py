@@ -249,7 +249,7 @@ def test_a_jpeg_with_a_damaged_middle_is_not_read_as_a_whole_one(behind: bytes, 
     data = bytearray(encode(noise, "JPEG", progressive=progressive))
     middle = len(data) // 2
     data[middle : middle + 4096] = bytes(4096)
-    with pytest.raises(ImageError, match="^picture: cannot be decoded .*it is damaged or cut off"):
+    with pytest.raises(ImageError, match=r"^picture: cannot be decoded .*it is damaged or cut off"):
         images.load_bytes(bytes(data) + behind, "picture")
 
 

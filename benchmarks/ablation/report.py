@@ -61,9 +61,9 @@ def rules_line(results: Results) -> str:
     counts = ((paper, sum(claim.source.startswith(paper) for claim in others)) for paper in PAPERS)
     parts = ", ".join(f"{count} of {paper}" for paper, count in counts if count)
     same = len(measured) - len(others)
-    line = f"Of {len(measured)} measured claims about mAP, {same} are ranked as the papers do, {len(others)} by cosine ({parts or 'none'})."
     if not others:
-        return f"{line}\n"
+        return f"All {len(measured)} measured claims about mAP are ranked as the papers do.\n"
+    line = f"Of {len(measured)} measured claims about mAP, {same} are ranked as the papers do, {len(others)} by cosine ({parts})."
     by_verdict = [
         (word, [claim.says for claim in others if _verdict_of_numbers(claim, results) == word]) for word in ("confirmed", "contradicted")
     ]

@@ -233,7 +233,7 @@ def test_rows_are_compared_by_one_rule() -> None:
     # at the first point cosine has no value of a row that ranks by cosine x score
     early = {"row": "nae", "seed": 1, "steps": 10, "mAP": 0.02, "top1": 0.02, "ap": 0.9, "curve": [[5, 0.02]]}
     assert sides(claim, own | {"nae": [early]}) == ([], [0.02], 1)
-    assert "1 are ranked as the papers do, 0 by cosine (none)" in rules_line(own)
+    assert rules_line(own) == "All 1 measured claims about mAP are ranked as the papers do.\n"
     assert "0 are ranked as the papers do, 1 by cosine (1 of SeqNet)" in rules_line(mixed)
 
 
