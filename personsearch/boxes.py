@@ -59,6 +59,12 @@ def area(boxes: Array) -> Array:
     return np.asarray(sides[:, 0] * sides[:, 1])
 
 
+def have_area(boxes: Array) -> Array:
+    """(N,) whether each of (N, 4) xyxy boxes has a width and a height."""
+    wide: Array = np.all(boxes[:, 2:] > boxes[:, :2], axis=1)
+    return wide
+
+
 def check_boxes(boxes: ArrayLike, height: int, width: int) -> Array:
     """The user's boxes as (N, 4) float32, checked and clipped to the image.
 

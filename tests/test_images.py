@@ -242,11 +242,12 @@ def test_a_jpeg_that_lost_only_its_last_bytes_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("behind", [b"", bytes(100), b"what a phone adds"], ids=["nothing", "zeros", "more"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("progressive", [False, True])
-def test_a_jpeg_with_a_damaged_middle_is_not_read_as_a_whole_one(behind: bytes, progressive: bool) -> None:
+def test_a_jpeg_with_a_damaged_middle_is_not_read_as_a_whole_one(behind: bytes, mode: str, progressive: bool) -> None:
     """As in half of all files with 4,096 overwritten bytes; OpenCV and Pillow give such a picture without an error."""
     noise = np.random.default_rng(0).integers(0, 256, (320, 480, 3), dtype=np.uint8)
-    data = bytearray(encode(noise, "JPEG", progressive=progressive))
+    data = bytearray(encode(Image.fromarray(noise).convert(mode), "JPEG", progressive=progressive))
     middle = len(data) // 2
     data[middle : middle + 4096] = bytes(4096)
     with pytest.raises(ImageError, match=r"^picture: cannot be decoded .*it is damaged or cut off"):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 STRIP_PIXELS = 2**18  # converted at once
-# A JPEG of more bytes, for each pixel and besides, is mostly padding: a third of a second for each megabyte, which OpenCV cannot be
+# A JPEG of more bytes, for each pixel and besides, is mostly padding: a third of a second for each megabyte, and libjpeg cannot be
 # stopped from reading.
 MAX_JPEG_BYTES_PER_PIXEL = 6
 MAX_OTHER_JPEG_BYTES = 32 * 2**20
@@ -48,24 +48,31 @@ def fast_jpeg(picture: "Image.Image", data: bytes) -> Array | None:
     Raises:
         ValueError: Pixels are missing or damaged, and libjpeg made them up. OpenCV does not say so, and Pillow not always.
     """
-    if picture.format not in ("JPEG", "MPO") or picture.mode not in ("RGB", "L"):
+    if picture.format not in ("JPEG", "MPO") or picture.mode not in ("RGB", "L", "CMYK"):
         return None
     if len(data) > MAX_JPEG_BYTES_PER_PIXEL * picture.width * picture.height + MAX_OTHER_JPEG_BYTES:
         return None
+    pixels = _whole_jpeg(data, "CMYK" if picture.mode == "CMYK" else "RGB")
+    if pixels is None or pixels.shape != (picture.height, picture.width, 3):  # Pillow knows which CMYK is inverted
+        return None
+    return _upright(pixels, _orientation(picture))
+
+
+def _whole_jpeg(data: bytes, colours: str) -> Array | None:
+    """The pixels (H, W, 3 or 4) of a JPEG without damage; None if it is of a kind that libjpeg-turbo does not know."""
     import simplejpeg
 
     try:
-        pixels: Array = simplejpeg.decode_jpeg(data, "RGB")
+        whole: Array = simplejpeg.decode_jpeg(data, colours)
+        return whole
     except ValueError as error:
         try:
-            pixels = simplejpeg.decode_jpeg(data, "RGB", strict=False)
-        except ValueError:  # not a warning: a kind of JPEG that it does not know
+            pixels: Array = simplejpeg.decode_jpeg(data, colours, strict=False)
+        except ValueError:
             return None
         if not any(words in str(error) for words in HARMLESS):
             raise
-    if pixels.shape[:2] != (picture.height, picture.width):
-        return None
-    return _upright(pixels, _orientation(picture))
+        return pixels
 
 
 def pixels_of(picture: "Image.Image", name: str) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from personsearch.boxes import Array
+from personsearch.boxes import Array, have_area
 from personsearch.errors import ConfigError, WeightsError
 from personsearch.models.config import SceneConfig
 from personsearch.models.onnx_device import open_onnx
@@ -128,8 +128,9 @@ class OnnxSceneModel:
         detections = []
         for item in prepared:
             boxes, scores, rows, _, *scene = self._run(item, np.zeros((0, 4), np.float32))
-            detections.append(Detections(boxes, scores, rows, scene=scene[0][0] if scene else None))
-        return [people.take(people.scores >= min_score) for people in detections]
+            people = (scores >= min_score) & have_area(boxes)
+            detections.append(Detections(boxes[people], scores[people], rows[people], scene=scene[0][0] if scene else None))
+        return detections
 
     def embed(self, prepared: Sequence[SceneArray], boxes: Sequence[Array]) -> list[Array]:
         """(N, D) unit rows for each image's (N, 4) boxes in original pixels."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from personsearch.boxes import Array
+from personsearch.boxes import Array, have_area
 from personsearch.errors import ConfigError
 from personsearch.models.scene_input import SceneArray, scene_of_crop
 from personsearch.options import Precision
@@ -208,7 +208,9 @@ def set_precision(model: object, precision: Precision) -> None:
 
 def _detections(found: SceneDetections) -> Detections:
     scene = None if found.scene is None else _numpy(found.scene)
-    return Detections(_numpy(found.boxes), _numpy(found.scores), _numpy(found.embeddings), scene=scene)
+    boxes = _numpy(found.boxes)
+    people = have_area(boxes)  # cut to the image, a box beside it is empty: no crop to show or search for
+    return Detections(boxes[people], _numpy(found.scores)[people], _numpy(found.embeddings)[people], scene=scene)
 
 
 def _numpy(tensor: Tensor) -> Array:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from personsearch.boxes import Array
+from personsearch.models.exported import OnnxSceneModel
 from personsearch.models.scene import SceneBatch, SceneDetections, SceneInput, SceneModel, SceneNetwork
 from personsearch.models.scene_input import scene_of_crop
 
@@ -49,6 +50,32 @@ def test_people_below_min_score_are_dropped() -> None:
     model = echo()
     (detections,) = model.detect([model.prepare(image(30, 60))], min_score=0.1)
     np.testing.assert_allclose(detections.scores, [0.1])
+
+
+class Empty(Echo):
+    """Gives a box of no height before a whole one, and a row for each."""
+
+    def detect(self, batch: SceneBatch) -> list[SceneDetections]:
+        boxes = torch.tensor([[4.0, 30, 9, 30], [1, 2, 9, 20], [7, 2, 7, 20]])
+        return [SceneDetections(boxes, torch.tensor([0.9, 0.8, 0.7]), torch.eye(3)[:, :2]) for _ in batch.original]
+
+
+def test_a_box_without_area_is_not_a_person() -> None:
+    """Such a person was stored in galleries, and its hit had no crop: "box (4, 30, 9, 30) is empty"."""
+    model = SceneModel(Empty(), name="empty", fingerprint="", min_score=0.5)
+    (people,) = model.detect([model.prepare(image(30, 60))])
+    assert people.boxes.tolist() == [[1, 2, 9, 20]]
+    assert (people.scores.tolist(), people.embeddings.tolist(), people.people) == ([np.float32(0.8)], [[0, 1]], [1])
+
+
+def test_a_box_without_area_of_an_onnx_file_is_not_a_person() -> None:
+    model = object.__new__(OnnxSceneModel)
+    three = np.array([[4, 30, 9, 30], [1, 2, 9, 20], [1, 2, 9, 21]], np.float32)
+    scores, rows = np.array([0.9, 0.8, 0.1], np.float32), np.eye(3, dtype=np.float32)
+    model._run = lambda item, boxes: [three, scores, rows, rows]  # type: ignore[method-assign]
+    (people,) = model.detect([None], min_score=0.5)  # type: ignore[list-item]
+    assert (people.boxes.tolist(), people.people) == ([[1, 2, 9, 20]], [1])
+    assert people.embeddings.tolist() == [[0, 1, 0]]
 
 
 def test_boxes_stay_with_their_images() -> None:

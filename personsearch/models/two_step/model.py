@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from personsearch.boxes import Array, clip
+from personsearch.boxes import Array, clip, have_area
 from personsearch.errors import ConfigError, ShapeError, WeightsError
 from personsearch.models.two_step.protocols import Detector, Embedder
 from personsearch.options import Settings, parse
@@ -122,6 +122,6 @@ def _inside(image: Array, boxes: Array, scores: Array, min_score: float) -> tupl
     if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
         raise WeightsError("the detector gave a box or score that is not finite; its weights are damaged or its input is scaled wrongly")
     boxes = clip(boxes, *image.shape[:2])
-    people = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1) & (scores >= min_score))
+    people = np.flatnonzero(have_area(boxes) & (scores >= min_score))
     order = people[np.argsort(-scores[people], kind="stable")]
     return boxes[order], scores[order]
