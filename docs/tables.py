@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from personsearch.cli.recipes import LIST
+from personsearch.cli.recipes import LIST_FILE
 from personsearch.weights import find, manifest
 
 ROOT = Path(__file__).parent.parent
@@ -159,7 +159,7 @@ def main() -> None:
     """Write README's generated parts and the list of recipes anew."""
     text = filled(README.read_text(encoding="utf-8"), "models", models_table())
     README.write_text(filled(text, "output", printed()), encoding="utf-8")
-    LIST.write_text(recipes_table() + "\n", encoding="utf-8")
+    LIST_FILE.write_text(recipes_table() + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

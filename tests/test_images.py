@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 
 from personsearch import images
 from personsearch.boxes import Array
-from personsearch.errors import ImageError
+from personsearch.errors import ImageError, MissingExtraError
 from personsearch.images import pixels
 from tests.helpers.pictures import encode, exif, gradient, png_claiming
 
@@ -252,6 +252,12 @@ def test_a_jpeg_with_a_damaged_middle_is_not_read_as_a_whole_one(behind: bytes, 
     data[middle : middle + 4096] = bytes(4096)
     with pytest.raises(ImageError, match=r"^picture: cannot be decoded .*it is damaged or cut off"):
         images.load_bytes(bytes(data) + behind, "picture")
+
+
+def test_a_jpeg_without_its_decoder_is_not_called_a_heic_photo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "simplejpeg", None)
+    with pytest.raises(MissingExtraError, match=r"^JPEGs need simplejpeg, .*run: pip install simplejpeg"):
+        images.load_bytes(encode(gradient(), "JPEG"), "picture")
 
 
 def test_a_jpeg_with_a_harmless_warning_is_read() -> None:

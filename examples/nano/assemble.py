@@ -14,11 +14,10 @@ import typer
 from torch import Tensor, nn
 
 from examples.nano.command import run
-from examples.nano.crops import Backbone, config
+from examples.nano.crops import Backbone, config, trained_network
 from examples.nano.detector import OPTIONS
 from examples.nano.imitation import student, without_norms
 from personsearch.boxes import Array
-from personsearch.errors import WeightsError
 from personsearch.models.config import CROP
 from personsearch.models.fast.fuse import optimize_for_inference
 from personsearch.models.nano.model import DETECTOR, EMBEDDER
@@ -73,12 +72,7 @@ def assemble(
         WeightsError: `crops` is a training of another network, or of crops of another size.
     """
     crop_config = config(*size, backbone)
-    network = ReidNetwork(crop_config)
-    try:
-        network.load_state_dict(load_state(crops)["mean"])
-    except RuntimeError as error:
-        wanted = f"a crop network with the backbone {backbone} for crops of {size[0]} x {size[1]}"
-        raise WeightsError(f"{crops} is not a training of {wanted}; give the backbone and the size that it was trained with") from error
+    network = trained_network(crops, *size, backbone)
     options, tensors = detector_of(detector)
     tensors |= {EMBEDDER + key: array for key, array in tensors_of(merged(network)).items()}
     reid = NanoReidOptions(**crop_config.model_dump(include=set(NanoReidOptions.model_fields)), mirrored=mirrored)

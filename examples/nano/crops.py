@@ -175,6 +175,22 @@ def backbone_of(network: ReidNetwork) -> CropBackbone:
     return network.backbone
 
 
+def trained_network(folder: Path, height: int, width: int, backbone: str) -> ReidNetwork:
+    """The running mean of a training, in eval mode.
+
+    Raises:
+        WeightsError: It was a training of another network, or of crops of another size.
+        DataError: The folder has no training.
+    """
+    network = ReidNetwork(config(height, width, backbone)).eval()
+    try:
+        network.load_state_dict(load_state(folder)["mean"])
+    except RuntimeError as error:
+        wanted = f"a crop network with the backbone {backbone} for crops of {height} x {width}"
+        raise WeightsError(f"{folder} is not a training of {wanted}; give the backbone and the size that it was trained with") from error
+    return network
+
+
 def normalised(pictures: list[Array]) -> Tensor:
     """(N, 3, H, W) float32, channels-last, of N uint8 pictures (H, W, 3)."""
     pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255

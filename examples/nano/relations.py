@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from examples.nano.camera_changes import sharpened
 from examples.nano.command import run
-from examples.nano.crops import Backbone, config, normalised
+from examples.nano.crops import Backbone, normalised, trained_network
 from examples.nano.draw import SHARP, Parts
 from examples.nano.pool import STREET_FROM
 from personsearch.boxes import Array
@@ -51,7 +51,7 @@ def unlike(rows: Tensor, taught: Tensor) -> Tensor:
     return (ours[0::2] @ ours[1::2].T - truth[0::2] @ truth[1::2].T).square().mean()
 
 
-def learned_map(rows: Tensor, taught: Tensor, *, steps: int = STEPS) -> tuple[Tensor, Tensor]:
+def learned_map(rows: Tensor, taught: Tensor, *, steps: int = STEPS, near: float = NEAR) -> tuple[Tensor, Tensor]:
     """Matrix (D, D) and shift (D,) which make the cosines of rows (2 P, D) like those of taught rows (2 P, E).
 
     Rows 2 k and 2 k + 1 are of a pair: one person, changed twice.
@@ -65,7 +65,7 @@ def learned_map(rows: Tensor, taught: Tensor, *, steps: int = STEPS) -> tuple[Te
     for _ in range(steps):
         first = 2 * torch.randint(pairs, (min(PAIRS, pairs),), generator=generator)
         chosen = torch.stack([first, first + 1], dim=1).flatten()
-        loss = unlike(unit[chosen] @ matrix.T + shift, taught[chosen]) + NEAR * (matrix - identity).square().sum()
+        loss = unlike(unit[chosen] @ matrix.T + shift, taught[chosen]) + near * (matrix - identity).square().sum()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -96,8 +96,7 @@ def main(
     parts, rng = Parts(pool), np.random.default_rng(SEED)
     if len(parts.rows) <= first:
         raise DataError(f"{pool} has {len(parts.rows)} parts, and --first is {first}; make more with examples.nano.pool, or begin earlier")
-    network, state = ReidNetwork(config(height, width, backbone)).eval(), load_state(crops)
-    network.load_state_dict(state["mean"])
+    network = trained_network(crops, height, width, backbone)
     rows = torch.cat([rows_of(network, pictures, rng) for pictures in parts.pictures[first:]])
     taught = torch.from_numpy(np.concatenate(parts.rows[first:]).astype(np.float32))
     taught -= taught.mean(dim=0)
@@ -105,7 +104,7 @@ def main(
     before, after = (float(unlike(one, taught).sqrt()) for one in (rows, rows @ matrix.T + shift))
     typer.echo(f"the cosines of {len(rows) // 2} pairs differ from the teachers' by {before:.4f}, and with the new layer by {after:.4f}")
     put_into(network.get_submodule("neck.0"), matrix, shift)
-    save_state(out, state | {"mean": network.state_dict()})
+    save_state(out, load_state(crops) | {"mean": network.state_dict()})
 
 
 if __name__ == "__main__":

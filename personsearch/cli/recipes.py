@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 # The text of `training.recipes.listing.table`, which builds every recipe and needs PyTorch; `python -m docs.tables` writes it
-LIST = Path(__file__).parent.parent / "data/recipes.txt"
+LIST_FILE = Path(__file__).parent.parent / "data/recipes.txt"
 
 
 def recipes(
@@ -14,7 +14,7 @@ def recipes(
 ) -> None:
     """List the recipes of `train` by paper: what each is, its start, its schedule, and what differs; or print one as JSON."""
     if name is None:
-        typer.echo(LIST.read_text(encoding="utf-8"), nl=False)
+        typer.echo(LIST_FILE.read_text(encoding="utf-8"), nl=False)
         return
     from personsearch.training.recipes import load_recipe
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from personsearch.boxes import Array
-from personsearch.errors import ImageError
+from personsearch.errors import ImageError, MissingExtraError
 from personsearch.images import limits
 from personsearch.images.limits import check_size, max_pixels, max_seconds, too_slow
 from personsearch.images.paths import read_file
@@ -185,7 +185,7 @@ def decoding(name: str) -> Iterator[None]:
     _clock.end = time.thread_time() + max_seconds()
     try:
         yield
-    except ImageError:
+    except (ImageError, MissingExtraError):
         raise
     except _TooSlowError as error:
         raise ImageError(f"{name}: {error}") from None

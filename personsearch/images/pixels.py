@@ -17,8 +17,8 @@ STRIP_PIXELS = 2**18  # converted at once
 # stopped from reading.
 MAX_JPEG_BYTES_PER_PIXEL = 6
 MAX_OTHER_JPEG_BYTES = 32 * 2**20
-# Warnings of libjpeg that say nothing about the pixels
-HARMLESS = ("Invalid SOS parameters", "unknown JFIF revision", "bad ICC marker", "Unknown Adobe color transform")
+# Of libjpeg: they say nothing about the pixels
+HARMLESS_WARNINGS = ("Invalid SOS parameters", "unknown JFIF revision", "bad ICC marker", "Unknown Adobe color transform")
 EXIF_ORIENTATION = 0x112
 # EXIF orientation -> OpenCV's flip code (1 left-right, 0 up-down, -1 both); 5 to 8 are transposed first
 FLIPS = {2: 1, 3: -1, 4: 0, 5: None, 6: 1, 7: -1, 8: 0}
@@ -60,19 +60,20 @@ def fast_jpeg(picture: "Image.Image", data: bytes) -> Array | None:
 
 def _whole_jpeg(data: bytes, colours: str) -> Array | None:
     """The pixels (H, W, 3 or 4) of a JPEG without damage; None if it is of a kind that libjpeg-turbo does not know."""
-    import simplejpeg
-
     try:
-        whole: Array = simplejpeg.decode_jpeg(data, colours)
-        return whole
+        import simplejpeg
+    except ImportError as error:
+        raise MissingExtraError(f"JPEGs need simplejpeg, which cannot be loaded ({error}); run: pip install simplejpeg") from error
+    try:
+        pixels: Array = simplejpeg.decode_jpeg(data, colours)
     except ValueError as error:
         try:
-            pixels: Array = simplejpeg.decode_jpeg(data, colours, strict=False)
+            pixels = simplejpeg.decode_jpeg(data, colours, strict=False)
         except ValueError:
             return None
-        if not any(words in str(error) for words in HARMLESS):
+        if not any(words in str(error) for words in HARMLESS_WARNINGS):
             raise
-        return pixels
+    return pixels
 
 
 def pixels_of(picture: "Image.Image", name: str) -> Array:

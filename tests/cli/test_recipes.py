@@ -6,7 +6,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from personsearch.cli import app as cli
-from personsearch.cli.recipes import LIST
+from personsearch.cli.recipes import LIST_FILE
 from personsearch.training.recipes import load_recipe
 from personsearch.training.recipes.catalogue import builders
 from personsearch.training.recipes.listing import PAPERS, SCRATCH, lines, table
@@ -29,7 +29,7 @@ def test_every_recipe_has_a_line_of_its_own() -> None:
 
 
 def test_the_stored_list_is_that_of_the_recipes() -> None:
-    assert LIST.read_text() == table() + "\n", "run: python -m docs.tables"
+    assert LIST_FILE.read_text() == table() + "\n", "run: python -m docs.tables"
 
 
 def test_the_command_prints_a_table_and_a_recipe(tmp_path: Path) -> None:
